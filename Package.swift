@@ -1,0 +1,84 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let swiftSettings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  // `@_lifetime` on the span accessors of `Buffer` and its kind: in 6.3 a noncopyable owner cannot
+  // hand out a `Span` of its memory without it. swift-nio and swift-collections enable it too.
+  .enableExperimentalFeature("Lifetimes"),
+  .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+  name: "Duet",
+  products: [
+    .library(name: "DuetRuntime", targets: ["DuetRuntime"]),
+    .executable(name: "chat", targets: ["chat"]),
+    .executable(name: "perplexity", targets: ["perplexity"]),
+    .executable(name: "bench", targets: ["bench"]),
+    .executable(name: "tokenize", targets: ["tokenize"]),
+  ],
+  targets: [
+    // MARK: - Libraries, lowest first
+
+    .target(name: "Kernels"),
+    .systemLibrary(
+      name: "COpenBLAS",
+      pkgConfig: "openblas",
+      providers: [.apt(["libopenblas-dev"])]
+    ),
+    // The toolchain ships a module called Runtime, hence the prefix.
+    .target(
+      name: "DuetRuntime",
+      dependencies: ["Kernels", "COpenBLAS"],
+      path: "Sources/Runtime",
+      swiftSettings: swiftSettings
+    ),
+    // "CommandLine" is the standard library's name for the process arguments.
+    .target(
+      name: "DuetCommandLine",
+      dependencies: ["DuetRuntime"],
+      path: "Sources/CommandLine",
+      swiftSettings: swiftSettings
+    ),
+
+    // MARK: - Executables
+
+    .executableTarget(
+      name: "chat", dependencies: ["DuetRuntime", "DuetCommandLine"], swiftSettings: swiftSettings),
+    .executableTarget(
+      name: "perplexity", dependencies: ["DuetRuntime", "DuetCommandLine"],
+      swiftSettings: swiftSettings),
+    .executableTarget(
+      name: "bench", dependencies: ["DuetRuntime", "DuetCommandLine"],
+      swiftSettings: swiftSettings),
+    .executableTarget(
+      name: "tokenize", dependencies: ["DuetRuntime", "DuetCommandLine"],
+      swiftSettings: swiftSettings),
+
+    // MARK: - Tests
+
+    .target(
+      name: "TestSupport", dependencies: ["DuetRuntime"], path: "Tests/TestSupport",
+      swiftSettings: swiftSettings),
+    .testTarget(
+      name: "KernelsTests", dependencies: ["Kernels", "DuetRuntime", "TestSupport"],
+      swiftSettings: swiftSettings),
+    .testTarget(
+      name: "RuntimeTests", dependencies: ["DuetRuntime", "TestSupport"],
+      swiftSettings: swiftSettings),
+    .testTarget(
+      name: "CommandLineTests", dependencies: ["DuetCommandLine", "TestSupport"],
+      swiftSettings: swiftSettings),
+    .testTarget(
+      name: "EndToEndTests",
+      dependencies: [
+        "DuetRuntime", "TestSupport", "chat", "perplexity", "bench", "tokenize",
+      ],
+      swiftSettings: swiftSettings),
+  ]
+)

@@ -1,0 +1,35 @@
+public import DuetRuntime
+
+/// The exit codes of every executable, as `--help` documents them.
+public enum ExitCode: Int32, Sendable {
+  /// Everything asked for was done.
+  case success = 0
+  /// Something went wrong while running.
+  case failure = 1
+  /// The command line could not be understood.
+  case usage = 2
+  /// A model or data file was refused.
+  case refusedData = 3
+  /// A file is missing, unreadable or unwritable, or the disk is full.
+  case inputOutput = 4
+  /// A computation produced no usable number.
+  case numerical = 5
+  /// Stopped but resumable, or the state to resume from does not match.
+  case resumable = 6
+  /// Stopped by SIGINT.
+  case interrupted = 130
+  /// Stopped by SIGTERM.
+  case terminated = 143
+
+  /// The exit code for an error of the given category.
+  public init(_ category: FailureCategory) {
+    self =
+      switch category {
+      case .refusedData: .refusedData
+      case .inputOutput: .inputOutput
+      case .numerical: .numerical
+      case .usage: .usage
+      case .failure: .failure
+      }
+  }
+}
