@@ -1,7 +1,7 @@
 public import DuetRuntime
 
 /// The exit codes of every executable, as `--help` documents them.
-public enum ExitCode: Int32, Sendable {
+public enum ExitCode: Int32, Sendable, CaseIterable {
   /// Everything asked for was done.
   case success = 0
   /// Something went wrong while running.
@@ -18,6 +18,8 @@ public enum ExitCode: Int32, Sendable {
   case resumable = 6
   /// Stopped by SIGINT.
   case interrupted = 130
+  /// Whoever read standard output went away; the code a shell shows for SIGPIPE.
+  case outputClosed = 141
   /// Stopped by SIGTERM.
   case terminated = 143
 
@@ -31,5 +33,21 @@ public enum ExitCode: Int32, Sendable {
       case .usage: .usage
       case .failure: .failure
       }
+  }
+
+  /// The line that `--help` prints for this code.
+  var meaning: String {
+    switch self {
+    case .success: "done"
+    case .failure: "failed while running"
+    case .usage: "the command line could not be understood"
+    case .refusedData: "a model or data file was refused"
+    case .inputOutput: "a file is missing, unreadable or unwritable, or the disk is full"
+    case .numerical: "a computation produced no usable number"
+    case .resumable: "stopped but resumable, or the state to resume from does not match"
+    case .interrupted: "stopped by SIGINT (Ctrl-C)"
+    case .outputClosed: "the reader of standard output went away"
+    case .terminated: "stopped by SIGTERM"
+    }
   }
 }

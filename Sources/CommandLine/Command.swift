@@ -1,0 +1,77 @@
+/// The version that every executable prints.
+public let duetVersion = "0.1.0"
+
+/// A positional argument.
+public struct Operand: Sendable {
+  /// The name in `--help`, in capitals.
+  public let name: String
+  /// What it is, without a full stop.
+  public let help: String
+  /// Whether it must be given.
+  public let isRequired: Bool
+  /// Whether it takes all remaining arguments; only the last operand may.
+  public let isRepeated: Bool
+
+  /// Declares a positional argument.
+  public init(_ name: String, help: String, isRequired: Bool = true, isRepeated: Bool = false) {
+    self.name = name
+    self.help = help
+    self.isRequired = isRequired
+    self.isRepeated = isRepeated
+  }
+}
+
+/// An executable, or a subcommand of one: the table from which arguments are parsed and help is
+/// printed.
+public struct Command: Sendable {
+  /// The name that the user types; "bench kernels" for a subcommand.
+  public let name: String
+  /// What the command does, in one sentence.
+  public let summary: String
+  /// The options in the order of the help text; those for help and version come by themselves.
+  public let options: [any DeclaredOption]
+  /// The positional arguments.
+  public let operands: [Operand]
+  /// The subcommands; the first argument chooses one by the last word of its name.
+  public let subcommands: [Command]
+  /// Paragraphs at the end of `--help`.
+  public let notes: [String]
+  /// Whether the arguments ask for JSON output, told before they are parsed, so that an error in
+  /// them can be reported as JSON too.
+  let requestsJSON: @Sendable ([String]) -> Bool
+
+  /// Declares a command.
+  ///
+  /// - Parameters:
+  ///   - name: The name that the user types.
+  ///   - summary: What the command does, in one sentence.
+  ///   - options: The options, in the order of `--help`.
+  ///   - operands: The positional arguments.
+  ///   - subcommands: The subcommands.
+  ///   - notes: Paragraphs at the end of `--help`.
+  ///   - requestsJSON: Whether the arguments ask for JSON; by default, whether `--json` is there.
+  public init(
+    name: String, summary: String, options: [any DeclaredOption] = [], operands: [Operand] = [],
+    subcommands: [Command] = [], notes: [String] = [],
+    requestsJSON: @escaping @Sendable ([String]) -> Bool = { $0.contains("--json") }
+  ) {
+    self.name = name
+    self.summary = summary
+    self.options = options
+    self.operands = operands
+    self.subcommands = subcommands
+    self.notes = notes
+    self.requestsJSON = requestsJSON
+  }
+
+  /// The last word of the name: what chooses a subcommand.
+  var word: String { name.split(separator: " ").last.map(String.init) ?? name }
+
+  /// All declarations, with those that every command has.
+  var declarations: [OptionDeclaration] {
+    options.map(\.declaration) + [Self.help.declaration, Self.version.declaration]
+  }
+
+  static let help = Option.flag("help", short: "h", help: "Show this text and exit")
+  static let version = Option.flag("version", help: "Show the version and exit")
+}

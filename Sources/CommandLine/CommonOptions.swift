@@ -1,0 +1,19 @@
+/// The options that several executables share, declared once.
+public enum CommonOptions {
+  /// The checkpoint folder.
+  public static let model = Option.required(
+    "model", short: "m", "DIR", help: "The folder of the checkpoint (Hugging Face layout)")
+  /// The number of threads.
+  public static let threads: Option<Int?> = .integer(
+    "threads", short: "t", "N", in: 1...1024, defaultText: "one per processor",
+    help: "Threads to compute with")
+  /// One JSON document on standard output.
+  public static let json = Option.flag(
+    "json", help: "Print one JSON document on standard output, on failure too")
+  /// Fewer messages.
+  public static let quiet = Option.flag(
+    "quiet", help: "No progress and no notes on standard error, only warnings and errors")
+  /// More messages.
+  public static let verbose = Option.flag(
+    "verbose", help: "More notes on standard error")
+}

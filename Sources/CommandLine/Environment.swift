@@ -1,0 +1,44 @@
+internal import Glibc
+
+/// What the process's surroundings allow.
+enum Environment {
+  /// The value of an environment variable, or nil when it is unset.
+  static func value(_ name: String) -> String? {
+    guard let text = unsafe getenv(name) else { return nil }
+    return unsafe String(cString: text)
+  }
+
+  /// Whether a descriptor is a terminal on which a line can be rewritten.
+  static func rewritesLines(on descriptor: Int32) -> Bool {
+    isatty(descriptor) == 1 && !isDumb
+  }
+
+  /// Whether escape sequences may be sent to a descriptor for looks: it is a terminal that knows
+  /// them, and `NO_COLOR` (no-color.org) is unset or empty.
+  static func allowsColour(on descriptor: Int32) -> Bool {
+    isatty(descriptor) == 1 && !isDumb && (value("NO_COLOR") ?? "").isEmpty
+  }
+
+  /// Whether the terminal is declared as one without cursor movement.
+  static var isDumb: Bool { ["", "dumb"].contains(value("TERM") ?? "") }
+
+  /// The width of a terminal in columns, 80 when it cannot be told.
+  static func columns(of descriptor: Int32) -> Int { size(of: descriptor).columns }
+
+  /// The size of a terminal, 80 by 24 when it cannot be told.
+  static func size(of descriptor: Int32) -> (columns: Int, rows: Int) {
+    var window = winsize()
+    guard unsafe ioctl(descriptor, UInt(TIOCGWINSZ), &window) == 0, window.ws_col > 0 else {
+      return (80, 24)
+    }
+    return (Int(window.ws_col), max(1, Int(window.ws_row)))
+  }
+
+  /// Seconds of a clock that never goes back.
+  static func secondsSinceStart() -> Double {
+    let (seconds, attoseconds) = origin.duration(to: .now).components
+    return Double(seconds) + Double(attoseconds) * 1e-18
+  }
+
+  private static let origin = ContinuousClock.now
+}

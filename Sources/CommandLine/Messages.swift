@@ -1,0 +1,75 @@
+internal import DuetRuntime
+internal import Glibc
+
+/// The lines that an executable writes to standard error, each `name: sentence`.
+///
+/// Everything is escaped so that a line stays a line and no text from a file reaches the terminal
+/// as a control sequence. Not safe for use from several threads.
+public final class Messages {
+  /// How much is told.
+  public enum Level: Sendable {
+    /// Warnings and errors only.
+    case quiet
+    /// Notes too.
+    case normal
+    /// Details too.
+    case verbose
+  }
+
+  private let name: String
+  private let descriptor: Int32
+  /// How much is told.
+  public let level: Level
+  /// Erases the progress line that stands on the terminal, if one does.
+  var eraseProgress: (() -> Void)?
+
+  /// Makes a writer of messages of the executable `name`.
+  public init(name: String, level: Level = .normal, descriptor: Int32 = 2) {
+    self.name = name
+    self.level = level
+    self.descriptor = descriptor
+  }
+
+  /// Tells of an error; always shown.
+  public func error(_ sentence: String) { line("\(name): \(sentence)") }
+
+  /// Tells of something that the user should know although the run goes on; always shown.
+  public func warning(_ sentence: String) { line("\(name): warning: \(sentence)") }
+
+  /// Tells of something normal; not shown with `--quiet`.
+  public func note(_ sentence: String) {
+    if level != .quiet { line("\(name): \(sentence)") }
+  }
+
+  /// Tells of a detail; shown with `--verbose` only.
+  public func detail(_ sentence: String) {
+    if level == .verbose { line("\(name): \(sentence)") }
+  }
+
+  /// Writes a line without the name in front, such as a line of statistics.
+  public func line(_ text: String) {
+    eraseProgress?()
+    // Long enough for any message with two long paths in it.
+    writeToDescriptor(descriptor, printable(text, limit: 10_000) + "\n")
+  }
+}
+
+/// Writes `text` as far as the descriptor takes it; nobody could be told of a failure.
+func writeToDescriptor(_ descriptor: Int32, _ text: String) {
+  let bytes = Array(text.utf8)
+  var start = 0
+  while start < bytes.count {
+    let written = unsafe bytes.withUnsafeBytes { all in
+      let part = unsafe UnsafeRawBufferPointer(rebasing: all[start...])
+      return unsafe write(descriptor, part.baseAddress, part.count)
+    }
+    if written > 0 {
+      start += written
+    } else if errno == EAGAIN {
+      var wait = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+      _ = unsafe poll(&wait, 1, -1)
+    } else if errno != EINTR {
+      return
+    }
+  }
+}
