@@ -34,7 +34,7 @@ public func run(_ command: Command, _ body: (Invocation) throws -> ExitCode) -> 
 }
 
 /// Parses, calls `body`, reports errors, and returns the exit code.
-func execute(
+package func execute(
   _ command: Command, arguments: [String], output: StandardOutput, errorDescriptor: Int32,
   _ body: (Invocation) throws -> ExitCode
 ) -> ExitCode {

@@ -87,5 +87,5 @@ enum TerminalMode {
 
   /// What asks the terminal to mark pasted text.
   static let pasteOn: StaticString = "\u{1B}[?2004h"
-  private static let pasteOff: StaticString = "\u{1B}[?2004l"
+  static let pasteOff: StaticString = "\u{1B}[?2004l"
 }

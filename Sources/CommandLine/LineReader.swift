@@ -1,0 +1,154 @@
+internal import Glibc
+
+/// What came from the terminal in place of, or as, a line.
+public enum LineInput: Equatable, Sendable {
+  /// A line, possibly with line feeds from pasted text.
+  case line(String)
+  /// Ctrl-D on an empty line, or the terminal went away.
+  case endOfInput
+  /// Ctrl-C or SIGINT; whether a line was thrown away.
+  case interrupted(hadText: Bool)
+  /// SIGTERM.
+  case terminated
+}
+
+/// Reads edited lines from the terminal that is both standard input and standard output.
+///
+/// From the first line until `close` the terminal echoes nothing by itself; between two lines Ctrl-C
+/// and Ctrl-Z act as signals. Not safe for use from several threads.
+public final class LineReader {
+  private let output: StandardOutput
+  private var editor = LineEditor()
+  private var decoder = KeyDecoder()
+  private var painter = LinePainter()
+  /// Keys that were typed ahead or pasted without brackets.
+  private var waiting: [Key] = []
+
+  /// Takes the terminal; nil when standard input or standard output is none.
+  public init?(output: StandardOutput) {
+    guard output.isTerminal, TerminalMode.prepare() else { return nil }
+    self.output = output
+    TerminalSignals.install()
+    InterruptFlag.install()
+    TerminalMode.enter(.silent)
+  }
+
+  deinit { close() }
+
+  /// Gives the terminal back as it was found.
+  public func close() {
+    TerminalMode.restore()
+  }
+
+  /// Adds a line to those that the up arrow brings back.
+  public func remember(_ line: String) { editor.remember(line) }
+
+  /// Reads a line.
+  ///
+  /// - Parameter prompt: What stands before the line.
+  /// - Returns: The line without its end, or what came instead.
+  /// - Throws: `OutputError` when the terminal cannot be written to.
+  public func readLine(prompt: String) throws(OutputError) -> LineInput {
+    TerminalMode.enter(.keys)
+    defer { TerminalMode.enter(.silent) }
+    painter.forget()
+    try write(TerminalMode.pasteOn.description)
+    let result = try edit(prompt)
+    try write(TerminalMode.pasteOff.description)
+    return result
+  }
+
+  private func edit(_ prompt: String) throws(OutputError) -> LineInput {
+    while true {
+      let (outcome, used) = editor.handle(waiting)
+      waiting.removeFirst(used)
+      switch outcome {
+      case .editing:
+        if !hasInput { try paint(prompt) }
+        if let end = try waitForKeys(prompt) { return end }
+      case .submitted(let line):
+        let shown = Array(line.unicodeScalars)
+        try write(painter.leave(layout(prompt, shown, cursor: shown.count), height: rows))
+        return .line(line)
+      case .interrupted(let hadText):
+        try write("^C" + painter.abandon())
+        return .interrupted(hadText: hadText)
+      case .endOfInput:
+        try leave(prompt)
+        return .endOfInput
+      case .suspended:
+        try leave(prompt)
+        TerminalSignals.stop()
+        _ = TerminalSignals.takeResumed()
+        try write(TerminalMode.pasteOn.description)
+      case .cleared:
+        try write(painter.clearScreen())
+      }
+    }
+  }
+
+  /// Waits for bytes and decodes them; returns what ends the line otherwise.
+  private func waitForKeys(_ prompt: String) throws(OutputError) -> LineInput? {
+    while true {
+      if InterruptFlag.isTerminated {
+        try leave(prompt)
+        return .terminated
+      }
+      if InterruptFlag.takeInterrupt() {
+        waiting.insert(.control("c"), at: 0)
+        return nil
+      }
+      if TerminalSignals.takeResumed() {
+        painter.forget()
+        try write(TerminalMode.pasteOn.description + "\r")
+        try paint(prompt)
+      }
+      if TerminalSignals.takeResized() {
+        painter.rewrapped(currentLayout(prompt), height: rows)
+        try paint(prompt)
+      }
+      var input = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
+      // A signal may be handled by another thread, or come just before `poll`; a fifth of a second
+      // later the flags above are seen all the same.
+      guard unsafe poll(&input, 1, 200) > 0 else { continue }
+      var bytes = [UInt8](repeating: 0, count: 4096)
+      let count = unsafe bytes.withUnsafeMutableBytes { unsafe read(0, $0.baseAddress, $0.count) }
+      if count > 0 {
+        for byte in bytes[..<count] { waiting += decoder.keys(for: byte) }
+        return nil
+      }
+      if count < 0, errno == EINTR || errno == EAGAIN { continue }
+      return .endOfInput
+    }
+  }
+
+  private var hasInput: Bool {
+    var input = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
+    return unsafe poll(&input, 1, 0) > 0
+  }
+
+  // MARK: - Painting
+
+  private var rows: Int { Environment.size(of: 1).rows }
+
+  private func layout(_ prompt: String, _ text: [Unicode.Scalar], cursor: Int) -> LineLayout {
+    LineLayout(prompt: prompt, text: text, cursor: cursor, columns: Environment.columns(of: 1))
+  }
+
+  private func currentLayout(_ prompt: String) -> LineLayout {
+    layout(prompt, editor.buffer.scalars, cursor: editor.buffer.cursor)
+  }
+
+  private func paint(_ prompt: String) throws(OutputError) {
+    try write(painter.paint(currentLayout(prompt), height: rows))
+  }
+
+  private func leave(_ prompt: String) throws(OutputError) {
+    try write(painter.leave(currentLayout(prompt), height: rows))
+  }
+
+  private func write(_ text: String) throws(OutputError) {
+    try output.write(text)
+    try output.flush()
+  }
+}
