@@ -1,0 +1,17 @@
+/// A stretch of a conversation's text and where it came from.
+///
+/// A rendered chat template is a list of segments. Text written by the template may hold control
+/// strings such as `<|eot_id|>`, which become their tokens; the same characters typed in a message are
+/// content and stay plain text.
+public struct TextSegment: Sendable, Hashable {
+  /// The text; may be empty, and may begin or end in the middle of a word.
+  public var text: String
+  /// Whether somebody other than the template wrote the text, so that it may not form control tokens.
+  public var isContent: Bool
+
+  /// A segment of the given text.
+  public init(text: String, isContent: Bool) {
+    self.text = text
+    self.isContent = isContent
+  }
+}
