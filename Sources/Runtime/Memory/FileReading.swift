@@ -1,0 +1,134 @@
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#else
+  internal import Darwin
+#endif
+
+/// A reason why a file could not be read, mapped or written.
+public enum FileError: DuetError, Equatable {
+  /// Nothing is at the path.
+  case notFound(path: String)
+  /// The path is a folder where a file is needed.
+  case isFolder(path: String)
+  /// The path is a pipe, device or socket where a file is needed.
+  case notRegular(path: String)
+  /// The file is larger than the caller allows for its kind.
+  case tooLarge(path: String, byteCount: Int, limit: Int)
+  /// The file became shorter while it was being read.
+  case truncatedWhileReading(path: String, expectedBytes: Int, actualBytes: Int)
+  /// The system refused an operation on the file.
+  case system(path: String, operation: Operation, code: Int32)
+
+  /// What was being done when the system refused.
+  public enum Operation: String, Sendable {
+    /// Opening for reading.
+    case open
+    /// Reading the bytes.
+    case read
+    /// Mapping into memory.
+    case map
+    /// Creating or writing.
+    case write
+    /// Giving the finished file its name.
+    case rename
+  }
+
+  /// The kind of trouble, for the exit code: a file that is too large counts as refused data.
+  public var category: FailureCategory {
+    if case .tooLarge = self { .refusedData } else { .inputOutput }
+  }
+
+  /// One sentence that names the file and what is wrong.
+  public var description: String {
+    switch self {
+    case .notFound(let path): "\(printable(path)): no such file"
+    case .isFolder(let path): "\(printable(path)): this is a folder, not a file"
+    case .notRegular(let path): "\(printable(path)): not a regular file"
+    case .tooLarge(let path, let byteCount, let limit):
+      "\(printable(path)): the file has \(byteCount) bytes, more than the \(limit) allowed"
+    case .truncatedWhileReading(let path, let expected, let actual):
+      "\(printable(path)): the file shrank from \(expected) to \(actual) bytes while it was read"
+    case .system(let path, let operation, let code):
+      "\(printable(path)): cannot \(operation.rawValue) the file: \(systemMessage(code))"
+    }
+  }
+}
+
+/// The system's words for the error `code`.
+func systemMessage(_ code: Int32) -> String {
+  guard let text = unsafe strerror(code) else { return "error \(code)" }
+  return unsafe String(cString: text)
+}
+
+/// A regular file opened for reading, closed at the end of its life.
+struct OpenFile: ~Copyable {
+  let descriptor: Int32
+  /// The size of the file when it was opened, in bytes.
+  let byteCount: Int
+
+  /// Opens the file at `path`, following symbolic links.
+  init(path: String) throws(FileError) {
+    // O_NONBLOCK keeps the opening of a pipe that nobody writes to from waiting for ever.
+    let descriptor =
+      unsafe path.utf8.contains(0) ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard descriptor >= 0 else {
+      let code = path.utf8.contains(0) ? ENOENT : errno
+      guard code != ENOENT, code != ENOTDIR else { throw .notFound(path: path) }
+      throw .system(path: path, operation: .open, code: code)
+    }
+    var status = stat()
+    let result = unsafe fstat(descriptor, &status)
+    let code = errno
+    var failure: FileError?
+    if result != 0 {
+      failure = .system(path: path, operation: .open, code: code)
+    } else if status.st_mode & S_IFMT == S_IFDIR {
+      failure = .isFolder(path: path)
+    } else if status.st_mode & S_IFMT != S_IFREG {
+      failure = .notRegular(path: path)
+    }
+    if let failure {
+      close(descriptor)
+      throw failure
+    }
+    self.descriptor = descriptor
+    byteCount = Int(status.st_size)
+  }
+
+  deinit { close(descriptor) }
+}
+
+/// The bytes of the file at `path`, read into memory.
+///
+/// - Parameters:
+///   - path: The file; symbolic links are followed, pipes and devices refused.
+///   - limit: The largest size accepted, in bytes.
+/// - Throws: `FileError`; `tooLarge` before anything is read.
+public func readFile(_ path: String, limit: Int) throws(FileError) -> [UInt8] {
+  let file = try OpenFile(path: path)
+  guard file.byteCount <= limit else {
+    throw .tooLarge(path: path, byteCount: file.byteCount, limit: limit)
+  }
+  var failureCode: Int32 = 0
+  let bytes = unsafe [UInt8](unsafeUninitializedCapacity: file.byteCount) { buffer, count in
+    while count < file.byteCount, let base = buffer.baseAddress {
+      let readCount = unsafe read(file.descriptor, base + count, file.byteCount - count)
+      if readCount > 0 {
+        count += readCount
+      } else if readCount == 0 {
+        return
+      } else if errno != EINTR {
+        failureCode = errno
+        return
+      }
+    }
+  }
+  guard failureCode == 0 else { throw .system(path: path, operation: .read, code: failureCode) }
+  guard bytes.count == file.byteCount else {
+    throw .truncatedWhileReading(
+      path: path, expectedBytes: file.byteCount, actualBytes: bytes.count)
+  }
+  return bytes
+}

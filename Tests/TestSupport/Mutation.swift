@@ -1,0 +1,54 @@
+/// A seeded generator of random numbers, so that a failing case can be repeated.
+///
+/// Source: Steele, Lea, Flood, Fast splittable pseudorandom number generators, OOPSLA 2014.
+public struct MutationGenerator: RandomNumberGenerator {
+  private var state: UInt64
+
+  /// A generator that starts from `seed`.
+  public init(seed: UInt64) { state = seed }
+
+  /// The next 64 random bits.
+  public mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var bits = state
+    bits = (bits ^ (bits >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    bits = (bits ^ (bits >> 27)) &* 0x94D0_49BB_1331_11EB
+    return bits ^ (bits >> 31)
+  }
+}
+
+/// `original` after one to four random changes of the kinds that break parsers.
+///
+/// A change flips a bit, replaces or removes or repeats a short run of bytes, cuts the end, or puts a
+/// number or a token with a special meaning somewhere.
+public func mutated(_ original: [UInt8], using generator: inout MutationGenerator) -> [UInt8] {
+  let tokens = [
+    "0", "1", "-1", "2147483648", "4294967296", "9007199254740992", "9223372036854775807",
+    "9223372036854775808", "18446744073709551615", "18446744073709551616", "1.5", "1e400", "\"7\"",
+    "null", "[]", "{}", "[", "]", "{", "}", ",", ":", "\"", "\\", "\\u", "\\ud800", "\u{0}",
+  ]
+  var bytes = original
+  for _ in 0..<Int.random(in: 1...4, using: &generator) where !bytes.isEmpty {
+    let position = Int.random(in: 0..<bytes.count, using: &generator)
+    let end = min(bytes.count, position + Int.random(in: 1...8, using: &generator))
+    switch Int.random(in: 0..<7, using: &generator) {
+    case 0: bytes[position] ^= 1 << UInt8.random(in: 0..<8, using: &generator)
+    case 1: bytes[position] = UInt8.random(in: 0...255, using: &generator)
+    case 2: bytes.removeSubrange(position..<end)
+    case 3: bytes.insert(contentsOf: bytes[position..<end], at: position)
+    case 4: bytes.removeSubrange(position...)
+    case 5:
+      bytes.replaceSubrange(
+        position..<end, with: Array((tokens.randomElement(using: &generator) ?? "0").utf8))
+    default:
+      // A whole number is replaced where there is one, which keeps the text well formed.
+      var start = position
+      while start < bytes.count, !(0x30...0x39).contains(bytes[start]) { start += 1 }
+      var stop = start
+      while stop < bytes.count, (0x30...0x39).contains(bytes[stop]) { stop += 1 }
+      bytes.replaceSubrange(
+        start..<stop, with: Array((tokens.randomElement(using: &generator) ?? "0").utf8))
+    }
+  }
+  return bytes
+}
