@@ -50,9 +50,22 @@ public struct JSONDocument: Sendable {
   public init(
     parsing bytes: consuming [UInt8], path: String, limits: JSONLimits
   ) throws(JSONError) {
-    var parser = JSONParser(bytes: bytes, path: path, limits: limits)
-    try parser.parse()
-    storage = JSONStorage(bytes: parser.bytes, tape: parser.tape)
+    guard bytes.count <= limits.byteCount else {
+      throw .tooLarge(path: path, byteCount: bytes.count, limit: limits.byteCount)
+    }
+    do throws(JSONFault) {
+      let tape = try JSONParser.tape(of: bytes, depth: limits.depth)
+      storage = JSONStorage(bytes: bytes, tape: tape)
+    } catch {
+      switch error {
+      case .malformed(let offset, let problem):
+        throw .malformed(path: path, offset: offset, problem: problem)
+      case .tooDeep(let offset):
+        throw .tooDeep(path: path, offset: offset, limit: limits.depth)
+      case .duplicateKey(let offset):
+        throw .duplicateKey(path: path, offset: offset, key: JSONText.string(bytes, at: offset))
+      }
+    }
   }
 
   /// Reads the file at `path` as one JSON value.

@@ -60,7 +60,7 @@ enum JSONKeys {
 
   private static func hash(_ bytes: [UInt8], _ position: Int) -> Int {
     var hasher = Hasher()
-    var reader = JSONStringReader(bytes: bytes, position: position)
+    var reader = JSONStringReader(bytes.span, position: position)
     var word: UInt64 = 0
     var count = 0
     while let byte = reader.next() {
@@ -77,8 +77,8 @@ enum JSONKeys {
   }
 
   private static func areEqual(_ bytes: [UInt8], _ first: Int, _ second: Int) -> Bool {
-    var firstReader = JSONStringReader(bytes: bytes, position: first)
-    var secondReader = JSONStringReader(bytes: bytes, position: second)
+    var firstReader = JSONStringReader(bytes.span, position: first)
+    var secondReader = JSONStringReader(bytes.span, position: second)
     while let byte = firstReader.next() {
       guard secondReader.next() == byte else { return false }
     }
@@ -87,7 +87,7 @@ enum JSONKeys {
 
   /// Whether the string at `position` decodes to the UTF-8 of `key`.
   static func isEqual(_ bytes: [UInt8], _ position: Int, to key: String) -> Bool {
-    var reader = JSONStringReader(bytes: bytes, position: position)
+    var reader = JSONStringReader(bytes.span, position: position)
     for byte in key.utf8 {
       guard reader.next() == byte else { return false }
     }

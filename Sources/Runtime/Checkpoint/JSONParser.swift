@@ -1,220 +1,109 @@
 /// One pass over a JSON text that checks it and notes where its values are.
 ///
 /// Nesting is kept in an array instead of the call stack, so that no text can exhaust it.
-struct JSONParser {
-  let bytes: [UInt8]
-  private(set) var tape: [UInt32] = []
-
-  private let path: String
-  private let limits: JSONLimits
-  private var position = 0
-  private var containers: [Container] = []
-
+enum JSONParser {
   /// An array or object whose end has not been seen.
   private struct Container {
     let tapeIndex: Int
     let isObject: Bool
-    var memberCount = 0
+    var memberCount: Int
   }
 
-  init(bytes: consuming [UInt8], path: String, limits: JSONLimits) {
-    self.bytes = bytes
-    self.path = path
-    self.limits = limits
-  }
-
-  mutating func parse() throws(JSONError) {
-    guard bytes.count <= limits.byteCount else {
-      throw .tooLarge(path: path, byteCount: bytes.count, limit: limits.byteCount)
-    }
-    try validateUTF8()
-    tape.reserveCapacity(tapeBound())
-    try beginValue()
-    while !containers.isEmpty { try continueContainer() }
-    skipWhitespace()
-    guard position == bytes.count else { throw malformed(.trailingText) }
-  }
-
-  // MARK: - Structure
-
-  /// Reads one value, or the opening bracket of one.
-  private mutating func beginValue() throws(JSONError) {
-    skipWhitespace()
-    let byte = try currentByte()
-    tape.append(UInt32(truncatingIfNeeded: position))
-    switch byte {
-    case UInt8(ascii: "{"), UInt8(ascii: "["):
-      guard containers.count < limits.depth else {
-        throw .tooDeep(path: path, offset: position, limit: limits.depth)
-      }
-      containers.append(
-        Container(tapeIndex: tape.count - 1, isObject: byte == UInt8(ascii: "{")))
-      tape.append(0)
-      position += 1
-    case UInt8(ascii: "\""): try skipString()
-    case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): try skipNumber()
-    case UInt8(ascii: "t"): try skipLiteral("true")
-    case UInt8(ascii: "f"): try skipLiteral("false")
-    case UInt8(ascii: "n"): try skipLiteral("null")
-    default: throw malformed(.unexpectedByte(byte))
-    }
-  }
-
-  /// Reads the next member of the innermost container, or its end.
-  private mutating func continueContainer() throws(JSONError) {
-    let last = containers.count - 1
-    let container = containers[last]
-    let closing = container.isObject ? UInt8(ascii: "}") : UInt8(ascii: "]")
-    skipWhitespace()
-    let byte = try currentByte()
-    if byte == closing {
-      position += 1
-      try endContainer()
-      return
-    }
-    if container.memberCount > 0 {
-      guard byte == UInt8(ascii: ",") else { throw malformed(.unexpectedByte(byte)) }
-      position += 1
-    }
-    containers[last].memberCount += 1
-    if container.isObject {
-      skipWhitespace()
-      let quote = try currentByte()
-      guard quote == UInt8(ascii: "\"") else { throw malformed(.unexpectedByte(quote)) }
-      tape.append(UInt32(truncatingIfNeeded: position))
-      try skipString()
-      skipWhitespace()
-      let colon = try currentByte()
-      guard colon == UInt8(ascii: ":") else { throw malformed(.unexpectedByte(colon)) }
-      position += 1
-    }
-    try beginValue()
-  }
-
-  private mutating func endContainer() throws(JSONError) {
-    let container = containers.removeLast()
-    tape[container.tapeIndex + 1] = UInt32(truncatingIfNeeded: tape.count)
-    guard container.isObject,
-      let duplicate = JSONKeys.firstDuplicate(
-        bytes: bytes, tape: tape, object: container.tapeIndex, count: container.memberCount)
-    else { return }
-    let key = JSONText.string(bytes, at: duplicate)
-    throw .duplicateKey(path: path, offset: duplicate, key: key)
-  }
-
-  // MARK: - Tokens
-
-  private mutating func skipWhitespace() {
-    while position < bytes.count {
-      switch bytes[position] {
-      case 0x20, 0x0A, 0x0D, 0x09: position += 1
-      default: return
-      }
-    }
-  }
-
-  private mutating func skipLiteral(_ literal: String) throws(JSONError) {
-    for expected in literal.utf8 {
-      let byte = try currentByte()
-      guard byte == expected else { throw malformed(.unexpectedByte(byte)) }
-      position += 1
-    }
-  }
-
-  private mutating func skipString() throws(JSONError) {
-    position += 1
-    while true {
-      let byte = try currentByte()
-      switch byte {
-      case UInt8(ascii: "\""):
-        position += 1
-        return
-      case UInt8(ascii: "\\"): try skipEscape()
-      case 0..<0x20: throw malformed(.controlCharacter)
-      default: position += 1
-      }
-    }
-  }
-
-  private mutating func skipEscape() throws(JSONError) {
-    let start = position
-    position += 1
-    switch try currentByte() {
-    case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"),
-      UInt8(ascii: "f"), UInt8(ascii: "n"), UInt8(ascii: "r"), UInt8(ascii: "t"):
-      position += 1
-    case UInt8(ascii: "u"):
-      position += 1
-      let unit = try skipHexadecimal(escapeStart: start)
-      guard unit & 0xF800 == 0xD800 else { return }
-      guard unit < 0xDC00, position + 1 < bytes.count, bytes[position] == UInt8(ascii: "\\"),
-        bytes[position + 1] == UInt8(ascii: "u")
-      else { throw .malformed(path: path, offset: start, problem: .loneSurrogate) }
-      position += 2
-      guard try skipHexadecimal(escapeStart: start) & 0xFC00 == 0xDC00 else {
-        throw .malformed(path: path, offset: start, problem: .loneSurrogate)
-      }
-    default: throw .malformed(path: path, offset: start, problem: .escape)
-    }
-  }
-
-  private mutating func skipHexadecimal(escapeStart: Int) throws(JSONError) -> UInt32 {
-    var unit: UInt32 = 0
-    for _ in 0..<4 {
-      guard let digit = JSONText.hexadecimalDigit(try currentByte()) else {
-        throw .malformed(path: path, offset: escapeStart, problem: .escape)
-      }
-      unit = unit << 4 | digit
-      position += 1
-    }
-    return unit
-  }
-
-  private mutating func skipNumber() throws(JSONError) {
-    let start = position
-    if bytes[position] == UInt8(ascii: "-") { position += 1 }
-    let leadingZero = position < bytes.count && bytes[position] == UInt8(ascii: "0")
-    let digitCount = skipDigits()
-    var isValid = leadingZero ? digitCount == 1 : digitCount > 0
-    if position < bytes.count, bytes[position] == UInt8(ascii: ".") {
-      position += 1
-      isValid = skipDigits() > 0 && isValid
-    }
-    if position < bytes.count, bytes[position] | 0x20 == UInt8(ascii: "e") {
-      position += 1
-      if position < bytes.count,
-        bytes[position] == UInt8(ascii: "+") || bytes[position] == UInt8(ascii: "-")
-      {
-        position += 1
-      }
-      isValid = skipDigits() > 0 && isValid
-    }
-    guard isValid else { throw .malformed(path: path, offset: start, problem: .number) }
-  }
-
-  private mutating func skipDigits() -> Int {
-    let start = position
-    while position < bytes.count, JSONText.isDigit(bytes[position]) { position += 1 }
-    return position - start
-  }
-
-  // MARK: - Bytes
-
-  private func currentByte() throws(JSONError) -> UInt8 {
-    guard position < bytes.count else { throw malformed(.endOfText) }
-    return bytes[position]
-  }
-
-  private func malformed(_ problem: JSONProblem) -> JSONError {
-    .malformed(path: path, offset: position, problem: problem)
-  }
-
-  private func validateUTF8() throws(JSONError) {
+  /// The tape of a text; see `JSONStorage`.
+  ///
+  /// - Complexity: O(bytes).
+  static func tape(of bytes: [UInt8], depth: Int) throws(JSONFault) -> [UInt32] {
+    let text = bytes.span
     do throws(Unicode.UTF8.ValidationError) {
-      _ = try UTF8Span(validating: bytes.span)
+      _ = try UTF8Span(validating: text)
     } catch {
-      throw .malformed(path: path, offset: error.byteOffsets.lowerBound, problem: .notUTF8)
+      throw .malformed(offset: error.byteOffsets.lowerBound, problem: .notUTF8)
     }
+    var scanner = JSONScanner(text)
+    var tape: [UInt32] = []
+    tape.reserveCapacity(tapeBound(text, depth: depth))
+    var containers: [Container] = []
+    repeat {
+      if try beginValue(&scanner, &tape, &containers, depth: depth) { continue }
+      try endValue(&scanner, &tape, &containers, bytes)
+    } while !containers.isEmpty
+    scanner.skipWhitespace()
+    guard scanner.isAtEnd else { throw scanner.fault(.trailingText) }
+    return tape
+  }
+
+  /// Reads one value, or the opening bracket of one up to its first element.
+  ///
+  /// - Returns: Whether a value follows directly.
+  @inline(__always)
+  private static func beginValue(
+    _ scanner: inout JSONScanner, _ tape: inout [UInt32], _ containers: inout [Container],
+    depth: Int
+  ) throws(JSONFault) -> Bool {
+    let byte = try scanner.peekToken()
+    tape.append(UInt32(truncatingIfNeeded: scanner.position))
+    switch byte {
+    case UInt8(ascii: "\""): try scanner.skipString()
+    case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): try scanner.skipNumber()
+    case UInt8(ascii: "t"), UInt8(ascii: "f"), UInt8(ascii: "n"): try scanner.skipLiteral(byte)
+    case UInt8(ascii: "{"), UInt8(ascii: "["):
+      guard containers.count < depth else { throw .tooDeep(offset: scanner.position) }
+      let isObject = byte == UInt8(ascii: "{")
+      let tapeIndex = tape.count - 1
+      tape.append(0)
+      scanner.advance()
+      let next = try scanner.peekToken()
+      let isEmpty = next == byte + 2
+      containers.append(
+        Container(tapeIndex: tapeIndex, isObject: isObject, memberCount: isEmpty ? 0 : 1))
+      if isEmpty { return false }
+      if isObject { try readKey(&scanner, &tape) }
+      return true
+    default: throw scanner.fault(.unexpectedByte(byte))
+    }
+    return false
+  }
+
+  /// Reads what follows a value: the ends of containers and the comma before the next value.
+  @inline(__always)
+  private static func endValue(
+    _ scanner: inout JSONScanner, _ tape: inout [UInt32], _ containers: inout [Container],
+    _ bytes: [UInt8]
+  ) throws(JSONFault) {
+    while let container = containers.last {
+      let byte = try scanner.peekToken()
+      if byte == UInt8(ascii: ","), container.memberCount > 0 {
+        scanner.advance()
+        containers[containers.count - 1].memberCount += 1
+        if container.isObject { try readKey(&scanner, &tape) }
+        return
+      }
+      guard byte == (container.isObject ? UInt8(ascii: "}") : UInt8(ascii: "]")) else {
+        throw scanner.fault(.unexpectedByte(byte))
+      }
+      scanner.advance()
+      containers.removeLast()
+      tape[container.tapeIndex + 1] = UInt32(truncatingIfNeeded: tape.count)
+      if container.isObject,
+        let duplicate = JSONKeys.firstDuplicate(
+          bytes: bytes, tape: tape, object: container.tapeIndex, count: container.memberCount)
+      {
+        throw .duplicateKey(offset: duplicate)
+      }
+    }
+  }
+
+  /// Reads a key and its colon.
+  private static func readKey(
+    _ scanner: inout JSONScanner, _ tape: inout [UInt32]
+  ) throws(JSONFault) {
+    let quote = try scanner.peekToken()
+    guard quote == UInt8(ascii: "\"") else { throw scanner.fault(.unexpectedByte(quote)) }
+    tape.append(UInt32(truncatingIfNeeded: scanner.position))
+    try scanner.skipString()
+    let colon = try scanner.peekToken()
+    guard colon == UInt8(ascii: ":") else { throw scanner.fault(.unexpectedByte(colon)) }
+    scanner.advance()
   }
 
   /// The number of tape words that a valid text needs, or a little more.
@@ -223,16 +112,16 @@ struct JSONParser {
   /// comma or a brace; every container has one word more. Reserving that much matters because a tape
   /// that grows by doubling takes, for a moment, more than twice its size. Brackets inside strings
   /// are counted too: memory that is reserved but never written costs nothing.
-  private func tapeBound() -> Int {
+  private static func tapeBound(_ text: Span<UInt8>, depth: Int) -> Int {
     var bound = 1
-    for byte in bytes {
-      switch byte {
-      case UInt8(ascii: ","), UInt8(ascii: ":"): bound += 1
-      case UInt8(ascii: "["), UInt8(ascii: "{"): bound += 2
-      default: break
-      }
+    for index in text.indices {
+      let byte = text[index]
+      let isSeparator = byte == UInt8(ascii: ",") || byte == UInt8(ascii: ":")
+      // "[" is 0x5B and "{" is 0x7B.
+      let isOpening = byte | 0x20 == UInt8(ascii: "{")
+      bound += isSeparator ? 1 : isOpening ? 2 : 0
     }
     // No value is shorter than its words, save the containers still open in a text cut short.
-    return min(bound, bytes.count + limits.depth)
+    return min(bound, text.count + depth)
   }
 }

@@ -33,7 +33,7 @@ enum JSONText {
       result.append(contentsOf: bytes[(position + 1)..<end])
       return
     }
-    var reader = JSONStringReader(bytes: bytes, position: position)
+    var reader = JSONStringReader(bytes.span, position: position)
     while let byte = reader.next() { result.append(byte) }
   }
 
@@ -85,19 +85,21 @@ enum JSONText {
 }
 
 /// The decoded bytes of one string, in order.
-struct JSONStringReader {
-  private let bytes: [UInt8]
+struct JSONStringReader: ~Escapable {
+  private let bytes: Span<UInt8>
   private var position: Int
   /// Bytes of an escaped character that are still to be handed out, the next one lowest.
   private var pending: UInt32 = 0
   private var pendingCount = 0
 
   /// A reader of the string whose opening quote is at `position`.
-  init(bytes: [UInt8], position: Int) {
+  @_lifetime(copy bytes)
+  init(_ bytes: Span<UInt8>, position: Int) {
     self.bytes = bytes
     self.position = position + 1
   }
 
+  @inline(__always)
   mutating func next() -> UInt8? {
     if pendingCount > 0 {
       defer {
