@@ -1,5 +1,91 @@
 #ifndef DUET_KERNELS_H
 #define DUET_KERNELS_H
+
+// The contract of the kernels: pure functions over pointers, one table of them per family of chips.
+//
+// No kernel allocates, does I/O or changes a global. Unless a comment says otherwise, pointers need
+// only the alignment of their element type, lengths may be zero, and outputs may not overlap inputs.
+//
+// Accuracy: a sum of n products of floats differs from the exact sum by at most
+// n * 2^-24 * sum |a_i b_i| (each set orders its sums in its own way, but always in the same way: a
+// result depends on the lengths alone, never on threads or addresses). The portable set sums in
+// double and is the oracle of the others.
+
+#include <stddef.h>
+#include <stdint.h>
+
+// A row-major matrix times a few vectors:
+//   y[t * y_stride + r] = sum over c of w[r * columns + c] * x[t * x_stride + c]
+// for r < rows and t < tokens; w (rows, columns) in the element type of the function's name, f16 and
+// bf16 as their 16 bits. tokens is 1 ... KERNELS_MAX_TOKENS: one pass over w serves them all. The sum
+// of a token does not depend on how many tokens share the call.
+enum { KERNELS_MAX_TOKENS = 4 };
+
+typedef void (*kernels_matvec)(const void *w, size_t rows, size_t columns, const float *x,
+                               size_t x_stride, size_t tokens, float *y, size_t y_stride);
+
+// One tile of attention queries against the keys and values of one key-value head.
+//
+// Query i, i < query_count, is the head_size floats at queries[i], already rotated. It sees the keys
+// first[i] <= j < last[i] (at least one) of `keys` and `values`, each (position, head_size)
+// row-major, and its output, head_size floats at outputs[i], is
+//   sum_j softmax_j(scale * q . k_j) v_j
+// by the running-maximum recurrence of Milakov and Gimelshein, arXiv:1805.02867, in blocks of
+// KERNELS_KEY_BLOCK keys. scratch holds KERNELS_KEY_BLOCK * head_size floats. Outputs overlap
+// nothing.
+enum { KERNELS_KEY_BLOCK = 32, KERNELS_MAX_QUERIES = 16 };
+
+typedef void (*kernels_attend)(const float *const *queries, size_t query_count, size_t head_size,
+                               float scale, const void *keys, const void *values,
+                               const size_t *first, const size_t *last, float *const *outputs,
+                               float *scratch);
+
+typedef struct kernels_set {
+  const char *name;
+
+  kernels_matvec matvec_f32;
+  kernels_matvec matvec_f16;
+  kernels_matvec matvec_bf16;
+
+  // y[i] = x[i] exactly, for n numbers.
+  void (*widen_f16)(const uint16_t *x, size_t n, float *y);
+  void (*widen_bf16)(const uint16_t *x, size_t n, float *y);
+  // y[i] = x[i] rounded to nearest, ties to even; beyond 65504 infinity.
+  void (*narrow_f16)(const float *x, size_t n, uint16_t *y);
+
+  // y[i] += x[i].
+  void (*add)(const float *x, size_t n, float *y);
+
+  // y[i] = w[i] * x[i] / sqrt(mean of x[j]^2 + epsilon); y may be x. Zhang and Sennrich,
+  // arXiv:1910.07467, equation 4.
+  void (*rms_norm)(const float *x, const float *w, size_t n, float epsilon, float *y);
+
+  // Rotates the pair (i, i + head_size / 2) of each of `heads` heads in place:
+  //   x'[i]                 = x[i] * cosine[i] - x[i + head_size / 2] * sine[i]
+  //   x'[i + head_size / 2] = x[i + head_size / 2] * cosine[i] + x[i] * sine[i]
+  // Su et al., arXiv:2104.09864, equation 34, paired as in Hugging Face checkpoints.
+  void (*rotate)(float *x, size_t heads, size_t head_size, const float *cosine, const float *sine);
+
+  // y[i] = silu(gate[i]) * up[i], silu(a) = a / (1 + exp(-a)). y may be gate.
+  void (*silu_product)(const float *gate, const float *up, size_t n, float *y);
+
+  kernels_attend attend_f32;
+  kernels_attend attend_f16;
+
+  // log(sum of exp(x[i])), n > 0: the normaliser of log-softmax, in double from float exponentials.
+  double (*log_sum_exp)(const float *x, size_t n);
+
+  // 1 when every x[i] is finite, else 0.
+  int (*all_finite)(const float *x, size_t n);
+
+  // The sum of the n bytes, taken as 64-bit words (n a multiple of 64, x 64-byte aligned): the plain
+  // read loop that memory-bound kernels are measured against. `bench` uses it.
+  uint64_t (*read_bytes)(const void *x, size_t n);
+} kernels_set;
+
+// The sets this processor can run, best first, `portable` last; `count` receives their number.
+const kernels_set *const *kernels_supported(size_t *count);
+
 // Tells the processor that this thread spins.
 static inline void kernels_pause(void) {
 #if defined(__x86_64__)
@@ -8,4 +94,5 @@ static inline void kernels_pause(void) {
   __asm__ __volatile__("yield");
 #endif
 }
+
 #endif

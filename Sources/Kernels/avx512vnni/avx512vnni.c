@@ -1,0 +1,25 @@
+// The avx512vnni set: the shared bodies at 512-bit.
+
+#if defined(__x86_64__)
+
+#include "../sets.h"
+
+#pragma clang attribute push(                                                        \
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"))), \
+    apply_to = function)
+
+enum { lanes = 16 };
+
+#include "../vector/vector.inc"
+#include "../vector/dense.inc"
+#include "../vector/elementwise.inc"
+#include "../vector/attention.inc"
+
+#pragma clang attribute pop
+
+const kernels_set kernels_avx512vnni = {
+    .name = "avx512vnni",
+#include "../vector/table.inc"
+};
+
+#endif

@@ -1,0 +1,175 @@
+// The portable set: the shortest correct code, summed in double. It is the oracle of the others.
+
+#include <math.h>
+#include <string.h>
+
+#include "../sets.h"
+
+#pragma STDC FP_CONTRACT OFF
+
+static float bits_to_float(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+static float f32_at(const void *x, size_t i) { return ((const float *)x)[i]; }
+
+static float bf16_at(const void *x, size_t i) {
+  return bits_to_float((uint32_t)((const uint16_t *)x)[i] << 16);
+}
+
+// IEEE binary16: sign, 5 bits of exponent biased by 15, 10 bits of fraction.
+static float f16_at(const void *x, size_t i) {
+  const uint32_t half = ((const uint16_t *)x)[i];
+  const uint32_t sign = (half & 0x8000) << 16;
+  const uint32_t exponent = (half >> 10) & 31, fraction = half & 0x3ff;
+  if (exponent == 31) return bits_to_float(sign | 0x7f800000 | fraction << 13);
+  const float magnitude = exponent == 0 ? ldexpf((float)fraction, -24)
+                                        : ldexpf((float)(fraction | 0x400), (int)exponent - 25);
+  return sign ? -magnitude : magnitude;
+}
+
+static uint16_t f16_from(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  const uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
+  const float magnitude = fabsf(value);
+  if (isnan(value)) return sign | 0x7e00 | (uint16_t)(bits >> 13 & 0x3ff);
+  if (magnitude >= 65520) return sign | 0x7c00;
+  if (magnitude < 0x1p-14f) return sign | (uint16_t)rintf(magnitude * 0x1p24f);
+  int exponent;
+  frexpf(magnitude, &exponent);  // magnitude = m * 2^exponent, 0.5 <= m < 1
+  // The implicit bit of the rounded significand carries into the exponent by itself.
+  const uint32_t significand = (uint32_t)rintf(ldexpf(magnitude, 11 - exponent));
+  return sign | (uint16_t)(((uint32_t)(exponent + 13) << 10) + significand);
+}
+
+typedef float (*element)(const void *, size_t);
+
+static inline void matvec(element at, const void *w, size_t rows, size_t columns, const float *x,
+                          size_t x_stride, size_t tokens, float *y, size_t y_stride) {
+  for (size_t r = 0; r < rows; r++)
+    for (size_t t = 0; t < tokens; t++) {
+      double sum = 0;
+      for (size_t c = 0; c < columns; c++)
+        sum += (double)at(w, r * columns + c) * x[t * x_stride + c];
+      y[t * y_stride + r] = (float)sum;
+    }
+}
+
+static void matvec_f32(const void *w, size_t rows, size_t columns, const float *x, size_t x_stride,
+                       size_t tokens, float *y, size_t y_stride) {
+  matvec(f32_at, w, rows, columns, x, x_stride, tokens, y, y_stride);
+}
+
+static void matvec_f16(const void *w, size_t rows, size_t columns, const float *x, size_t x_stride,
+                       size_t tokens, float *y, size_t y_stride) {
+  matvec(f16_at, w, rows, columns, x, x_stride, tokens, y, y_stride);
+}
+
+static void matvec_bf16(const void *w, size_t rows, size_t columns, const float *x,
+                        size_t x_stride, size_t tokens, float *y, size_t y_stride) {
+  matvec(bf16_at, w, rows, columns, x, x_stride, tokens, y, y_stride);
+}
+
+static void widen_f16(const uint16_t *x, size_t n, float *y) {
+  for (size_t i = 0; i < n; i++) y[i] = f16_at(x, i);
+}
+
+static void widen_bf16(const uint16_t *x, size_t n, float *y) {
+  for (size_t i = 0; i < n; i++) y[i] = bf16_at(x, i);
+}
+
+static void narrow_f16(const float *x, size_t n, uint16_t *y) {
+  for (size_t i = 0; i < n; i++) y[i] = f16_from(x[i]);
+}
+
+static void add(const float *x, size_t n, float *y) {
+  for (size_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+static void rms_norm(const float *x, const float *w, size_t n, float epsilon, float *y) {
+  double sum = 0;
+  for (size_t i = 0; i < n; i++) sum += (double)x[i] * x[i];
+  const double scale = 1 / sqrt(sum / (double)n + epsilon);
+  for (size_t i = 0; i < n; i++) y[i] = (float)(w[i] * (x[i] * scale));
+}
+
+static void rotate(float *x, size_t heads, size_t head_size, const float *cosine,
+                   const float *sine) {
+  const size_t half = head_size / 2;
+  for (size_t h = 0; h < heads; h++, x += head_size)
+    for (size_t i = 0; i < half; i++) {
+      const float a = x[i], b = x[i + half];
+      x[i] = a * cosine[i] - b * sine[i];
+      x[i + half] = b * cosine[i] + a * sine[i];
+    }
+}
+
+static void silu_product(const float *gate, const float *up, size_t n, float *y) {
+  for (size_t i = 0; i < n; i++) y[i] = (float)(gate[i] / (1 + exp(-(double)gate[i])) * up[i]);
+}
+
+// Two passes over the keys, maximum first: the definition of softmax rather than its recurrence.
+static inline void attend(element at, const float *const *queries, size_t query_count,
+                          size_t head_size, float scale, const void *keys, const void *values,
+                          const size_t *first, const size_t *last, float *const *outputs) {
+  for (size_t i = 0; i < query_count; i++) {
+    double maximum = -INFINITY, total = 0;
+    for (int pass = 0; pass < 3; pass++)
+      for (size_t j = first[i]; j < last[i]; j++) {
+        double score = 0;
+        for (size_t d = 0; d < head_size; d++)
+          score += (double)queries[i][d] * at(keys, j * head_size + d);
+        score *= scale;
+        if (pass == 0)
+          maximum = score > maximum || isnan(score) ? score : maximum;
+        else if (pass == 1)
+          total += exp(score - maximum);
+        else
+          for (size_t d = 0; d < head_size; d++)
+            outputs[i][d] = (float)((j == first[i] ? 0 : (double)outputs[i][d]) +
+                                    exp(score - maximum) / total * at(values, j * head_size + d));
+      }
+  }
+}
+
+static void attend_f32(const float *const *queries, size_t query_count, size_t head_size,
+                       float scale, const void *keys, const void *values, const size_t *first,
+                       const size_t *last, float *const *outputs, float *scratch) {
+  (void)scratch;
+  attend(f32_at, queries, query_count, head_size, scale, keys, values, first, last, outputs);
+}
+
+static void attend_f16(const float *const *queries, size_t query_count, size_t head_size,
+                       float scale, const void *keys, const void *values, const size_t *first,
+                       const size_t *last, float *const *outputs, float *scratch) {
+  (void)scratch;
+  attend(f16_at, queries, query_count, head_size, scale, keys, values, first, last, outputs);
+}
+
+static double log_sum_exp(const float *x, size_t n) {
+  double maximum = -INFINITY, sum = 0;
+  for (size_t i = 0; i < n; i++) maximum = x[i] > maximum || isnan(x[i]) ? x[i] : maximum;
+  for (size_t i = 0; i < n; i++) sum += exp(x[i] - maximum);
+  return maximum + log(sum);
+}
+
+static int all_finite(const float *x, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    if (!isfinite(x[i])) return 0;
+  return 1;
+}
+
+static uint64_t read_bytes(const void *x, size_t n) {
+  const uint64_t *words = x;
+  uint64_t sum = 0;
+  for (size_t i = 0; i < n / 8; i++) sum += words[i];
+  return sum;
+}
+
+const kernels_set kernels_portable = {
+    .name = "portable",
+#include "../vector/table.inc"
+};

@@ -1,0 +1,14 @@
+#ifndef DUET_KERNELS_SETS_H
+#define DUET_KERNELS_SETS_H
+
+// Every table there is; supported.c chooses among them.
+
+#include "include/Kernels.h"
+
+extern const kernels_set kernels_portable;
+#if defined(__x86_64__)
+extern const kernels_set kernels_avx2;
+extern const kernels_set kernels_avx512vnni;
+#endif
+
+#endif

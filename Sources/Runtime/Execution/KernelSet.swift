@@ -1,0 +1,50 @@
+internal import Kernels
+
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#else
+  internal import Darwin
+#endif
+
+/// A family of kernels written for one family of chips: the Swift face of `Kernels.h`.
+///
+/// The choice is a value that is passed in, never a global that changes, so that tests may run every
+/// set the processor supports side by side.
+@safe
+public struct KernelSet: @unchecked Sendable {
+  // The tables are constants of the program: immutable and alive for ever.
+  let table: UnsafePointer<kernels_set>
+
+  /// The sets this processor can run, best first; the last is always `portable`.
+  public static let supported: [KernelSet] = {
+    var count = 0
+    guard let sets = unsafe kernels_supported(&count) else { return [] }
+    return (0..<count).compactMap { index in
+      unsafe sets[index].map { unsafe KernelSet(table: $0) }
+    }
+  }()
+
+  /// The set to use unless another is asked for.
+  ///
+  /// It is the one that the environment variable `DUET_KERNEL_SET` names, when the processor has it,
+  /// otherwise the best.
+  public static let standard: KernelSet = {
+    let name = unsafe getenv("DUET_KERNEL_SET").map { unsafe String(cString: $0) }
+    return name.flatMap(KernelSet.init(named:)) ?? supported[0]
+  }()
+
+  private init(table: UnsafePointer<kernels_set>) {
+    unsafe self.table = unsafe table
+  }
+
+  /// The set called `name`, or nil when there is none or this processor cannot run it.
+  public init?(named name: String) {
+    guard let set = Self.supported.first(where: { $0.name == name }) else { return nil }
+    self = set
+  }
+
+  /// The name: `portable`, `avx2` or `avx512vnni`.
+  public var name: String { unsafe String(cString: table.pointee.name) }
+}

@@ -1,0 +1,212 @@
+internal import Dispatch
+internal import Kernels
+internal import Synchronization
+
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#else
+  internal import Darwin
+#endif
+
+/// A fixed team of threads that runs one job at a time: the only place with threads.
+///
+/// A job is a number of parts. Threads take the next part from a shared counter, so which thread runs
+/// which part is not fixed: a part must write only memory of its own, and then the result does not
+/// depend on the number of threads. Between jobs the workers spin for a short while, so that jobs in
+/// quick succession, as the steps of a decoder layer are, start within a microsecond; after that they
+/// sleep and cost nothing.
+///
+/// The thread that calls `run` is worker 0 and works too: a pool of one has no other thread.
+public final class WorkerPool: Sendable {
+  /// The number of threads that work on a job, the caller's included.
+  public let threadCount: Int
+
+  private let state: State
+  private let threads: [pthread_t]
+
+  /// Starts `threadCount - 1` threads.
+  ///
+  /// When the system refuses a thread the pool is smaller than asked: `threadCount` says how large.
+  ///
+  /// - Precondition: `threadCount` is positive.
+  public init(threadCount: Int) {
+    precondition(threadCount > 0, "a pool of \(threadCount) threads")
+    let state = State()
+    var threads: [pthread_t] = []
+    for worker in 1..<max(threadCount, 1) {
+      guard let thread = Self.start(Worker(index: worker, state: state)) else { break }
+      threads.append(thread)
+    }
+    self.state = state
+    self.threads = threads
+    self.threadCount = threads.count + 1
+  }
+
+  deinit {
+    state.isStopping.store(true, ordering: .sequentiallyConsistent)
+    state.publish()
+    for thread in threads { pthread_join(thread, nil) }
+  }
+
+  /// Calls `body(part, worker)` once for every `part` in `0 ..< count` and returns when all are done.
+  ///
+  /// `worker` is in `0 ..< threadCount` and no two calls with the same worker overlap, so it can
+  /// select scratch memory. Calls from several threads run one after the other; a call from inside a
+  /// body is an error that deadlocks.
+  ///
+  /// - Parameters:
+  ///   - count: Number of parts.
+  ///   - body: The work. It runs on several threads at once, whatever it captures.
+  public func run(_ count: Int, _ body: (_ part: Int, _ worker: Int) -> Void) {
+    if count <= 0 { return }
+    state.turn.withLock { _ in
+      if count == 1 || threads.isEmpty {
+        for part in 0..<count { body(part, 0) }
+        return
+      }
+      // The closure lives on this stack frame, which outlasts the job.
+      withoutActuallyEscaping(body) { escapable in
+        unsafe withUnsafePointer(to: Job(count: count, body: escapable)) { job in
+          unsafe state.job = unsafe UnsafeRawPointer(job)
+          state.nextPart.store(0, ordering: .relaxed)
+          state.unfinished.store(threads.count, ordering: .relaxed)
+          state.publish()
+          unsafe state.work(on: job, as: 0)
+          state.awaitOthers()
+        }
+      }
+    }
+  }
+
+  private static func start(_ worker: Worker) -> pthread_t? {
+    let argument = unsafe Unmanaged.passRetained(worker)
+    var thread = pthread_t()
+    let status = unsafe pthread_create(
+      &thread, nil,
+      { argument in
+        guard let argument = unsafe argument else { return nil }
+        unsafe Unmanaged<Worker>.fromOpaque(argument).takeRetainedValue().serve()
+        return nil
+      }, argument.toOpaque())
+    if status != 0 {
+      unsafe argument.release()
+      return nil
+    }
+    return thread
+  }
+}
+
+/// What `run` was asked to do.
+private struct Job {
+  let count: Int
+  let body: (Int, Int) -> Void
+}
+
+/// What the threads of a pool share.
+@safe
+private final class State: @unchecked Sendable {
+  /// The current job. Written by `run` before `generation` is raised, read by workers after they saw
+  /// it raised; not touched again until every worker has counted itself out of `unfinished`.
+  nonisolated(unsafe) var job: UnsafeRawPointer?
+
+  let turn = Mutex(())
+  let generation = Atomic<Int>(0)
+  let nextPart = Atomic<Int>(0)
+  let unfinished = Atomic<Int>(0)
+  let isStopping = Atomic<Bool>(false)
+  let sleepers = Atomic<Int>(0)
+  let alarm = DispatchSemaphore(value: 0)
+
+  /// Turns of the spinning loop before a worker sleeps: 20,000 pauses of 40 to 140 cycles are 0.3 to
+  /// 1 ms, longer than the pauses between the tokens of a small model, shorter than a person notices.
+  static let spinLimit = 20_000
+
+  /// Announces a new job, or the end, to all workers, waking those that sleep.
+  func publish() {
+    generation.wrappingAdd(1, ordering: .sequentiallyConsistent)
+    // A worker counts itself among the sleepers before it looks at `generation` a last time, and this
+    // raises `generation` before it counts the sleepers: one of the two sees the other.
+    let sleeping = sleepers.exchange(0, ordering: .sequentiallyConsistent)
+    for _ in 0..<max(sleeping, 0) { alarm.signal() }
+  }
+
+  /// Takes parts of the job until none is left.
+  func work(on job: UnsafePointer<Job>, as worker: Int) {
+    let count = unsafe job.pointee.count
+    while true {
+      let part = nextPart.wrappingAdd(1, ordering: .relaxed).oldValue
+      if part >= count { return }
+      unsafe job.pointee.body(part, worker)
+    }
+  }
+
+  /// Returns when every worker has left the current job.
+  func awaitOthers() {
+    var spins = 0
+    while unfinished.load(ordering: .acquiring) > 0 {
+      kernels_pause()
+      spins += 1
+      // With more threads than free processors the one waited for may need this one.
+      if spins % 1024 == 0 { sched_yield() }
+    }
+  }
+
+  /// Returns the first generation other than `seen`, spinning first and sleeping then.
+  func awaitGeneration(after seen: Int) -> Int {
+    for _ in 0..<Self.spinLimit {
+      let current = generation.load(ordering: .acquiring)
+      if current != seen { return current }
+      kernels_pause()
+    }
+    while true {
+      sleepers.wrappingAdd(1, ordering: .sequentiallyConsistent)
+      let current = generation.load(ordering: .sequentiallyConsistent)
+      if current != seen {
+        // Not asleep after all. Unless `publish` has counted this worker already and will signal,
+        // the count must be taken back.
+        if !withdrawSleeper() { alarm.wait() }
+        return current
+      }
+      alarm.wait()
+      let woken = generation.load(ordering: .sequentiallyConsistent)
+      if woken != seen { return woken }
+    }
+  }
+
+  /// Takes one sleeper back from the count; false when `publish` has already taken them all.
+  private func withdrawSleeper() -> Bool {
+    var count = sleepers.load(ordering: .sequentiallyConsistent)
+    while count > 0 {
+      let (exchanged, original) = sleepers.compareExchange(
+        expected: count, desired: count - 1, ordering: .sequentiallyConsistent)
+      if exchanged { return true }
+      count = original
+    }
+    return false
+  }
+}
+
+/// One thread of a pool.
+private final class Worker: Sendable {
+  let index: Int
+  let state: State
+
+  init(index: Int, state: State) {
+    self.index = index
+    self.state = state
+  }
+
+  func serve() {
+    var seen = 0
+    while true {
+      seen = state.awaitGeneration(after: seen)
+      if state.isStopping.load(ordering: .sequentiallyConsistent) { return }
+      if let job = unsafe state.job {
+        unsafe state.work(on: job.assumingMemoryBound(to: Job.self), as: index)
+      }
+      state.unfinished.wrappingSubtract(1, ordering: .releasing)
+    }
+  }
+}
