@@ -1,0 +1,98 @@
+/// The filter `tojson`, with the settings of Hugging Face: no escapes beyond what JSON demands.
+extension TemplateInterpreter {
+  /// Blanks per level that `indent` may ask for.
+  private static var indentLimit: Int { 16 }
+
+  mutating func json(
+    of value: TemplateValue, _ call: TemplateCall
+  ) throws(ChatTemplateError) -> TemplateText {
+    try call.check(most: 0, names: ["indent", "ensure_ascii"])
+    if let flag = call.named("ensure_ascii"), flag.isTrue {
+      throw .unsupported(line: call.line, construct: "\(call.callee) with ensure_ascii")
+    }
+    var indent: Int?
+    switch call.named("indent") {
+    case nil, .some(.none): break
+    case .int(let width) where (0...Self.indentLimit).contains(width): indent = width
+    default:
+      throw .unsupported(line: call.line, construct: "\(call.callee) with this indent")
+    }
+    var result = TemplateText()
+    try appendJSON(value, to: &result, indent: indent, level: 0, line: call.line)
+    return result
+  }
+
+  private mutating func appendJSON(
+    _ value: TemplateValue, to result: inout TemplateText, indent: Int?, level: Int, line: Int
+  ) throws(ChatTemplateError) {
+    try budget.take(steps: 1, line: line)
+    switch value {
+    case .none: result.append("null".utf8, isContent: false)
+    case .bool(let flag): result.append((flag ? "true" : "false").utf8, isContent: false)
+    case .int(let number): result.append(String(number).utf8, isContent: false)
+    case .text(let text):
+      try appendJSON(text, to: &result, line: line)
+    case .list(let list):
+      try appendJSON("[", "]", count: list.elements.count, to: &result, indent, level, line) {
+        (self, result, index) throws(ChatTemplateError) in
+        try self.appendJSON(
+          list.elements[index], to: &result, indent: indent, level: level + 1, line: line)
+      }
+    case .map(let map):
+      try appendJSON("{", "}", count: map.entries.count, to: &result, indent, level, line) {
+        (self, result, index) throws(ChatTemplateError) in
+        try self.appendJSON(map.entries[index].key, to: &result, line: line)
+        result.append(": ".utf8, isContent: false)
+        try self.appendJSON(
+          map.entries[index].value, to: &result, indent: indent, level: level + 1, line: line)
+      }
+    default:
+      throw .evaluation(line: line, problem: "\(value.kindName) cannot be written as JSON")
+    }
+  }
+
+  /// Appends the parts of a list or a mapping between its brackets.
+  private mutating func appendJSON(
+    _ open: String, _ close: String, count: Int, to result: inout TemplateText,
+    _ indent: Int?, _ level: Int, _ line: Int,
+    appendPart: (inout Self, inout TemplateText, Int) throws(ChatTemplateError) -> Void
+  ) throws(ChatTemplateError) {
+    func lineBreak(_ level: Int) -> String {
+      indent.map { "\n" + String(repeating: " ", count: $0 * level) } ?? ""
+    }
+    result.append(open.utf8, isContent: false)
+    for index in 0..<count {
+      let separator = index == 0 ? "" : indent == nil ? ", " : ","
+      result.append((separator + lineBreak(level + 1)).utf8, isContent: false)
+      try budget.take(text: (indent ?? 0) * level, line: line)
+      try appendPart(&self, &result, index)
+    }
+    result.append(((count == 0 ? "" : lineBreak(level)) + close).utf8, isContent: false)
+  }
+
+  private mutating func appendJSON(
+    _ text: TemplateText, to result: inout TemplateText, line: Int
+  ) throws(ChatTemplateError) {
+    // A control character becomes six characters, and each byte is looked at by itself.
+    try budget.take(text: text.cost, weight: 8, line: line)
+    result.append("\"".utf8, isContent: false)
+    for (position, byte) in text.bytes.enumerated() {
+      let isContent = text.isContent(at: position)
+      switch byte {
+      case UInt8(ascii: "\""): result.append("\\\"".utf8, isContent: isContent)
+      case UInt8(ascii: "\\"): result.append("\\\\".utf8, isContent: isContent)
+      case 0x08: result.append("\\b".utf8, isContent: isContent)
+      case 0x09: result.append("\\t".utf8, isContent: isContent)
+      case 0x0A: result.append("\\n".utf8, isContent: isContent)
+      case 0x0C: result.append("\\f".utf8, isContent: isContent)
+      case 0x0D: result.append("\\r".utf8, isContent: isContent)
+      case 0x00..<0x20:
+        let digits = String(byte, radix: 16)
+        result.append(
+          ("\\u00" + (digits.utf8.count == 1 ? "0" : "") + digits).utf8, isContent: isContent)
+      default: result.append(CollectionOfOne(byte), isContent: isContent)
+      }
+    }
+    result.append("\"".utf8, isContent: false)
+  }
+}

@@ -1,0 +1,124 @@
+import DuetRuntime
+import Testing
+
+/// A day for templates that ask for one.
+let someDay = CalendarDate(year: 2025, month: 3, day: 9)
+
+extension ChatTemplate {
+  func text(
+    _ messages: [ChatMessage], addGenerationPrompt: Bool = false, bos: String = "<s>",
+    eos: String = "</s>", dateString: String? = nil
+  ) throws -> String {
+    try render(
+      messages, addGenerationPrompt: addGenerationPrompt, beginningOfSequence: bos,
+      endOfSequence: eos, date: someDay, dateString: dateString
+    ).map(\.text).joined()
+  }
+}
+
+/// The exact renderings that `formats.md` section 6.4 of the specification lists, with system S, users U and V,
+/// assistant A; every content has blanks around it where the family trims.
+@Suite struct ChatTemplateFamilyTests {
+  let system = ChatMessage(role: .system, content: "S")
+  let turns = [
+    ChatMessage(role: .user, content: "U"), ChatMessage(role: .assistant, content: "A"),
+    ChatMessage(role: .user, content: "V"),
+  ]
+  let blankTurns = [
+    ChatMessage(role: .user, content: " U\n"), ChatMessage(role: .assistant, content: "\tA "),
+    ChatMessage(role: .user, content: " V"),
+  ]
+
+  @Test func llama2() throws {
+    let template = try ChatTemplate(named: "llama-2")
+    #expect(
+      try template.text([system] + blankTurns)
+        == "<s>[INST] <<SYS>>\nS\n<</SYS>>\n\n U [/INST] A </s><s>[INST] V [/INST]")
+    #expect(
+      try template.text(blankTurns, addGenerationPrompt: true)
+        == "<s>[INST] U [/INST] A </s><s>[INST] V [/INST]")
+  }
+
+  @Test func llama3() throws {
+    let template = try ChatTemplate(named: "llama-3")
+    let body =
+      "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nS<|eot_id|>"
+      + "<|start_header_id|>user<|end_header_id|>\n\nU<|eot_id|>"
+      + "<|start_header_id|>assistant<|end_header_id|>\n\nA<|eot_id|>"
+      + "<|start_header_id|>user<|end_header_id|>\n\nV<|eot_id|>"
+    let bos = "<|begin_of_text|>"
+    #expect(try template.text([system] + blankTurns, bos: bos) == body)
+    #expect(
+      try template.text([system] + blankTurns, addGenerationPrompt: true, bos: bos)
+        == body + "<|start_header_id|>assistant<|end_header_id|>\n\n")
+  }
+
+  @Test(arguments: [nil, "1 Jan 2030"] as [String?])
+  func llama31(date: String?) throws {
+    let template = try ChatTemplate(named: "llama-3.1")
+    let head =
+      "<s><|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December 2023\n"
+      + "Today Date: \(date ?? "26 Jul 2024")\n\n"
+    let tail =
+      "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nU<|eot_id|>"
+      + "<|start_header_id|>assistant<|end_header_id|>\n\n"
+    let user = [blankTurns[0]]
+    #expect(
+      try template.text([system] + user, addGenerationPrompt: true, dateString: date)
+        == head + "S" + tail)
+    #expect(
+      try template.text(user, addGenerationPrompt: true, dateString: date) == head + tail)
+  }
+
+  @Test(arguments: [
+    ("mistral-v1", "<s>[INST] U [/INST]A</s> [INST] V [/INST]"),
+    ("mistral-v3", "<s>[INST] U[/INST] A</s>[INST] V[/INST]"),
+    ("mistral-tekken", "<s>[INST]U[/INST]A</s>[INST]V[/INST]"),
+  ])
+  func mistral(name: String, expected: String) throws {
+    let template = try ChatTemplate(named: name)
+    #expect(try template.text(turns, addGenerationPrompt: true) == expected)
+    let withSystem = expected.replacing("U", with: "S\n\nU")
+    #expect(try template.text([system] + turns) == withSystem)
+  }
+
+  @Test(arguments: ["llama-2", "mistral-v1", "mistral-v3", "mistral-tekken"])
+  func turnsMustAlternate(name: String) throws {
+    let template = try ChatTemplate(named: name)
+    for messages in [[turns[0], turns[2]], [turns[1]], [system, turns[1]], [system, system]] {
+      #expect {
+        try template.text(messages)
+      } throws: { error in
+        guard case .conversationRefused(let message) = error as? ChatTemplateError else {
+          return false
+        }
+        return message.contains("take turns")
+          && (error as? ChatTemplateError)?.category == .usage
+      }
+    }
+  }
+
+  @Test(arguments: ChatTemplateFamily.allCases)
+  func everyFamilyRendersAnything(family: ChatTemplateFamily) throws {
+    let template = try ChatTemplate(named: family.rawValue)
+    #expect(template.origin == family.rawValue)
+    _ = try template.text([])
+    _ = try template.text([turns[0]])
+  }
+
+  @Test func unknownFamilyNamesTheKnown() {
+    #expect(throws: ChatTemplateError.unknownFamily(name: "llama-9")) {
+      try ChatTemplate(named: "llama-9")
+    }
+    let message = ChatTemplateError.unknownFamily(name: "llama-9").description
+    #expect(message.contains("llama-3.1") && message.contains("mistral-tekken"))
+  }
+
+  @Test func systemTextThatATemplateDropsMovesToTheUser() throws {
+    let source =
+      "{% for m in messages %}{% if m.role == 'user' %}<{{ m.content }}>{% endif %}{% endfor %}"
+    let template = try ChatTemplate(source: source)
+    #expect(try template.text([system] + turns) == "<S\n\nU><V>")
+    #expect(try template.text(turns) == "<U><V>")
+  }
+}
