@@ -10,7 +10,7 @@ public struct TextSegment: Sendable, Hashable {
   public var isContent: Bool
 
   /// A segment of the given text.
-  public init(text: String, isContent: Bool) {
+  public init(_ text: String, isContent: Bool) {
     self.text = text
     self.isContent = isContent
   }

@@ -200,8 +200,9 @@ extension TemplateInterpreter {
     switch (container, element) {
     case (.undefined, _): return false
     case (.text(let text), .text(let part)):
-      try budget.take(text: text.cost, line: line)
-      try budget.take(text: part.cost, line: line)
+      // The search looks at each byte of both a few times.
+      try budget.take(text: text.cost, weight: 4, line: line)
+      try budget.take(text: part.cost, weight: 4, line: line)
       return text.contains(part)
     case (.list(let list), _):
       for candidate in list.elements {
@@ -223,7 +224,7 @@ extension TemplateInterpreter {
     if let a = integer(a), let b = integer(b) {
       order = a < b ? -1 : a > b ? 1 : 0
     } else if case .text(let a) = a, case .text(let b) = b {
-      try budget.take(text: min(a.bytes.count, b.bytes.count), line: line)
+      try budget.take(text: min(a.bytes.count, b.bytes.count), weight: 8, line: line)
       // The order of UTF-8 is that of the code points.
       order =
         a.hasSameText(as: b) ? 0 : a.bytes.lexicographicallyPrecedes(b.bytes) ? -1 : 1

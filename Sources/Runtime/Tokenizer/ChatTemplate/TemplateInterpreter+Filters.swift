@@ -108,7 +108,7 @@ extension TemplateInterpreter {
       guard case .text(let text) = first else {
         throw .evaluation(line: line, problem: "\(call.callee) is given no name of a test")
       }
-      testName = text.string
+      testName = text.excerpt
     }
     var testCall = TemplateCall(callee: "the test '\(testName ?? "")'", line: line)
     testCall.positional = Array(arguments.dropFirst())

@@ -73,26 +73,32 @@ extension TemplateInterpreter {
   private mutating func appendJSON(
     _ text: TemplateText, to result: inout TemplateText, line: Int
   ) throws(ChatTemplateError) {
-    // A control character becomes six characters, and each byte is looked at by itself.
-    try budget.take(text: text.cost, weight: 8, line: line)
+    // A control character becomes six, and each byte is looked at by itself.
+    try budget.take(text: text.cost, weight: 32, line: line)
     result.append("\"".utf8, isContent: false)
-    for (position, byte) in text.bytes.enumerated() {
-      let isContent = text.isContent(at: position)
-      switch byte {
-      case UInt8(ascii: "\""): result.append("\\\"".utf8, isContent: isContent)
-      case UInt8(ascii: "\\"): result.append("\\\\".utf8, isContent: isContent)
-      case 0x08: result.append("\\b".utf8, isContent: isContent)
-      case 0x09: result.append("\\t".utf8, isContent: isContent)
-      case 0x0A: result.append("\\n".utf8, isContent: isContent)
-      case 0x0C: result.append("\\f".utf8, isContent: isContent)
-      case 0x0D: result.append("\\r".utf8, isContent: isContent)
-      case 0x00..<0x20:
-        let digits = String(byte, radix: 16)
-        result.append(
-          ("\\u00" + (digits.utf8.count == 1 ? "0" : "") + digits).utf8, isContent: isContent)
-      default: result.append(CollectionOfOne(byte), isContent: isContent)
-      }
+    var start = 0
+    for position in text.bytes.indices {
+      guard let escape = Self.escape(text.bytes[position]) else { continue }
+      if start < position { result.append(text.slice(start..<position)) }
+      result.append(escape.utf8, isContent: text.isContent(at: position))
+      start = position + 1
     }
+    result.append(text.slice(start..<text.bytes.count))
     result.append("\"".utf8, isContent: false)
+  }
+
+  /// How JSON writes a character that may not stand for itself, or nil for all others.
+  private static func escape(_ byte: UInt8) -> String? {
+    switch byte {
+    case UInt8(ascii: "\""): return "\\\""
+    case UInt8(ascii: "\\"): return "\\\\"
+    case 0x08: return "\\b"
+    case 0x09: return "\\t"
+    case 0x0A: return "\\n"
+    case 0x0C: return "\\f"
+    case 0x0D: return "\\r"
+    case 0x00..<0x20: return (byte < 0x10 ? "\\u000" : "\\u00") + String(byte, radix: 16)
+    default: return nil
+    }
   }
 }

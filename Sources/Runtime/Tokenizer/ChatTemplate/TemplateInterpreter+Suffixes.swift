@@ -1,5 +1,8 @@
 /// Parts of values, calls and methods.
 extension TemplateInterpreter {
+  /// Bytes of a format for `strftime_now`.
+  private static var dateFormatLimit: Int { 256 }
+
   mutating func apply(
     _ suffix: TemplateSuffix, to value: TemplateValue
   ) throws(ChatTemplateError) -> TemplateValue {
@@ -49,7 +52,7 @@ extension TemplateInterpreter {
   func attribute(
     _ name: TemplateText, of value: TemplateValue, line: Int
   ) throws(ChatTemplateError) -> TemplateValue {
-    let missing = TemplateValue.undefined(name: name.string)
+    let missing = TemplateValue.undefined(name: name.excerpt)
     switch value {
     case .map(let map):
       return map[name] ?? missing
@@ -64,11 +67,11 @@ extension TemplateInterpreter {
       case "first": return .bool(index == 0)
       case "last": return .bool(index == count - 1)
       case "length": return .int(count)
-      default: throw .unsupported(line: line, construct: "loop.\(name.string)")
+      default: throw .unsupported(line: line, construct: "loop.\(name.excerpt)")
       }
     case .undefined(let base):
       throw .evaluation(
-        line: line, problem: "'\(base)' is undefined and has no part '\(name.string)'")
+        line: line, problem: "'\(base)' is undefined and has no part '\(name.excerpt)'")
     default:
       return missing
     }
@@ -142,7 +145,7 @@ extension TemplateInterpreter {
     switch function {
     case .raiseException:
       try call.check(least: 1, most: 1)
-      throw .conversationRefused(message: try text(of: call.positional[0], line: line).string)
+      throw .conversationRefused(message: try text(of: call.positional[0], line: line).excerpt)
     case .namespace:
       try call.check(most: 0, names: nil)
       // A namespace lives until the end, so it costs about as many steps as it takes words.
@@ -155,7 +158,9 @@ extension TemplateInterpreter {
     case .currentTime:
       try call.check(least: 1, most: 1)
       let format = try call.text(0)
-      try budget.take(text: format.cost, weight: 16, line: line)
+      guard format.bytes.count <= Self.dateFormatLimit else {
+        throw .evaluation(line: line, problem: "a date format is longer than any real one")
+      }
       switch date.formatted(format.string) {
       case .success(let text): return .text(TemplateText(text))
       case .failure(let unknown):
@@ -229,7 +234,7 @@ extension TemplateInterpreter {
     case "title":
       try call.check(most: 0)
       // Case mapping looks every code point up in tables.
-      try budget.take(text: text.cost, weight: 32, line: line)
+      try budget.take(text: text.cost, weight: 64, line: line)
       return .text(text.titled())
     case "split": return .list(try split(text, call))
     case "replace": return .text(try replace(text, call))
@@ -238,7 +243,8 @@ extension TemplateInterpreter {
       return .bool(text.bytes.starts(with: try call.text(0).bytes))
     case "endswith":
       try call.check(least: 1, most: 1)
-      return .bool(text.bytes.reversed().starts(with: try call.text(0).bytes.reversed()))
+      let end = try call.text(0).bytes
+      return .bool(text.bytes.suffix(end.count).elementsEqual(end))
     default:
       throw .unsupported(line: line, construct: call.callee)
     }
@@ -278,6 +284,7 @@ extension TemplateInterpreter {
     guard let pieces else {
       throw .tooManySteps(line: call.line, limit: TemplateBudget.stepLimit)
     }
+    try budget.take(steps: pieces.count, line: call.line)
     return try list(pieces.map { .text($0) }, line: call.line)
   }
 

@@ -109,7 +109,9 @@ extension TemplateParser {
     return TemplateExpression.ArithmeticOperator(rawValue: symbol)
   }
 
-  /// A value with its suffixes. Filters and tests bind more loosely than a sign before the value.
+  /// A value with its suffixes.
+  ///
+  /// Filters and tests bind more loosely than a sign before the value.
   private mutating func parseUnary(
     withFilters: Bool
   ) throws(ChatTemplateError) -> TemplateExpression {

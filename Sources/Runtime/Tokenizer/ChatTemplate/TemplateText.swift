@@ -27,6 +27,9 @@ struct TemplateText: Sendable {
   /// The text alone.
   var string: String { String(decoding: bytes, as: UTF8.self) }
 
+  /// The beginning of the text, long enough for a message.
+  var excerpt: String { scalarSlice(0..<400).string }
+
   /// The text cut where content begins and ends, without empty segments.
   var segments: [TextSegment] {
     var result: [TextSegment] = []
@@ -34,7 +37,7 @@ struct TemplateText: Sendable {
     func add(_ range: Range<Int>, isContent: Bool) {
       guard !range.isEmpty else { return }
       let text = String(decoding: bytes[range], as: UTF8.self)
-      result.append(TextSegment(text: text, isContent: isContent))
+      result.append(TextSegment(text, isContent: isContent))
     }
     for range in contentRanges {
       add(position..<range.lowerBound, isContent: false)
@@ -126,7 +129,7 @@ struct TemplateText: Sendable {
     return result
   }
 
-  /// The text between two positions counted in code points, both already within the text.
+  /// The text between two positions counted in code points, as far as there is text.
   func scalarSlice(_ range: Range<Int>) -> TemplateText {
     let start = advance(from: 0, by: range.lowerBound)
     return slice(start..<advance(from: start, by: range.count))
