@@ -12,6 +12,8 @@ public enum FileError: DuetError, Equatable {
   case notFound(path: String)
   /// The path is a folder where a file is needed.
   case isFolder(path: String)
+  /// The path is a file where a folder is needed.
+  case notAFolder(path: String)
   /// The path is a pipe, device or socket where a file is needed.
   case notRegular(path: String)
   /// The file is larger than the caller allows for its kind.
@@ -45,6 +47,7 @@ public enum FileError: DuetError, Equatable {
     switch self {
     case .notFound(let path): "\(printable(path)): no such file"
     case .isFolder(let path): "\(printable(path)): this is a folder, not a file"
+    case .notAFolder(let path): "\(printable(path)): this is a file, not a folder"
     case .notRegular(let path): "\(printable(path)): not a regular file"
     case .tooLarge(let path, let byteCount, let limit):
       "\(printable(path)): the file has \(byteCount) bytes, more than the \(limit) allowed"
@@ -131,4 +134,26 @@ public func readFile(_ path: String, limit: Int) throws(FileError) -> [UInt8] {
       path: path, expectedBytes: file.byteCount, actualBytes: bytes.count)
   }
   return bytes
+}
+
+/// The names in the folder at `path` in the order of their bytes, without "." and "..".
+///
+/// - Throws: `FileError`.
+func listFolder(_ path: String) throws(FileError) -> [String] {
+  guard let folder = unsafe path.utf8.contains(0) ? nil : opendir(path) else {
+    switch path.utf8.contains(0) ? ENOENT : errno {
+    case ENOENT: throw .notFound(path: path)
+    case ENOTDIR: throw .notAFolder(path: path)
+    case let code: throw .system(path: path, operation: .open, code: code)
+    }
+  }
+  defer { _ = unsafe closedir(folder) }
+  var names: [String] = []
+  while let entry = unsafe readdir(folder) {
+    let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+      unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+    }
+    if name != ".", name != ".." { names.append(name) }
+  }
+  return names.sorted { $0.precedesInBytes($1) }
 }

@@ -1,0 +1,81 @@
+/// One tensor as the header of a safetensors file describes it.
+public struct TensorInfo: Sendable, Hashable {
+  /// The name, verbatim.
+  public let name: String
+  /// The type of the elements.
+  public let elementType: ElementType
+  /// The sizes of the dimensions, outermost first; none for a single number.
+  public let shape: [Int]
+  /// Where the elements are, in bytes from the start of the file.
+  public let byteRange: Range<Int>
+}
+
+/// A safetensors file: a header that names tensors and the mapped bytes of all of them.
+///
+/// Everything the header says is checked before this value exists: the tensors fill the data without
+/// hole or overlap, and each has as many bytes as its shape and type demand. Values are not looked at.
+///
+/// Layout: eight bytes N, little-endian; N bytes of JSON, padded with white space; the data.
+///
+/// Source: the format description in the README of huggingface/safetensors.
+public struct SafeTensorsFile: Sendable {
+  /// The bytes of the file.
+  public let file: MappedFile
+  /// The tensors in the order of their data.
+  public let tensors: [TensorInfo]
+  /// The strings under `__metadata__`, in the order of the file.
+  public let metadata: [(key: String, value: String)]
+
+  /// Positions in `tensors` in the order of the names' bytes.
+  private let nameOrder: [Int32]
+
+  /// Maps the file at `path` and checks its header.
+  public init(contentsOf path: String) throws(SafeTensorsError) {
+    let file: MappedFile
+    do throws(FileError) {
+      file = try MappedFile(contentsOf: path)
+    } catch {
+      throw .file(error)
+    }
+    try self.init(file)
+  }
+
+  /// Checks the header of `file`.
+  ///
+  /// - Complexity: O(header) and sorting the tensors.
+  public init(_ file: MappedFile) throws(SafeTensorsError) {
+    let header = try SafeTensorsHeader(file)
+    self.file = file
+    tensors = header.tensors
+    metadata = header.metadata
+    nameOrder = tensors.indices.map(Int32.init(truncatingIfNeeded:)).sorted {
+      [tensors] in tensors[Int($0)].name.precedesInBytes(tensors[Int($1)].name)
+    }
+  }
+
+  /// The tensor whose name has exactly the bytes of `name`, or nil.
+  ///
+  /// - Complexity: O(log(tensors)).
+  public func tensor(named name: String) -> TensorInfo? {
+    var low = 0
+    var high = nameOrder.count
+    while low < high {
+      let middle = (low + high) / 2
+      if tensors[Int(nameOrder[middle])].name.precedesInBytes(name) {
+        low = middle + 1
+      } else {
+        high = middle
+      }
+    }
+    guard low < nameOrder.count else { return nil }
+    let candidate = tensors[Int(nameOrder[low])]
+    return name.precedesInBytes(candidate.name) ? nil : candidate
+  }
+}
+
+extension String {
+  /// Whether the UTF-8 bytes come first; unlike `<`, canonically equal strings differ.
+  func precedesInBytes(_ other: String) -> Bool {
+    utf8.lexicographicallyPrecedes(other.utf8)
+  }
+}

@@ -1,0 +1,50 @@
+/// A tensor where it lies: a view of the bytes of a file, read-only and free to copy.
+public struct StoredTensor: Sendable {
+  /// The name, verbatim from the checkpoint.
+  public let name: String
+  /// The type of the elements.
+  public let elementType: ElementType
+  /// The sizes of the dimensions, outermost first.
+  public let shape: [Int]
+  /// The file or memory that holds the elements.
+  public let file: MappedFile
+  /// Where the first element is in `file`, in bytes, a multiple of the element's alignment.
+  public let byteOffset: Int
+  /// The size of all elements in bytes.
+  public let byteCount: Int
+
+  /// The tensor at `byteOffset` of `file`.
+  ///
+  /// - Precondition: The elements lie inside the file and `byteOffset` is a multiple of the element
+  ///   type's alignment.
+  public init(
+    name: String, elementType: ElementType, shape: [Int], file: MappedFile, byteOffset: Int
+  ) {
+    // In the order of `SafeTensorsHeader`, so that what passed there cannot overflow here.
+    let byteCount = shape.reduce(1, *) * elementType.bitCount / 8
+    precondition(
+      byteOffset >= 0 && byteOffset <= file.count && byteCount <= file.count - byteOffset,
+      "\(byteCount) bytes at \(byteOffset) of a file of \(file.count)")
+    precondition(
+      byteOffset % elementType.alignment == 0, "\(elementType.rawValue) at byte \(byteOffset)")
+    self.name = name
+    self.elementType = elementType
+    self.shape = shape
+    self.file = file
+    self.byteOffset = byteOffset
+    self.byteCount = byteCount
+  }
+
+  /// The number of elements.
+  public var elementCount: Int { shape.reduce(1, *) }
+
+  /// The bytes of the elements, row major and little-endian.
+  public var bytes: RawSpan {
+    @_lifetime(borrow self)
+    get { file.bytes.extracting(byteOffset..<(byteOffset + byteCount)) }
+  }
+
+  /// The address of the first element, valid while `file` lives.
+  @unsafe
+  package var pointer: UnsafeRawPointer { unsafe file.pointer + byteOffset }
+}
