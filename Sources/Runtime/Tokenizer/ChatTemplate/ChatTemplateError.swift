@@ -20,8 +20,12 @@ public enum ChatTemplateError: DuetError, Equatable {
   case conversationRefused(message: String)
   /// No built-in template has the name.
   case unknownFamily(name: String)
-  /// A file that should hold the template cannot be used.
-  case unusableFile(path: String, problem: String)
+  /// A file with a template is there but cannot be read.
+  case file(FileError)
+  /// A file with a template is not the JSON it should be.
+  case json(JSONError)
+  /// A file's template is not written as one.
+  case malformedFile(path: String, problem: String)
 
   /// One sentence saying what is wrong and what to do.
   public var description: String {
@@ -51,7 +55,9 @@ public enum ChatTemplateError: DuetError, Equatable {
     case .unknownFamily(let name):
       "there is no chat template named '\(printable(name))'; the names are "
         + ChatTemplateFamily.allCases.map(\.rawValue).joined(separator: ", ")
-    case .unusableFile(let path, let problem):
+    case .file(let error): error.description
+    case .json(let error): error.description
+    case .malformedFile(let path, let problem):
       "\(printable(path)): \(printable(problem)); \(Self.remedy)"
     }
   }
@@ -60,6 +66,7 @@ public enum ChatTemplateError: DuetError, Equatable {
   public var category: FailureCategory {
     switch self {
     case .conversationRefused, .unknownFamily: .usage
+    case .file(let error): error.category
     default: .refusedData
     }
   }

@@ -1,0 +1,35 @@
+extension ChatTemplate {
+  /// The token ids of a conversation.
+  ///
+  /// The text begins with the token that begins a sequence if the template writes it or the tokenizer
+  /// adds it, and never with two of them. Control strings in message contents stay plain text.
+  ///
+  /// - Parameters:
+  ///   - messages: The turns, oldest first.
+  ///   - tokenizer: The model's tokenizer.
+  ///   - addGenerationPrompt: Whether the text ends where the model's answer is to begin.
+  ///   - date: The moment that templates with `strftime_now` tell the model.
+  ///   - dateString: What templates with a fixed date tell the model instead of it.
+  /// - Throws: `ChatTemplateError`, as `render`.
+  public func tokens(
+    for messages: [ChatMessage],
+    tokenizer: Tokenizer,
+    addGenerationPrompt: Bool = true,
+    date: CalendarDate,
+    dateString: String? = nil
+  ) throws(ChatTemplateError) -> [Int] {
+    func text(_ id: Int?) -> String {
+      id.flatMap(tokenizer.piece).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    }
+    let segments = try render(
+      messages, addGenerationPrompt: addGenerationPrompt,
+      beginningOfSequence: text(tokenizer.beginningOfSequence),
+      endOfSequence: text(tokenizer.endOfSequence), date: date, dateString: dateString)
+    var ids = tokenizer.encode(segments)
+    guard let begin = tokenizer.beginningOfSequence else { return ids }
+    let written = ids.prefix { $0 == begin }.count
+    if written > 1 { ids.removeFirst(written - 1) }
+    if written == 0, tokenizer.addsBeginningOfSequence { ids.insert(begin, at: 0) }
+    return ids
+  }
+}
