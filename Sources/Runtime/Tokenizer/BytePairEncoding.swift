@@ -1,0 +1,125 @@
+/// Byte-pair encoding: the model that turns a word into ids.
+///
+/// The word is split into symbols; then, again and again, the neighbouring pair with the lowest rank
+/// becomes one piece, the leftmost pair among equals, until no pair has a merge. SentencePiece models
+/// encode a whole text as one word, so words of many megabytes are ordinary.
+///
+/// Source: Sennrich et al., arXiv:1508.07909; the order of merges as in Hugging Face tokenizers.
+struct BytePairEncoding: Sendable {
+  let vocabulary: Vocabulary
+  let merges: MergeTable
+  let alphabet: SymbolAlphabet
+  /// Whether a word that is a piece is that piece, even if no merges lead there.
+  let ignoresMerges: Bool
+
+  /// The number of symbols in the longest piece that can be the right part of a merge.
+  let longestRightPart: Int
+  /// Whether long words may be encoded window by window.
+  let usesWindows: Bool
+
+  /// The number of symbols in a window: its tables and queue stay in the first two caches.
+  private static let windowSize = 4096
+  /// Up to this many symbols, looking at all pairs is faster than keeping a queue.
+  private static let shortWordLimit = 24
+
+  init(
+    vocabulary: Vocabulary, merges: MergeTable, alphabet: SymbolAlphabet, ignoresMerges: Bool
+  ) {
+    self.vocabulary = vocabulary
+    self.merges = merges
+    self.alphabet = alphabet
+    self.ignoresMerges = ignoresMerges
+    var longest = 0
+    for id in 0..<merges.idCount where merges.isRightPart(Int32(id)) {
+      let scalars = vocabulary.piece(id)?.count { $0 & 0xC0 != 0x80 } ?? 0
+      longest = max(longest, scalars)
+    }
+    longestRightPart = longest
+    // The proof in `lowestRank(of:followedBy:)` needs pieces that spell their text. The limit keeps
+    // the look ahead a small part of a window.
+    usesWindows =
+      longest <= Self.windowSize / 4
+      && alphabet.substitutes.allSatisfy { !merges.isLeftPart($0) && !merges.isRightPart($0) }
+  }
+
+  /// Appends the ids of the word `text[range]` to `ids`.
+  ///
+  /// - Parameters:
+  ///   - text: Valid UTF-8.
+  ///   - range: The word.
+  ///   - workspace: Memory to be reused from word to word.
+  ///   - ids: Gets the ids.
+  /// - Complexity: O(n log w) for n symbols, where w is the window size, at most n.
+  func encode(
+    _ text: [UInt8], in range: Range<Int>, workspace: inout Workspace, into ids: inout [Int]
+  ) {
+    if ignoresMerges, let id = wholePiece(text, in: range, key: &workspace.key) {
+      ids.append(Int(id))
+      return
+    }
+    workspace.symbols.removeAll(keepingCapacity: true)
+    alphabet.appendSymbols(
+      of: text, in: range, vocabulary: vocabulary, to: &workspace.symbols)
+    if workspace.symbols.count <= Self.shortWordLimit {
+      mergeShortWord(&workspace)
+      for id in workspace.symbols { ids.append(Int(id)) }
+    } else {
+      mergeLongWord(&workspace, windowSize: Self.windowSize, into: &ids)
+    }
+  }
+
+  /// The piece that is the whole word.
+  private func wholePiece(_ text: [UInt8], in range: Range<Int>, key: inout [UInt8]) -> Int32? {
+    guard alphabet.unit == .byte else { return vocabulary.id(of: text, in: range) }
+    key.removeAll(keepingCapacity: true)
+    for index in range { ByteLevelAlphabet.append(text[index], to: &key) }
+    return vocabulary.id(of: key)
+  }
+
+  /// Merges all of `workspace.symbols` in place, looking at all pairs each time.
+  private func mergeShortWord(_ workspace: inout Workspace) {
+    var symbols: [Int32] = []
+    swap(&symbols, &workspace.symbols)
+    defer { swap(&symbols, &workspace.symbols) }
+    guard symbols.count > 1 else { return }
+    var pairs: [MergeTable.Merge] = []
+    swap(&pairs, &workspace.pairs)
+    defer { swap(&pairs, &workspace.pairs) }
+    pairs.removeAll(keepingCapacity: true)
+    for index in 1..<symbols.count {
+      pairs.append(merges.merge(symbols[index - 1], symbols[index]))
+    }
+    while true {
+      var best = MergeTable.Merge.none
+      var position = 0
+      for index in pairs.indices where pairs[index].rank < best.rank {
+        best = pairs[index]
+        position = index
+      }
+      if best == .none { return }
+      symbols[position] = best.id
+      symbols.remove(at: position + 1)
+      pairs.remove(at: position)
+      if position > 0 {
+        pairs[position - 1] = merges.merge(symbols[position - 1], best.id)
+      }
+      if position < pairs.count {
+        pairs[position] = merges.merge(best.id, symbols[position + 1])
+      }
+    }
+  }
+}
+
+extension BytePairEncoding {
+  /// The memory that encoding needs, kept from word to word.
+  struct Workspace {
+    /// The symbols of the word.
+    var symbols: [Int32] = []
+    /// A piece being spelled.
+    var key: [UInt8] = []
+    /// The merges of neighbouring symbols in a short word.
+    var pairs: [MergeTable.Merge] = []
+    /// The window of a long word.
+    var window = Window()
+  }
+}

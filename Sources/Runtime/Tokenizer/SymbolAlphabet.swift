@@ -1,0 +1,116 @@
+/// How text becomes the symbols that merging starts from.
+struct SymbolAlphabet: Sendable {
+  /// What a symbol stands for.
+  enum Unit: Sendable {
+    /// One byte, written in the `ByteLevelAlphabet`.
+    case byte
+    /// One Unicode scalar, written as itself.
+    case scalar
+  }
+
+  /// What a symbol stands for.
+  let unit: Unit
+  /// The id of each byte's own piece (`unit` is `byte`) or each ASCII scalar's, or -1.
+  private let direct: [Int32]
+  /// The id of each byte's piece `<0xHH>`, or -1; empty without byte fallback.
+  private let byteFallback: [Int32]
+  /// The id for what has no piece, or -1.
+  private let unknown: Int32
+  /// Whether neighbouring unknown scalars become one symbol.
+  private let fusesUnknown: Bool
+
+  /// The alphabet of a vocabulary.
+  init(
+    unit: Unit, vocabulary: Vocabulary, usesByteFallback: Bool, unknown: Int32?,
+    fusesUnknown: Bool
+  ) {
+    self.unit = unit
+    self.unknown = unknown ?? -1
+    self.fusesUnknown = fusesUnknown
+    direct = (UInt8.min...(unit == .byte ? .max : 0x7F)).map { byte in
+      var piece: [UInt8] = []
+      if unit == .byte {
+        ByteLevelAlphabet.append(byte, to: &piece)
+      } else {
+        piece.append(byte)
+      }
+      return vocabulary.id(of: piece) ?? -1
+    }
+    byteFallback =
+      usesByteFallback
+      ? (UInt8.min ... .max).map { vocabulary.id(of: Self.fallbackPiece(of: $0)) ?? -1 } : []
+  }
+
+  /// The piece `<0xHH>` of `byte`, its digits in upper case.
+  static func fallbackPiece(of byte: UInt8) -> [UInt8] {
+    let digits = Array("0123456789ABCDEF".utf8)
+    return Array("<0x".utf8) + [digits[Int(byte >> 4)], digits[Int(byte & 15)], UInt8(ascii: ">")]
+  }
+
+  /// The byte that a piece of exactly the form `<0xHH>` stands for, digits in either case.
+  static func byte(ofFallbackPiece piece: some RandomAccessCollection<UInt8>) -> UInt8? {
+    guard piece.count == 6, piece.starts(with: "<0x".utf8), piece.last == UInt8(ascii: ">") else {
+      return nil
+    }
+    var value: UInt8 = 0
+    for digit in piece.dropFirst(3).dropLast() {
+      switch digit {
+      case UInt8(ascii: "0")...UInt8(ascii: "9"): value = value << 4 | (digit - UInt8(ascii: "0"))
+      case UInt8(ascii: "A")...UInt8(ascii: "F"):
+        value = value << 4 | (digit - UInt8(ascii: "A") + 10)
+      case UInt8(ascii: "a")...UInt8(ascii: "f"):
+        value = value << 4 | (digit - UInt8(ascii: "a") + 10)
+      default: return nil
+      }
+    }
+    return value
+  }
+
+  /// The ids whose symbols do not spell the text they stand for: byte fallback and unknown.
+  var substitutes: [Int32] { (byteFallback + [unknown]).filter { $0 >= 0 } }
+
+  /// What text the alphabet cannot express, in words, or nil when no text is lost.
+  var gap: String? {
+    if unknown >= 0 { return nil }
+    switch unit {
+    case .byte:
+      // No UTF-8 text holds the bytes C0, C1 and F5 to FF.
+      let needed = (UInt8.min ... .max).filter { $0 < 0xC0 || (0xC2...0xF4).contains($0) }
+      return needed.first { direct[Int($0)] < 0 }.map { "a piece for the byte \($0)" }
+    case .scalar:
+      if byteFallback.isEmpty { return "an unknown token or byte fallback" }
+      return byteFallback.firstIndex { $0 < 0 }.map {
+        String(decoding: Self.fallbackPiece(of: UInt8($0)), as: UTF8.self)
+      }
+    }
+  }
+
+  /// Appends the symbols of `text[range]`, which is valid UTF-8.
+  func appendSymbols(
+    of text: [UInt8], in range: Range<Int>, vocabulary: Vocabulary, to symbols: inout [Int32]
+  ) {
+    var position = range.lowerBound
+    var endsInUnknown = false
+    while position < range.upperBound {
+      let first = text[position]
+      let count = unit == .byte || first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4
+      let end = min(position + count, range.upperBound)
+      let id =
+        Int(first) < direct.count
+        ? direct[Int(first)] : vocabulary.id(of: text, in: position..<end) ?? -1
+      if id >= 0 {
+        symbols.append(id)
+        endsInUnknown = false
+      } else if !byteFallback.isEmpty,
+        text[position..<end].allSatisfy({ byteFallback[Int($0)] >= 0 })
+      {
+        for byte in text[position..<end] { symbols.append(byteFallback[Int(byte)]) }
+        endsInUnknown = false
+      } else if unknown >= 0 {
+        if !(endsInUnknown && fusesUnknown) { symbols.append(unknown) }
+        endsInUnknown = true
+      }
+      position = end
+    }
+  }
+}

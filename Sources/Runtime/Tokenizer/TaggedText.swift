@@ -1,0 +1,86 @@
+/// A stretch of text for a chat: what a template wrote, or what a person or a model said.
+public struct TextSegment: Sendable, Equatable {
+  /// The text.
+  public var text: String
+  /// Whether the text is content, in which added tokens stay plain text.
+  public var isContent: Bool
+
+  /// A segment with the given text.
+  public init(_ text: String, isContent: Bool) {
+    self.text = text
+    self.isContent = isContent
+  }
+}
+
+/// UTF-8 text that knows which of its bytes are content.
+struct TaggedText {
+  /// The text, valid UTF-8.
+  var bytes: [UInt8]
+  /// Per byte: whether it is content; empty when nothing is.
+  var isContent: [Bool]
+
+  /// Text without content.
+  init(_ bytes: [UInt8]) {
+    self.bytes = bytes
+    isContent = []
+  }
+
+  /// The segments joined.
+  init(joining segments: [TextSegment]) {
+    self.init([UInt8]())
+    let hasContent = segments.contains { $0.isContent }
+    for segment in segments {
+      bytes.append(contentsOf: segment.text.utf8)
+      if hasContent {
+        isContent.append(
+          contentsOf: repeatElement(segment.isContent, count: bytes.count - isContent.count))
+      }
+    }
+  }
+
+  /// A part of `text`.
+  init(_ text: TaggedText, in range: Range<Int>) {
+    bytes = Array(text.bytes[range])
+    isContent = text.isContent.isEmpty ? [] : Array(text.isContent[range])
+  }
+
+  /// Whether the byte at `index` is content.
+  func isContent(at index: Int) -> Bool { !isContent.isEmpty && isContent[index] }
+
+  /// Puts `prefix`, which is no content, in front.
+  mutating func prepend(_ prefix: [UInt8]) {
+    bytes.insert(contentsOf: prefix, at: 0)
+    if !isContent.isEmpty {
+      isContent.insert(contentsOf: repeatElement(false, count: prefix.count), at: 0)
+    }
+  }
+
+  /// The text with every occurrence of `pattern` replaced, from left to right.
+  ///
+  /// A replacement is content when a byte of what it replaces was.
+  ///
+  /// - Complexity: O(length of text * length of `pattern`).
+  func replacing(_ pattern: [UInt8], with content: [UInt8]) -> TaggedText {
+    guard let first = pattern.first, bytes.contains(first) else { return self }
+    var result = TaggedText([UInt8]())
+    result.bytes.reserveCapacity(bytes.count)
+    var position = 0
+    while position < bytes.count {
+      let end = position + pattern.count
+      if bytes[position] == first, end <= bytes.count, bytes[position..<end].elementsEqual(pattern)
+      {
+        result.bytes.append(contentsOf: content)
+        if !isContent.isEmpty {
+          let tag = isContent[position..<end].contains(true)
+          result.isContent.append(contentsOf: repeatElement(tag, count: content.count))
+        }
+        position = end
+      } else {
+        result.bytes.append(bytes[position])
+        if !isContent.isEmpty { result.isContent.append(isContent[position]) }
+        position += 1
+      }
+    }
+    return result
+  }
+}

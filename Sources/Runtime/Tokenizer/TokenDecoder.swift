@@ -1,0 +1,43 @@
+/// The way from tokens back to text, as the tokenizer's file describes it.
+struct TokenDecoder: Sendable, Equatable {
+  /// One change to the tokens.
+  enum Step: Sendable, Equatable {
+    /// Replaces every occurrence of some bytes in each token.
+    case replace(pattern: [UInt8], content: [UInt8])
+    /// Turns runs of `<0xHH>` into the bytes they name.
+    case byteFallback
+    /// Joins all tokens: later steps see one.
+    case fuse
+    /// Takes a scalar away from the ends of each token, at most so many times.
+    case strip(content: [UInt8], start: Int, stop: Int)
+    /// Turns marks into spaces; takes them away from the first token if `dropsFirst`.
+    case metaspace(replacement: [UInt8], dropsFirst: Bool)
+    /// Turns the `ByteLevelAlphabet` into bytes and joins all tokens.
+    case byteLevel
+  }
+
+  /// The changes, in order.
+  let steps: [Step]
+  /// Whether tokens are separated by spaces, which is so without any decoder.
+  let separatesTokens: Bool
+
+  /// The number of steps that see tokens one by one; the rest see the joined text.
+  let separateStepCount: Int
+
+  /// A decoder of these steps, or nil when their order is not supported.
+  ///
+  /// Once the tokens are joined, only stripping at the start is possible: whatever else needed the end
+  /// of the text could not be done while the text is still being generated.
+  init?(steps: [Step], separatesTokens: Bool = false) {
+    let joined = steps.firstIndex { $0 == .fuse || $0 == .byteLevel }
+    separateStepCount = joined.map { $0 + 1 } ?? steps.count
+    for step in steps[separateStepCount...] {
+      switch step {
+      case .fuse, .strip(_, _, stop: 0): break
+      default: return nil
+      }
+    }
+    self.steps = steps
+    self.separatesTokens = separatesTokens
+  }
+}
