@@ -1,17 +1,3 @@
-/// A stretch of text for a chat: what a template wrote, or what a person or a model said.
-public struct TextSegment: Sendable, Equatable {
-  /// The text.
-  public var text: String
-  /// Whether the text is content, in which added tokens stay plain text.
-  public var isContent: Bool
-
-  /// A segment with the given text.
-  public init(_ text: String, isContent: Bool) {
-    self.text = text
-    self.isContent = isContent
-  }
-}
-
 /// UTF-8 text that knows which of its bytes are content.
 struct TaggedText {
   /// The text, valid UTF-8.

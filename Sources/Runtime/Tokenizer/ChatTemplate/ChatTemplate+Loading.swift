@@ -12,6 +12,7 @@ extension ChatTemplate {
   ///   - folder: The model's folder.
   ///   - tokenizer: The model's tokenizer.
   ///   - stopTokens: The tokens that end a text by the model's configuration.
+  /// - Returns: The template, or nil when no source has one.
   /// - Throws: `ChatTemplateError` when there is a template but it cannot be used.
   public static func load(
     folder: String, tokenizer: Tokenizer, stopTokens: StopTokens

@@ -10,6 +10,7 @@ extension ChatTemplate {
   ///   - addGenerationPrompt: Whether the text ends where the model's answer is to begin.
   ///   - date: The moment that templates with `strftime_now` tell the model.
   ///   - dateString: What templates with a fixed date tell the model instead of it.
+  /// - Returns: The ids.
   /// - Throws: `ChatTemplateError`, as `render`.
   public func tokens(
     for messages: [ChatMessage],
