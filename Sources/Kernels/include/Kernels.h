@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#pragma clang assume_nonnull begin
+
 // A row-major matrix times a few vectors:
 //   y[t * y_stride + r] = sum over c of w[r * columns + c] * x[t * x_stride + c]
 // for r < rows and t < tokens; w (rows, columns) in the element type of the function's name, f16 and
@@ -35,17 +37,17 @@ typedef void (*kernels_matvec)(const void *w, size_t rows, size_t columns, const
 // nothing.
 enum { KERNELS_KEY_BLOCK = 32, KERNELS_MAX_QUERIES = 16 };
 
-typedef void (*kernels_attend)(const float *const *queries, size_t query_count, size_t head_size,
+typedef void (*kernels_attend)(const float *_Nonnull const *_Nonnull queries, size_t query_count, size_t head_size,
                                float scale, const void *keys, const void *values,
-                               const size_t *first, const size_t *last, float *const *outputs,
+                               const size_t *first, const size_t *last, float *_Nonnull const *_Nonnull outputs,
                                float *scratch);
 
 typedef struct kernels_set {
   const char *name;
 
-  kernels_matvec matvec_f32;
-  kernels_matvec matvec_f16;
-  kernels_matvec matvec_bf16;
+  kernels_matvec _Nonnull matvec_f32;
+  kernels_matvec _Nonnull matvec_f16;
+  kernels_matvec _Nonnull matvec_bf16;
 
   // y[i] = x[i] exactly, for n numbers.
   void (*widen_f16)(const uint16_t *x, size_t n, float *y);
@@ -69,8 +71,8 @@ typedef struct kernels_set {
   // y[i] = silu(gate[i]) * up[i], silu(a) = a / (1 + exp(-a)). y may be gate.
   void (*silu_product)(const float *gate, const float *up, size_t n, float *y);
 
-  kernels_attend attend_f32;
-  kernels_attend attend_f16;
+  kernels_attend _Nonnull attend_f32;
+  kernels_attend _Nonnull attend_f16;
 
   // log(sum of exp(x[i])), n > 0: the normaliser of log-softmax, in double from float exponentials.
   double (*log_sum_exp)(const float *x, size_t n);
@@ -84,7 +86,9 @@ typedef struct kernels_set {
 } kernels_set;
 
 // The sets this processor can run, best first, `portable` last; `count` receives their number.
-const kernels_set *const *kernels_supported(size_t *count);
+const kernels_set *_Nonnull const *_Nonnull kernels_supported(size_t *count);
+
+#pragma clang assume_nonnull end
 
 // Tells the processor that this thread spins.
 static inline void kernels_pause(void) {

@@ -20,10 +20,8 @@ public struct KernelSet: @unchecked Sendable {
   /// The sets this processor can run, best first; the last is always `portable`.
   public static let supported: [KernelSet] = {
     var count = 0
-    guard let sets = unsafe kernels_supported(&count) else { return [] }
-    return (0..<count).compactMap { index in
-      unsafe sets[index].map { unsafe KernelSet(table: $0) }
-    }
+    let sets = unsafe kernels_supported(&count)
+    return (0..<count).map { unsafe KernelSet(table: sets[$0]) }
   }()
 
   /// The set to use unless another is asked for.

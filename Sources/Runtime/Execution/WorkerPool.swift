@@ -24,7 +24,7 @@ public final class WorkerPool: Sendable {
   public let threadCount: Int
 
   private let state: State
-  private let threads: [pthread_t]
+  private let workers: [Worker]
 
   /// Starts `threadCount - 1` threads.
   ///
@@ -33,21 +33,21 @@ public final class WorkerPool: Sendable {
   /// - Precondition: `threadCount` is positive.
   public init(threadCount: Int) {
     precondition(threadCount > 0, "a pool of \(threadCount) threads")
-    let state = State()
-    var threads: [pthread_t] = []
-    for worker in 1..<max(threadCount, 1) {
-      guard let thread = Self.start(Worker(index: worker, state: state)) else { break }
-      threads.append(thread)
+    state = State()
+    var workers: [Worker] = []
+    for index in 1..<max(threadCount, 1) {
+      let worker = Worker(index: index, state: state)
+      guard worker.start() else { break }
+      workers.append(worker)
     }
-    self.state = state
-    self.threads = threads
-    self.threadCount = threads.count + 1
+    self.workers = workers
+    self.threadCount = workers.count + 1
   }
 
   deinit {
     state.isStopping.store(true, ordering: .sequentiallyConsistent)
-    state.publish()
-    for thread in threads { pthread_join(thread, nil) }
+    publish()
+    for worker in workers { worker.join() }
   }
 
   /// Calls `body(part, worker)` once for every `part` in `0 ..< count` and returns when all are done.
@@ -62,7 +62,7 @@ public final class WorkerPool: Sendable {
   public func run(_ count: Int, _ body: (_ part: Int, _ worker: Int) -> Void) {
     if count <= 0 { return }
     state.turn.withLock { _ in
-      if count == 1 || threads.isEmpty {
+      if count == 1 || workers.isEmpty {
         for part in 0..<count { body(part, 0) }
         return
       }
@@ -71,8 +71,8 @@ public final class WorkerPool: Sendable {
         unsafe withUnsafePointer(to: Job(count: count, body: escapable)) { job in
           unsafe state.job = unsafe UnsafeRawPointer(job)
           state.nextPart.store(0, ordering: .relaxed)
-          state.unfinished.store(threads.count, ordering: .relaxed)
-          state.publish()
+          state.unfinished.store(workers.count, ordering: .relaxed)
+          publish()
           unsafe state.work(on: job, as: 0)
           state.awaitOthers()
         }
@@ -80,21 +80,10 @@ public final class WorkerPool: Sendable {
     }
   }
 
-  private static func start(_ worker: Worker) -> pthread_t? {
-    let argument = unsafe Unmanaged.passRetained(worker)
-    var thread = pthread_t()
-    let status = unsafe pthread_create(
-      &thread, nil,
-      { argument in
-        guard let argument = unsafe argument else { return nil }
-        unsafe Unmanaged<Worker>.fromOpaque(argument).takeRetainedValue().serve()
-        return nil
-      }, argument.toOpaque())
-    if status != 0 {
-      unsafe argument.release()
-      return nil
-    }
-    return thread
+  /// Announces a new job, or the end, to all workers, waking those that sleep.
+  private func publish() {
+    state.generation.wrappingAdd(1, ordering: .sequentiallyConsistent)
+    for worker in workers { worker.wake() }
   }
 }
 
@@ -116,21 +105,6 @@ private final class State: @unchecked Sendable {
   let nextPart = Atomic<Int>(0)
   let unfinished = Atomic<Int>(0)
   let isStopping = Atomic<Bool>(false)
-  let sleepers = Atomic<Int>(0)
-  let alarm = DispatchSemaphore(value: 0)
-
-  /// Turns of the spinning loop before a worker sleeps: 20,000 pauses of 40 to 140 cycles are 0.3 to
-  /// 1 ms, longer than the pauses between the tokens of a small model, shorter than a person notices.
-  static let spinLimit = 20_000
-
-  /// Announces a new job, or the end, to all workers, waking those that sleep.
-  func publish() {
-    generation.wrappingAdd(1, ordering: .sequentiallyConsistent)
-    // A worker counts itself among the sleepers before it looks at `generation` a last time, and this
-    // raises `generation` before it counts the sleepers: one of the two sees the other.
-    let sleeping = sleepers.exchange(0, ordering: .sequentiallyConsistent)
-    for _ in 0..<max(sleeping, 0) { alarm.signal() }
-  }
 
   /// Takes parts of the job until none is left.
   func work(on job: UnsafePointer<Job>, as worker: Int) {
@@ -152,61 +126,88 @@ private final class State: @unchecked Sendable {
       if spins % 1024 == 0 { sched_yield() }
     }
   }
-
-  /// Returns the first generation other than `seen`, spinning first and sleeping then.
-  func awaitGeneration(after seen: Int) -> Int {
-    for _ in 0..<Self.spinLimit {
-      let current = generation.load(ordering: .acquiring)
-      if current != seen { return current }
-      kernels_pause()
-    }
-    while true {
-      sleepers.wrappingAdd(1, ordering: .sequentiallyConsistent)
-      let current = generation.load(ordering: .sequentiallyConsistent)
-      if current != seen {
-        // Not asleep after all. Unless `publish` has counted this worker already and will signal,
-        // the count must be taken back.
-        if !withdrawSleeper() { alarm.wait() }
-        return current
-      }
-      alarm.wait()
-      let woken = generation.load(ordering: .sequentiallyConsistent)
-      if woken != seen { return woken }
-    }
-  }
-
-  /// Takes one sleeper back from the count; false when `publish` has already taken them all.
-  private func withdrawSleeper() -> Bool {
-    var count = sleepers.load(ordering: .sequentiallyConsistent)
-    while count > 0 {
-      let (exchanged, original) = sleepers.compareExchange(
-        expected: count, desired: count - 1, ordering: .sequentiallyConsistent)
-      if exchanged { return true }
-      count = original
-    }
-    return false
-  }
 }
 
 /// One thread of a pool.
-private final class Worker: Sendable {
-  let index: Int
-  let state: State
+///
+/// Each has its own alarm: with a shared one, a worker that is quick to sleep again could use up the
+/// signal of another that has not woken yet.
+@safe
+private final class Worker: @unchecked Sendable {
+  private let index: Int
+  private let state: State
+  private let isAsleep = Atomic<Bool>(false)
+  private let alarm = DispatchSemaphore(value: 0)
+  // Written by `start`, read by `join`, both called by the owner of the pool.
+  private var thread: pthread_t?
+
+  /// Turns of the spinning loop before a worker sleeps.
+  ///
+  /// 20,000 pauses of 40 to 140 cycles are 0.3 to 1 ms: longer than the pauses between the tokens of a
+  /// small model, shorter than a person notices.
+  private static let spinLimit = 20_000
 
   init(index: Int, state: State) {
     self.index = index
     self.state = state
   }
 
-  func serve() {
+  /// Starts the thread; false when the system refuses.
+  func start() -> Bool {
+    let argument = unsafe Unmanaged.passRetained(self)
+    var thread = pthread_t()
+    let status = unsafe pthread_create(
+      &thread, nil,
+      { argument in
+        guard let argument = unsafe argument else { return nil }
+        unsafe Unmanaged<Worker>.fromOpaque(argument).takeRetainedValue().serve()
+        return nil
+      }, argument.toOpaque())
+    if status != 0 {
+      unsafe argument.release()
+      return false
+    }
+    self.thread = thread
+    return true
+  }
+
+  func join() {
+    if let thread { pthread_join(thread, nil) }
+  }
+
+  /// Wakes the thread if it sleeps; to be called after `generation` was raised.
+  func wake() {
+    if isAsleep.exchange(false, ordering: .sequentiallyConsistent) { alarm.signal() }
+  }
+
+  private func serve() {
     var seen = 0
     while true {
-      seen = state.awaitGeneration(after: seen)
+      seen = nextGeneration(after: seen)
       if state.isStopping.load(ordering: .sequentiallyConsistent) { return }
       if let job = unsafe state.job {
         unsafe state.work(on: job.assumingMemoryBound(to: Job.self), as: index)
       }
       state.unfinished.wrappingSubtract(1, ordering: .releasing)
     }
+  }
+
+  /// Returns the first generation other than `seen`, spinning first and sleeping then.
+  private func nextGeneration(after seen: Int) -> Int {
+    for _ in 0..<Self.spinLimit {
+      let current = state.generation.load(ordering: .acquiring)
+      if current != seen { return current }
+      kernels_pause()
+    }
+    // The flag goes up before a last look at the generation, and `publish` raises the generation
+    // before it looks at the flag: one of the two sees the other.
+    isAsleep.store(true, ordering: .sequentiallyConsistent)
+    let current = state.generation.load(ordering: .sequentiallyConsistent)
+    if current != seen, isAsleep.exchange(false, ordering: .sequentiallyConsistent) {
+      return current
+    }
+    // Either nothing has happened yet, or `publish` took the flag down and the signal is on its way.
+    alarm.wait()
+    return state.generation.load(ordering: .sequentiallyConsistent)
   }
 }

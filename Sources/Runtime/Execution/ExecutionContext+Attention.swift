@@ -1,0 +1,165 @@
+internal import Kernels
+
+extension ExecutionContext {
+  /// Rotates queries and keys to their positions and stores keys and values in the cache.
+  ///
+  /// - Parameters:
+  ///   - projected: (tokenCount, (headCount + 2 keyValueHeadCount) * headSize): queries, keys and
+  ///     values of each token; queries and keys are rotated in place.
+  ///   - table: (tokenCount, headSize), from `RotaryEmbedding.fill`.
+  ///   - position: Position of the first token.
+  func rotateAndStore(
+    _ projected: inout Buffer<Float>, _ table: borrowing Buffer<Float>, in cache: inout KVCache,
+    layer: Int, position: Int, tokenCount: Int, _ configuration: Configuration
+  ) {
+    let headSize = configuration.headSize
+    let keyValueHeadCount = configuration.keyValueHeadCount
+    let rotatedHeadCount = configuration.headCount + keyValueHeadCount
+    let stride = (rotatedHeadCount + keyValueHeadCount) * headSize
+    precondition(
+      projected.count >= tokenCount * stride && table.count >= tokenCount * headSize
+        && position + tokenCount <= cache.capacity,
+      "\(tokenCount) tokens at \(position) of \(cache.capacity)")
+    let rows = unsafe projected.pointer
+    let angles = unsafe UnsafePointer(table.pointer)
+    let keys = unsafe UnsafeMutableRawPointer(cache.keys.pointer)
+    let values = unsafe UnsafeMutableRawPointer(cache.values.pointer)
+    let first = (0..<keyValueHeadCount).map {
+      cache.byteOffset(layer: layer, head: $0, position: position)
+    }
+    let type = cache.type
+    let rowByteCount = headSize * type.byteCount
+    forEachToken(tokenCount) { token in
+      let row = unsafe rows + token * stride
+      let cosine = unsafe angles + token * headSize
+      unsafe kernels.pointee.rotate(
+        row, rotatedHeadCount, headSize, cosine, cosine + headSize / 2)
+      for head in 0..<keyValueHeadCount {
+        let offset = first[head] + token * rowByteCount
+        let key = unsafe row + (configuration.headCount + head) * headSize
+        let value = unsafe row + (rotatedHeadCount + head) * headSize
+        unsafe store(key, headSize, type, keys + offset)
+        unsafe store(value, headSize, type, values + offset)
+      }
+    }
+  }
+
+  private func store(
+    _ source: UnsafePointer<Float>, _ count: Int, _ type: KVCacheType,
+    _ target: UnsafeMutableRawPointer
+  ) {
+    switch type {
+    case .f16:
+      unsafe kernels.pointee.narrow_f16(
+        source, count, target.assumingMemoryBound(to: UInt16.self))
+    case .f32:
+      unsafe target.assumingMemoryBound(to: Float.self).update(from: source, count: count)
+    }
+  }
+
+  /// Lets every query attend to the keys that its position sees.
+  ///
+  /// The query at position q sees keys k with q - slidingWindow < k <= q, or all k <= q without a
+  /// window; query head h reads key-value head h / queriesPerKeyValueHead.
+  ///
+  /// - Parameters:
+  ///   - projected: As `rotateAndStore` left it.
+  ///   - position: Position of the first token; its keys and values are in the cache.
+  ///   - output: (tokenCount, headCount * headSize), overwritten.
+  /// - Complexity: O(tokenCount * headCount * headSize * keys seen).
+  ///
+  /// Source: Vaswani et al., arXiv:1706.03762, equation 1; grouped heads: Ainslie et al.,
+  /// arXiv:2305.13245; window: Jiang et al., arXiv:2310.06825, section 2.
+  func attend(
+    _ projected: borrowing Buffer<Float>, to cache: borrowing KVCache, layer: Int, position: Int,
+    tokenCount: Int, _ configuration: Configuration, into output: inout Buffer<Float>
+  ) {
+    let headSize = configuration.headSize
+    let headCount = configuration.headCount
+    let group = configuration.queriesPerKeyValueHead
+    let inputStride = (headCount + 2 * configuration.keyValueHeadCount) * headSize
+    let outputStride = headCount * headSize
+    precondition(
+      projected.count >= tokenCount * inputStride && output.count >= tokenCount * outputStride,
+      "attention of \(tokenCount) tokens in \(projected.count) and \(output.count) numbers")
+    let queries = unsafe UnsafePointer(projected.pointer)
+    let outputs = unsafe output.pointer
+    let keys = unsafe UnsafeRawPointer(cache.keys.pointer)
+    let values = unsafe UnsafeRawPointer(cache.values.pointer)
+    let offsets = (0..<configuration.keyValueHeadCount).map {
+      cache.byteOffset(layer: layer, head: $0, position: 0)
+    }
+    let kernel = unsafe cache.type == .f16 ? kernels.pointee.attend_f16 : kernels.pointee.attend_f32
+    let scale = 1 / Float(headSize).squareRoot()
+    let window = configuration.slidingWindow ?? Int.max
+
+    // The queries that share a head's keys, token by token, are dealt out in tiles.
+    let queryCount = tokenCount * group
+    let tileSize = Int(KERNELS_MAX_QUERIES)
+    let tileCount = (queryCount + tileSize - 1) / tileSize
+    pool.run(configuration.keyValueHeadCount * tileCount) { part, worker in
+      let keyValueHead = part / tileCount
+      let firstQuery = part % tileCount * tileSize
+      var tile = unsafe AttentionTile(query: queries, output: outputs)
+      for query in firstQuery..<min(firstQuery + tileSize, queryCount) {
+        let token = query / group
+        let head = keyValueHead * group + query % group
+        let last = position + token + 1
+        unsafe tile.append(
+          query: queries + token * inputStride + head * headSize,
+          output: outputs + token * outputStride + head * headSize,
+          keys: max(0, window >= last ? 0 : last - window)..<last)
+      }
+      unsafe tile.run(
+        kernel, headSize: headSize, scale: scale, keys: keys + offsets[keyValueHead],
+        values: values + offsets[keyValueHead], scratch: scratch(of: worker))
+    }
+  }
+}
+
+/// The arguments of one call of an attention kernel, gathered on the stack.
+@unsafe
+private struct AttentionTile {
+  // The first query fills all places until others take them: the kernel wants no null pointer.
+  private var queries: InlineArray<16, UnsafePointer<Float>>
+  private var outputs: InlineArray<16, UnsafeMutablePointer<Float>>
+  private var first = InlineArray<16, Int>(repeating: 0)
+  private var last = InlineArray<16, Int>(repeating: 0)
+  private var count = 0
+
+  init(query: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>) {
+    unsafe queries = unsafe InlineArray(repeating: query)
+    unsafe outputs = unsafe InlineArray(repeating: output)
+  }
+
+  mutating func append(
+    query: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, keys: Range<Int>
+  ) {
+    unsafe queries[count] = unsafe query
+    unsafe outputs[count] = unsafe output
+    unsafe first[count] = keys.lowerBound
+    unsafe last[count] = keys.upperBound
+    unsafe count += 1
+  }
+
+  func run(
+    _ kernel: kernels_attend, headSize: Int, scale: Float, keys: UnsafeRawPointer,
+    values: UnsafeRawPointer, scratch: UnsafeMutablePointer<Float>
+  ) {
+    unsafe withUnsafePointer(to: queries) { queries in
+      unsafe withUnsafePointer(to: outputs) { outputs in
+        unsafe withUnsafePointer(to: first) { first in
+          unsafe withUnsafePointer(to: last) { last in
+            unsafe kernel(
+              UnsafeRawPointer(queries).assumingMemoryBound(to: UnsafePointer<Float>.self), count,
+              headSize, scale, keys, values,
+              UnsafeRawPointer(first).assumingMemoryBound(to: Int.self),
+              UnsafeRawPointer(last).assumingMemoryBound(to: Int.self),
+              UnsafeRawPointer(outputs).assumingMemoryBound(to: UnsafeMutablePointer<Float>.self),
+              scratch)
+          }
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,152 @@
+internal import COpenBLAS
+internal import Kernels
+
+extension ExecutionContext {
+  /// From how many tokens on BLAS on widened weights beats a pass of the kernels per four tokens.
+  ///
+  /// `bench dense` measures both sides of it; docs/performance.md has the figures.
+  static var fewestTokensForBLAS: Int { 12 }
+
+  /// Multiplies: output[t, r] = sum over c of weight[r, c] * input[t, c] + bias[r].
+  ///
+  /// - Parameters:
+  ///   - linear: Weights (outputSize, inputSize).
+  ///   - input: (tokenCount, inputSize), rows `inputStride` apart.
+  ///   - inputStride: At least inputSize.
+  ///   - tokenCount: Rows of input and output.
+  ///   - output: (tokenCount, outputSize), overwritten.
+  /// - Complexity: O(tokenCount * outputSize * inputSize).
+  ///
+  /// The result of a token depends on how many tokens share the call only through rounding.
+  func multiply(
+    _ linear: Linear, _ input: borrowing Buffer<Float>, inputStride: Int, tokenCount: Int,
+    into output: inout Buffer<Float>
+  ) {
+    precondition(
+      inputStride >= linear.inputSize && input.count >= (tokenCount - 1) * inputStride + linear.inputSize,
+      "input of \(input.count) numbers for \(tokenCount) x \(linear.inputSize)")
+    precondition(
+      output.count >= tokenCount * linear.outputSize,
+      "output of \(output.count) numbers for \(tokenCount) x \(linear.outputSize)")
+    let x = unsafe UnsafePointer(input.pointer)
+    let y = unsafe output.pointer
+    if tokenCount >= Self.fewestTokensForBLAS {
+      unsafe multiplyWide(linear, x, inputStride, tokenCount, y)
+    } else {
+      unsafe multiplyNarrow(linear, x, inputStride, tokenCount, y)
+    }
+    guard let bias = linear.bias else { return }
+    forEachToken(tokenCount) { token in
+      unsafe bias.withUnsafeBufferPointer { bias in
+        guard let base = bias.baseAddress else { return }
+        unsafe kernels.pointee.add(base, bias.count, y + token * linear.outputSize)
+      }
+    }
+  }
+
+  /// A few tokens: the weights stream through the kernels once for every four.
+  private func multiplyNarrow(
+    _ linear: Linear, _ x: UnsafePointer<Float>, _ xStride: Int, _ tokenCount: Int,
+    _ y: UnsafeMutablePointer<Float>
+  ) {
+    // 16 parts per thread even out threads that are held up; a part is not below about 16 KiB.
+    let smallest = max(1, 16384 / max(linear.inputSize * 2, 1))
+    let partCount = max(1, min(pool.threadCount * 16, linear.outputSize / smallest))
+    pool.run(partCount) { part, _ in
+      let rows = Self.share(part, of: partCount, from: linear.outputSize)
+      linear.forEachPart(overlapping: rows) { matrix, matrixRows, outputRow in
+        var token = 0
+        while token < tokenCount {
+          let count = min(Int(KERNELS_MAX_TOKENS), tokenCount - token)
+          unsafe matvec(matrix.elementType)(
+            matrix.pointer(toRow: matrixRows.lowerBound), matrixRows.count, linear.inputSize,
+            x + token * xStride, xStride, count, y + token * linear.outputSize + outputRow,
+            linear.outputSize)
+          token += count
+        }
+      }
+    }
+  }
+
+  /// Many tokens: blocks of rows are widened to Float and multiplied by BLAS, one block per part.
+  private func multiplyWide(
+    _ linear: Linear, _ x: UnsafePointer<Float>, _ xStride: Int, _ tokenCount: Int,
+    _ y: UnsafeMutablePointer<Float>
+  ) {
+    Self.prepareBLAS()
+    let columns = linear.inputSize
+    let blockRows = Self.widenedRowCount(columns: columns)
+    let partCount = (linear.outputSize + blockRows - 1) / blockRows
+    pool.run(partCount) { part, worker in
+      let first = part * blockRows
+      let rows = first..<min(first + blockRows, linear.outputSize)
+      linear.forEachPart(overlapping: rows) { matrix, matrixRows, outputRow in
+        let weights = unsafe widened(matrix, matrixRows, worker)
+        unsafe cblas_sgemm(
+          CblasRowMajor, CblasNoTrans, CblasTrans, blasint(tokenCount), blasint(matrixRows.count),
+          blasint(columns), 1, x, blasint(xStride), weights, blasint(columns), 0, y + outputRow,
+          blasint(linear.outputSize))
+      }
+    }
+  }
+
+  /// The rows as Float: where they are when they are stored so, else widened into the scratch.
+  private func widened(
+    _ matrix: DenseMatrix, _ rows: Range<Int>, _ worker: Int
+  ) -> UnsafePointer<Float> {
+    let stored = unsafe matrix.pointer(toRow: rows.lowerBound)
+    if matrix.elementType == .f32 { return unsafe stored.assumingMemoryBound(to: Float.self) }
+    let result = unsafe scratch(of: worker)
+    unsafe kernelSet.widen(
+      stored, matrix.elementType, rows.count * matrix.inputSize, result)
+    return unsafe UnsafePointer(result)
+  }
+
+  /// Copies row `row` of an embedding to `output` at `offset`, widened.
+  func copy(
+    row: Int, of matrix: DenseMatrix, to output: inout Buffer<Float>, at offset: Int
+  ) {
+    precondition(
+      row >= 0 && row < matrix.outputSize && offset >= 0
+        && offset + matrix.inputSize <= output.count,
+      "row \(row) of \(matrix.outputSize) to \(offset) of \(output.count)")
+    unsafe kernelSet.widen(
+      matrix.pointer(toRow: row), matrix.elementType, matrix.inputSize, output.pointer + offset)
+  }
+
+  private func matvec(_ type: ElementType) -> kernels_matvec {
+    switch type {
+    case .bf16: unsafe kernels.pointee.matvec_bf16
+    case .f16: unsafe kernels.pointee.matvec_f16
+    default: unsafe kernels.pointee.matvec_f32
+    }
+  }
+
+  /// The rows of part `part` when `count` rows are dealt out evenly to `partCount` parts.
+  private static func share(_ part: Int, of partCount: Int, from count: Int) -> Range<Int> {
+    (part * count / partCount)..<((part + 1) * count / partCount)
+  }
+
+  /// Tells BLAS to leave the threads to the pool, once.
+  private static func prepareBLAS() { _ = singleThreadedBLAS }
+
+  private static let singleThreadedBLAS: Void = openblas_set_num_threads(1)
+}
+
+extension Linear {
+  /// Calls `body` for each part that has some of `rows` of the output: the matrix, its own rows, and
+  /// the output row of the first of them.
+  fileprivate func forEachPart(
+    overlapping rows: Range<Int>,
+    _ body: (_ matrix: DenseMatrix, _ matrixRows: Range<Int>, _ outputRow: Int) -> Void
+  ) {
+    var start = 0
+    for matrix in parts {
+      let overlap = rows.clamped(to: start..<start + matrix.outputSize)
+      if !overlap.isEmpty {
+        body(matrix, (overlap.lowerBound - start)..<(overlap.upperBound - start), overlap.lowerBound)
+      }
+      start += matrix.outputSize
+    }
+  }
+}

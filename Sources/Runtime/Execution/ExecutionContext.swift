@@ -1,0 +1,57 @@
+internal import Kernels
+
+/// What a session computes with: kernels, threads and each thread's scratch memory.
+///
+/// The operations are in extensions: products in `+Products`, attention in `+Attention`, the rest in
+/// `+Elementwise`. They take owned buffers, check sizes once, and split their work into parts that
+/// write disjoint memory, by rows or tokens, so that results do not depend on the number of threads.
+@safe
+struct ExecutionContext: ~Copyable {
+  let kernelSet: KernelSet
+  let pool: WorkerPool
+  /// Floats of scratch per worker.
+  let scratchCount: Int
+  /// (threadCount, scratchCount).
+  private let scratch: Buffer<Float>
+
+  /// A context for the sizes of `configuration`.
+  init(_ configuration: Configuration, kernelSet: KernelSet, threadCount: Int) {
+    self.kernelSet = kernelSet
+    pool = WorkerPool(threadCount: threadCount)
+    let widest = max(
+      configuration.hiddenSize, configuration.intermediateSize,
+      configuration.headCount * configuration.headSize)
+    scratchCount = max(
+      Self.widenedRowCount(columns: widest) * widest,
+      Int(KERNELS_KEY_BLOCK) * configuration.headSize)
+    scratch = Buffer(count: scratchCount * pool.threadCount)
+  }
+
+  /// Rows of a matrix that are widened to Float together before BLAS multiplies them.
+  ///
+  /// About a million numbers, 4 MiB: enough rows that BLAS reuses the activations it packs, few enough
+  /// to stay in the last-level cache. It depends on the shape alone, and so do the results.
+  static func widenedRowCount(columns: Int) -> Int {
+    min(max((1 << 20) / max(columns, 1), 32), 512)
+  }
+
+  /// The table of kernels, immutable and alive for ever.
+  @unsafe
+  var kernels: UnsafePointer<kernels_set> { unsafe kernelSet.table }
+
+  /// The scratch memory of `worker`.
+  @unsafe
+  func scratch(of worker: Int) -> UnsafeMutablePointer<Float> {
+    unsafe scratch.pointer + worker * scratchCount
+  }
+
+  /// Calls `body` for every token, on all threads when there are enough tokens to be worth it.
+  func forEachToken(_ tokenCount: Int, _ body: (_ token: Int) -> Void) {
+    // Element-wise work on one token takes a microsecond or two, as long as waking the workers.
+    if tokenCount < 4 {
+      for token in 0..<tokenCount { body(token) }
+    } else {
+      pool.run(tokenCount) { token, _ in body(token) }
+    }
+  }
+}

@@ -1,0 +1,47 @@
+internal import Kernels
+
+extension KernelSet {
+  /// log(sum of exp(x)), the normaliser of log-softmax, or nil when a number is NaN.
+  ///
+  /// - Precondition: `values` is not empty.
+  /// - Complexity: O(count).
+  public func logSumExp(_ values: Span<Float>) -> Double? {
+    precondition(!values.isEmpty, "log-sum-exp of nothing")
+    let result = unsafe values.withUnsafeBufferPointer { values -> Double in
+      guard let numbers = values.baseAddress else { return .nan }
+      return unsafe table.pointee.log_sum_exp(numbers, values.count)
+    }
+    return result.isFinite ? result : nil
+  }
+}
+
+extension KernelSet {
+  /// Whether every number of `matrix` is finite.
+  ///
+  /// - Complexity: O(outputSize * inputSize).
+  func isFinite(_ matrix: DenseMatrix) -> Bool {
+    let row = Buffer<Float>(count: matrix.inputSize)
+    for index in 0..<matrix.outputSize {
+      unsafe widen(
+        matrix.pointer(toRow: index), matrix.elementType, matrix.inputSize, row.pointer)
+      if unsafe table.pointee.all_finite(row.pointer, matrix.inputSize) == 0 { return false }
+    }
+    return true
+  }
+
+  /// Copies `count` numbers stored as `type` to `target`, widened.
+  func widen(
+    _ source: UnsafeRawPointer, _ type: ElementType, _ count: Int,
+    _ target: UnsafeMutablePointer<Float>
+  ) {
+    switch type {
+    case .bf16:
+      unsafe table.pointee.widen_bf16(
+        source.assumingMemoryBound(to: UInt16.self), count, target)
+    case .f16:
+      unsafe table.pointee.widen_f16(source.assumingMemoryBound(to: UInt16.self), count, target)
+    default:
+      unsafe target.update(from: source.assumingMemoryBound(to: Float.self), count: count)
+    }
+  }
+}

@@ -1,0 +1,69 @@
+internal import COpenBLAS
+internal import Kernels
+
+/// The limits that the products of a model are measured against, taken in the same process.
+package enum MachineProbe {
+  /// Reads every weight that one token reads, doing nothing else with it.
+  ///
+  /// The plain read loop of the model's kernel set over the same memory, dealt out to the threads of
+  /// the session as the products are: what a token cannot be faster than.
+  ///
+  /// - Returns: The bytes read, and a sum of them that keeps the loop from being optimised away.
+  package static func readWeights(of session: borrowing Session) -> (byteCount: Int, sum: UInt64) {
+    let kernels = unsafe session.context.kernels
+    let pool = session.context.pool
+    let sums = Buffer<UInt64>(count: pool.threadCount * 8)
+    let model = session.model
+    var byteCount = 0
+    for linear in model.layers.flatMap(\.linears) + [model.head] {
+      for matrix in linear.parts {
+        // The loop reads whole cache lines: the bytes before the first and after the last are left.
+        let start = unsafe UInt(bitPattern: matrix.pointer(toRow: 0))
+        let first = (start + 63) & ~63
+        let lineCount = max(0, Int((start + UInt(matrix.byteCount)) &- first) / 64)
+        let partCount = pool.threadCount * 16
+        pool.run(partCount) { part, worker in
+          let lines = (part * lineCount / partCount)..<((part + 1) * lineCount / partCount)
+          guard !lines.isEmpty, let address = unsafe UnsafeRawPointer(bitPattern: first) else {
+            return
+          }
+          unsafe sums.pointer[worker * 8] &+= unsafe kernels.pointee.read_bytes(
+            address + lines.lowerBound * 64, lines.count * 64)
+        }
+        byteCount += lineCount * 64
+      }
+    }
+    return (byteCount, (0..<pool.threadCount).reduce(0) { $0 &+ sums[$1 * 8] })
+  }
+
+  /// Multiplies two matrices of ones with OpenBLAS's sgemm and its own threads.
+  ///
+  /// - Parameters:
+  ///   - tokenCount: Rows of the activations, (tokenCount, inputSize).
+  ///   - outputSize: Rows of the weights, (outputSize, inputSize).
+  ///   - inputSize: Columns of both.
+  ///   - threadCount: Threads of OpenBLAS.
+  ///   - repeats: How many products.
+  package static func multiplyWithBLAS(
+    tokenCount: Int, outputSize: Int, inputSize: Int, threadCount: Int, repeats: Int
+  ) {
+    var x = Buffer<Float>(count: tokenCount * inputSize)
+    var w = Buffer<Float>(count: outputSize * inputSize)
+    for index in 0..<x.count { x[index] = 1 }
+    for index in 0..<w.count { w[index] = 1 }
+    let y = Buffer<Float>(count: tokenCount * outputSize)
+    openblas_set_num_threads(Int32(threadCount))
+    for _ in 0..<repeats {
+      unsafe cblas_sgemm(
+        CblasRowMajor, CblasNoTrans, CblasTrans, blasint(tokenCount), blasint(outputSize),
+        blasint(inputSize), 1, x.pointer, blasint(inputSize), w.pointer, blasint(inputSize), 0,
+        y.pointer, blasint(outputSize))
+    }
+    openblas_set_num_threads(1)
+  }
+
+  /// The name of the processor family whose kernels OpenBLAS uses.
+  package static var blasCoreName: String {
+    unsafe openblas_get_corename().map { unsafe String(cString: $0) } ?? "unknown"
+  }
+}

@@ -1,0 +1,221 @@
+/// One run of a model over one sequence of tokens: its KV cache, activations and logits.
+///
+/// ```swift
+/// var session = try Session(model)
+/// try session.append(tokenizer.encode("Once upon a time"))
+/// let next = try sampler.next(session.logits)
+/// ```
+///
+/// All that changes while a model runs is here; the model itself is shared. A session is used by one
+/// thread at a time.
+public struct Session: ~Copyable {
+  /// The model that runs.
+  public let model: Model
+  /// The most tokens that fit.
+  public let contextLength: Int
+  /// The number of tokens evaluated so far, which is the position of the next one.
+  public private(set) var position = 0
+
+  let context: ExecutionContext
+  var cache: KVCache
+  var activations: Activations
+  private let rotary: RotaryEmbedding
+  /// (rows, vocabularySize): one row, or as many as `evaluate` hands out together.
+  private var logitRows: Buffer<Float>
+  private var logitRowCount = 1
+
+  /// An empty session.
+  ///
+  /// - Parameters:
+  ///   - model: The model to run.
+  ///   - options: How to run it.
+  /// - Throws: `GenerationError.invalidContextLength` when the context length is not positive or its
+  ///   cache would not fit in the address space.
+  public init(_ model: Model, options: SessionOptions = SessionOptions()) throws(GenerationError) {
+    let configuration = model.configuration
+    let length = options.contextLength ?? min(configuration.contextLength, 4096)
+    guard length > 0, length <= 1 << 24,
+      let byteCount = KVCache.byteCount(
+        configuration, capacity: length, type: options.cacheType), byteCount < 1 << 46
+    else { throw .invalidContextLength(length) }
+    self.model = model
+    contextLength = length
+    context = ExecutionContext(
+      configuration, kernelSet: options.kernelSet, threadCount: max(1, options.threadCount))
+    cache = KVCache(configuration, capacity: length, type: options.cacheType)
+    activations = Activations(
+      configuration, tokenLimit: max(1, min(options.batchSize, length)))
+    rotary = RotaryEmbedding(configuration)
+    logitRows = Buffer(count: configuration.vocabularySize)
+  }
+
+  /// The scores of every token to come next, (vocabularySize), after the last `append`.
+  public var logits: Span<Float> {
+    @_lifetime(borrow self)
+    borrowing get { logitRows.span.extracting(first: model.configuration.vocabularySize) }
+  }
+
+  /// The number of threads that compute.
+  public var threadCount: Int { context.pool.threadCount }
+
+  /// Forgets everything from `position` on, so that other tokens can follow what stands before.
+  ///
+  /// The logits are those of the last evaluated token until the next `append`.
+  ///
+  /// - Precondition: `position` is in `0 ... self.position`.
+  public mutating func truncate(to position: Int) {
+    precondition(
+      position >= 0 && position <= self.position, "truncation to \(position) of \(self.position)")
+    self.position = position
+  }
+
+  /// Evaluates `tokens` after those that stand, and leaves the logits of the last in `logits`.
+  ///
+  /// - Parameters:
+  ///   - tokens: At least one id.
+  ///   - isCancelled: Asked between layers; when it says yes, `position` counts the whole batches that
+  ///     were evaluated and `cancelled` is thrown.
+  /// - Throws: `GenerationError`.
+  /// - Complexity: One pass over the weights per `batchSize` tokens.
+  public mutating func append(
+    _ tokens: [Int], isCancelled: () -> Bool = { false }
+  ) throws(GenerationError) {
+    try check(tokens)
+    if tokens.isEmpty { return }
+    var start = 0
+    while start < tokens.count {
+      let end = min(start + activations.tokenLimit, tokens.count)
+      try forward(tokens[start..<end], isCancelled)
+      start = end
+    }
+    let last = (tokens.count - 1) % activations.tokenLimit
+    try computeLogits(firstToken: last, count: 1)
+  }
+
+  /// Evaluates `tokens` like `append` and hands out the logits after each of them, in order.
+  ///
+  /// - Parameters:
+  ///   - tokens: At least one id.
+  ///   - isCancelled: As for `append`.
+  ///   - body: Called with the index into `tokens` and the logits after that token,
+  ///     (vocabularySize), valid during the call.
+  /// - Throws: `GenerationError`.
+  public mutating func evaluate(
+    _ tokens: [Int], isCancelled: () -> Bool = { false },
+    _ body: (_ index: Int, _ logits: Span<Float>) -> Void
+  ) throws(GenerationError) {
+    try check(tokens)
+    let vocabularySize = model.configuration.vocabularySize
+    // At most 64 MiB of logits at a time, and enough rows for BLAS to work well.
+    let rowLimit = min(activations.tokenLimit, max(16, min(256, (1 << 24) / vocabularySize)))
+    if logitRowCount < min(rowLimit, tokens.count) {
+      logitRowCount = min(rowLimit, tokens.count)
+      logitRows = Buffer(count: logitRowCount * vocabularySize)
+    }
+    var start = 0
+    while start < tokens.count {
+      let end = min(start + activations.tokenLimit, tokens.count)
+      try forward(tokens[start..<end], isCancelled)
+      var first = 0
+      while first < end - start {
+        let count = min(rowLimit, end - start - first)
+        try computeLogits(firstToken: first, count: count)
+        let rows = logitRows.span
+        for row in 0..<count {
+          body(
+            start + first + row,
+            rows.extracting(row * vocabularySize..<(row + 1) * vocabularySize))
+        }
+        first += count
+      }
+      start = end
+    }
+  }
+
+  private func check(_ tokens: [Int]) throws(GenerationError) {
+    let vocabularySize = model.configuration.vocabularySize
+    if let id = tokens.first(where: { $0 < 0 || $0 >= vocabularySize }) {
+      throw .tokenOutOfRange(id: id, vocabularySize: vocabularySize)
+    }
+    let needed = position + tokens.count
+    guard needed <= contextLength else {
+      throw .contextFull(needed: needed, capacity: contextLength)
+    }
+  }
+
+  /// One batch through all layers, in paper order; the residual stream stays in `activations`.
+  ///
+  /// n is the number of tokens of the batch, at most `tokenLimit`.
+  private mutating func forward(
+    _ tokens: ArraySlice<Int>, _ isCancelled: () -> Bool
+  ) throws(GenerationError) {
+    let configuration = model.configuration
+    let hiddenSize = configuration.hiddenSize
+    let attendedSize = configuration.headCount * configuration.headSize
+    let intermediateSize = configuration.intermediateSize
+    let epsilon = Float(configuration.normEpsilon)
+    let n = tokens.count
+
+    // token embeddings into the residual stream (n, hiddenSize)
+    for (index, token) in tokens.enumerated() {
+      context.copy(
+        row: token, of: model.embedding, to: &activations.residual, at: index * hiddenSize)
+    }
+    rotary.fill(from: position, count: n, &activations.angles)
+
+    for (index, layer) in model.layers.enumerated() {
+      if isCancelled() { throw .cancelled }
+
+      // attention: norm, then queries, keys and values of all heads (n, q + k + v)
+      context.normalize(
+        activations.residual, layer.attentionNorm, epsilon: epsilon, tokenCount: n,
+        into: &activations.normalized)
+      context.multiply(
+        layer.queriesKeysValues, activations.normalized, inputStride: hiddenSize, tokenCount: n,
+        into: &activations.projected)
+      context.rotateAndStore(
+        &activations.projected, activations.angles, in: &cache, layer: index, position: position,
+        tokenCount: n, configuration)
+      // what every head reads (n, headCount * headSize), projected back onto the stream
+      context.attend(
+        activations.projected, to: cache, layer: index, position: position, tokenCount: n,
+        configuration, into: &activations.attended)
+      context.multiply(
+        layer.attentionOutput, activations.attended, inputStride: attendedSize, tokenCount: n,
+        into: &activations.update)
+      context.add(activations.update, tokenCount: n, size: hiddenSize, to: &activations.residual)
+
+      // feed-forward: norm, gate and up (n, 2 * intermediateSize), gating, down
+      context.normalize(
+        activations.residual, layer.feedForwardNorm, epsilon: epsilon, tokenCount: n,
+        into: &activations.normalized)
+      context.multiply(
+        layer.gateUp, activations.normalized, inputStride: hiddenSize, tokenCount: n,
+        into: &activations.gateUp)
+      context.gate(&activations.gateUp, tokenCount: n, size: intermediateSize)
+      context.multiply(
+        layer.down, activations.gateUp, inputStride: 2 * intermediateSize, tokenCount: n,
+        into: &activations.update)
+      context.add(activations.update, tokenCount: n, size: hiddenSize, to: &activations.residual)
+
+      guard context.isFinite(activations.residual, count: n * hiddenSize) else {
+        throw .nonFinite(layer: index, tensor: model.firstNonFiniteWeight())
+      }
+    }
+    position += n
+  }
+
+  /// The logits of `count` tokens of the last batch, the first at `firstToken`, into `logitRows`.
+  private mutating func computeLogits(firstToken: Int, count: Int) throws(GenerationError) {
+    let configuration = model.configuration
+    context.normalize(
+      activations.residual, firstToken: firstToken, model.outputNorm,
+      epsilon: Float(configuration.normEpsilon), tokenCount: count, into: &activations.normalized)
+    context.multiply(
+      model.head, activations.normalized, inputStride: configuration.hiddenSize, tokenCount: count,
+      into: &logitRows)
+    guard context.isFinite(logitRows, count: count * configuration.vocabularySize) else {
+      throw .nonFinite(layer: nil, tensor: model.firstNonFiniteWeight())
+    }
+  }
+}

@@ -1,0 +1,36 @@
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#else
+  internal import Darwin
+#endif
+
+/// How a session runs its model.
+public struct SessionOptions: Sendable {
+  /// The most tokens a conversation may hold; nil: what the model was made for, at most 4096.
+  public var contextLength: Int?
+  /// Threads to compute with, the caller's included.
+  public var threadCount: Int
+  /// The element type of keys and values.
+  public var cacheType: KVCacheType
+  /// The most tokens evaluated together: more is faster and takes more memory.
+  public var batchSize: Int
+  /// The kernels to compute with.
+  public var kernelSet: KernelSet
+
+  /// Options with their defaults: all processors, an F16 cache, batches of 512 tokens.
+  public init(
+    contextLength: Int? = nil, threadCount: Int = SessionOptions.processorCount,
+    cacheType: KVCacheType = .f16, batchSize: Int = 512, kernelSet: KernelSet = .standard
+  ) {
+    self.contextLength = contextLength
+    self.threadCount = threadCount
+    self.cacheType = cacheType
+    self.batchSize = batchSize
+    self.kernelSet = kernelSet
+  }
+
+  /// The number of processors this process may run on.
+  public static let processorCount = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+}

@@ -1,0 +1,62 @@
+/// A weight matrix in the element type it is stored in: a view of a mapped file.
+///
+/// (outputSize, inputSize), row-major, multiplied from the right by activations: y = x W^T.
+public struct DenseMatrix: Sendable {
+  /// The number of rows.
+  public let outputSize: Int
+  /// The number of columns.
+  public let inputSize: Int
+  /// The type of the elements: F32, F16 or BF16.
+  public let elementType: ElementType
+
+  private let tensor: StoredTensor
+
+  /// A view of the stored tensor `name`.
+  ///
+  /// - Throws: `CheckpointError` when the tensor is missing, its shape is not (outputSize,
+  ///   inputSize) or its element type is not a floating-point type of 16 or 32 bits.
+  init(
+    _ checkpoint: borrowing Checkpoint, _ name: String, outputSize: Int, inputSize: Int
+  ) throws(CheckpointError) {
+    tensor = try checkpoint.weight(named: name, shape: [outputSize, inputSize])
+    elementType = tensor.elementType
+    self.outputSize = outputSize
+    self.inputSize = inputSize
+  }
+
+  /// The name of the stored tensor.
+  public var name: String { tensor.name }
+
+  /// The bytes of one row.
+  var rowByteCount: Int { inputSize * elementType.byteCount }
+
+  /// The bytes of all rows.
+  var byteCount: Int { outputSize * rowByteCount }
+
+  /// The address of the first element of `row`, for the kernels, valid while this matrix lives.
+  @unsafe
+  func pointer(toRow row: Int) -> UnsafeRawPointer {
+    unsafe tensor.pointer + row * rowByteCount
+  }
+}
+
+extension Checkpoint {
+  /// The tensor `name`, checked to have `shape` and an element type that the dense kernels multiply.
+  func weight(named name: String, shape: [Int]) throws(CheckpointError) -> StoredTensor {
+    let tensor = try tensor(named: name, shape: shape)
+    switch tensor.elementType {
+    case .f32, .f16, .bf16: return tensor
+    default:
+      throw .unsupportedElementType(tensor: name, elementType: tensor.elementType)
+    }
+  }
+
+  /// The vector `name` of `count` numbers, widened to Float; they are few, so they are copied.
+  ///
+  /// - Throws: also when a number is not finite.
+  func vector(named name: String, count: Int) throws(CheckpointError) -> [Float] {
+    let values = try weight(named: name, shape: [count]).widened()
+    guard values.allSatisfy(\.isFinite) else { throw .nonFiniteValues(tensor: name) }
+    return values
+  }
+}

@@ -1,0 +1,66 @@
+/// A language model of the Llama or Mistral architecture, ready to run.
+///
+/// Immutable: its weights are views of mapped files, and everything that changes while it runs lives
+/// in a `Session`. Several sessions may use one model at once.
+public struct Model: Sendable {
+  /// The sizes and constants of the architecture.
+  public let configuration: Configuration
+  /// Where the weights come from.
+  let checkpoint: Checkpoint
+  /// One row for each token, (vocabularySize, hiddenSize).
+  let embedding: DenseMatrix
+  /// The decoder layers, first to last.
+  public let layers: [DecoderLayer]
+  /// The gains before the output head, (hiddenSize).
+  let outputNorm: [Float]
+  /// From the residual stream to logits, (vocabularySize, hiddenSize); the embedding when tied.
+  public let head: Linear
+
+  /// Loads the checkpoint in `folder`: maps its files and checks every tensor against config.json.
+  ///
+  /// Nothing but the norms and biases is read: the weights come in with the first token.
+  ///
+  /// - Throws: `CheckpointError`.
+  public init(contentsOf folder: String) throws(CheckpointError) {
+    try self.init(Checkpoint(contentsOf: folder))
+  }
+
+  /// The model of an open checkpoint.
+  ///
+  /// - Throws: `CheckpointError` naming the first tensor that is missing or not what the
+  ///   configuration says.
+  public init(_ checkpoint: Checkpoint) throws(CheckpointError) {
+    let configuration = checkpoint.configuration
+    self.checkpoint = checkpoint
+    self.configuration = configuration
+    embedding = try DenseMatrix(
+      checkpoint, "model.embed_tokens.weight", outputSize: configuration.vocabularySize,
+      inputSize: configuration.hiddenSize)
+    var layers: [DecoderLayer] = []
+    for index in 0..<configuration.layerCount {
+      layers.append(try DecoderLayer(checkpoint, index: index))
+    }
+    self.layers = layers
+    outputNorm = try checkpoint.vector(
+      named: "model.norm.weight", count: configuration.hiddenSize)
+    head = try Linear(
+      checkpoint,
+      [
+        (
+          configuration.tiesEmbeddings ? "model.embed_tokens" : "lm_head",
+          configuration.vocabularySize
+        )
+      ], inputSize: configuration.hiddenSize)
+  }
+
+  /// The bytes of weights that one generated token reads: all linear layers and the head.
+  public var byteCountPerToken: Int {
+    layers.reduce(head.byteCount) { $0 + $1.linears.reduce(0) { $0 + $1.byteCount } }
+  }
+
+  /// The weights that one generated token multiplies: all linear layers and the head.
+  public var multipliedWeightCount: Int {
+    func count(_ linear: Linear) -> Int { linear.inputSize * linear.outputSize }
+    return layers.reduce(count(head)) { $0 + $1.linears.reduce(0) { $0 + count($1) } }
+  }
+}
