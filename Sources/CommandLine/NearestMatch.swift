@@ -4,7 +4,7 @@
 /// go to the earlier candidate.
 ///
 /// - Complexity: O(candidates * word length * candidate length), with `word` cut after 64 scalars.
-func nearestMatch(to word: String, among candidates: [String]) -> String? {
+package func nearestMatch(to word: String, among candidates: [String]) -> String? {
   let letters = Array(word.unicodeScalars.prefix(64))
   var best: (candidate: String, distance: Int)?
   for candidate in candidates {

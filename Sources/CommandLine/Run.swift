@@ -25,7 +25,8 @@ public struct Invocation {
 public func run(_ command: Command, _ body: (Invocation) throws -> ExitCode) -> Never {
   // A closed pipe must become an error of `write`, so that the terminal is restored on the way out.
   _ = signal(SIGPIPE, SIG_IGN)
-  CrashSignals.install(name: command.name)
+  CrashSignals.install()
+  MappedFile.installTruncationHandler(beforeExit: { TerminalMode.restore() })
   let arguments = Array(CommandLine.arguments.dropFirst())
   let code = execute(
     command, arguments: arguments, output: StandardOutput(), errorDescriptor: 2, body)

@@ -1,1 +1,3 @@
 import DuetCommandLine
+
+run(ChatOptions.command, ChatProgram.run)

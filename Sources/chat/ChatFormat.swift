@@ -1,0 +1,89 @@
+package import DuetRuntime
+import Glibc
+
+/// How a conversation becomes tokens: by the model's template, or as plain text.
+package struct ChatFormat: Sendable {
+  private let template: ChatTemplate?
+  private let tokenizer: Tokenizer
+  private let date: CalendarDate
+
+  /// A format; without a template the contents of all messages are one text that the model continues.
+  package init(template: ChatTemplate?, tokenizer: Tokenizer, date: CalendarDate = .today) {
+    self.template = template
+    self.tokenizer = tokenizer
+    self.date = date
+  }
+
+  /// Whether the model continues plain text.
+  package var isPlain: Bool { template == nil }
+
+  /// Where the template is from, "none" for plain text.
+  package var name: String { template?.origin ?? "none" }
+
+  /// The tokens of a conversation, up to where the answer begins.
+  ///
+  /// Special tokens that somebody typed stay plain text.
+  package func tokens(for messages: [ChatMessage]) throws(ChatTemplateError) -> [Int] {
+    if let template {
+      return try template.tokens(for: messages, tokenizer: tokenizer, date: date)
+    }
+    let ids = tokenizer.encode(messages.map { TextSegment($0.content, isContent: true) })
+    guard tokenizer.addsBeginningOfSequence, let begin = tokenizer.beginningOfSequence else {
+      return ids
+    }
+    return [begin] + ids
+  }
+}
+
+extension CalendarDate {
+  /// The date here and now; the first day of 1970 if the system does not know.
+  package static var today: CalendarDate {
+    var now = time(nil)
+    // `tm` holds a pointer to the time zone's name, which is not looked at.
+    var parts = unsafe tm()
+    let year = unsafe localtime_r(&now, &parts) == nil ? 0 : Int(parts.tm_year) + 1900
+    guard (1...9999).contains(year) else { return CalendarDate(year: 1970, month: 1, day: 1) }
+    return unsafe CalendarDate(
+      year: year, month: Int(parts.tm_mon) + 1, day: Int(parts.tm_mday),
+      hour: Int(parts.tm_hour), minute: Int(parts.tm_min), second: Int(parts.tm_sec))
+  }
+}
+
+/// The text of an answer as its tokens come.
+package struct AnswerText: Sendable {
+  private let tokenizer: Tokenizer
+  private var stream: TokenStream
+  /// Bytes of the text before the answer that the stream still holds back.
+  private var held = 0
+  /// Everything so far.
+  package private(set) var text = ""
+
+  package init(_ tokenizer: Tokenizer) {
+    self.tokenizer = tokenizer
+    stream = TokenStream(tokenizer)
+  }
+
+  /// Makes the answer the continuation of a text, so that the space before its first word stays.
+  package mutating func `continue`(_ tokens: [Int]) {
+    var written = 0
+    for token in tokens { written += stream.append(token).utf8.count }
+    held = tokenizer.decode(tokens, skippingSpecialTokens: true).utf8.count - written
+  }
+
+  /// Takes a token and returns the text that is now certain, often none.
+  package mutating func append(_ token: Int) -> String { take(stream.append(token)) }
+
+  /// Ends the answer and returns what was held back.
+  package mutating func finish() -> String { take(stream.finish()) }
+
+  private mutating func take(_ piece: String) -> String {
+    var piece = piece
+    if held > 0 {
+      let skipped = min(held, piece.utf8.count)
+      piece = String(decoding: piece.utf8.dropFirst(skipped), as: UTF8.self)
+      held -= skipped
+    }
+    text += piece
+    return piece
+  }
+}

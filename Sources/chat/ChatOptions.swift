@@ -1,0 +1,120 @@
+package import DuetCommandLine
+package import DuetRuntime
+
+/// Which chat template to use.
+package enum TemplateChoice: String, CaseIterable, Sendable {
+  /// The model's own.
+  case auto
+  case llama2 = "llama-2"
+  case llama3 = "llama-3"
+  case llama31 = "llama-3.1"
+  case mistralV1 = "mistral-v1"
+  case mistralV3 = "mistral-v3"
+  case mistralTekken = "mistral-tekken"
+  /// None: the model continues plain text.
+  case none
+}
+
+/// The options of `chat`.
+package enum ChatOptions {
+  package static let prompt: Option<String?> = .string(
+    "prompt", short: "p", "TEXT", help: "Answer this and exit; '-' reads it from standard input")
+  package static let system: Option<String?> = .string(
+    "system", "TEXT", help: "Instructions for the whole conversation")
+  package static let context: Option<Int?> = .integer(
+    "context", short: "c", "N", in: 1...16_777_216,
+    defaultText: "4096, or what the model was made for if that is less",
+    help: "Tokens of context")
+  package static let maximum = Option.integer(
+    "max-tokens", short: "n", "N", in: 1...16_777_216, default: 512,
+    help: "The most tokens of an answer")
+  package static let temperature: Option<Double?> = .number(
+    "temperature", "X", in: 0...1000, defaultText: advised("0.7"),
+    help: "Below 1 likely tokens become likelier; 0 always takes the likeliest")
+  package static let topK: Option<Int?> = .integer(
+    "top-k", "N", in: 0...16_777_216, defaultText: advised("40"),
+    help: "Choose among the N likeliest tokens; 0 means all")
+  package static let topP: Option<Double?> = .number(
+    "top-p", "X", in: 0...1, defaultText: advised("0.95"),
+    help: "Choose among the likeliest tokens that have this share of the probability")
+  package static let minP: Option<Double?> = .number(
+    "min-p", "X", in: 0...1, defaultText: advised("0.05"),
+    help: "Choose among tokens with at least this share of the likeliest one's probability")
+  package static let repeatPenalty: Option<Double?> = .number(
+    "repeat-penalty", "X", in: 0.01...1000, defaultText: advised("1.0"),
+    help: "Above 1 tokens seen lately become less likely")
+  package static let seed: Option<UInt64?> = .seed(
+    "seed", short: "s", "N", defaultText: "random, told by --stats",
+    help: "The seed of the random choices")
+  package static let raw = Option.flag(
+    "raw", help: "Continue the prompt as plain text, without a template; as --template none")
+  package static let template: Option<TemplateChoice> = .choice(
+    "template", default: .auto, help: "The chat template; auto takes the model's own")
+  package static let onFull: Option<FullContextPolicy> = .choice(
+    "on-full", default: .stop,
+    help: "When the context is full: end the answer, or drop the oldest turns after the system's")
+  package static let cache: Option<KVCacheType> = .choice(
+    "kv-cache", default: .f16, help: "The element type of keys and values in memory")
+  package static let statistics = Option.flag(
+    "stats", help: "Print a line of figures on standard error after each answer")
+
+  private static func advised(_ text: String) -> String {
+    "\(text), or what generation_config.json says"
+  }
+
+  package static let command = Command(
+    name: "chat", summary: "talks with a Llama or Mistral model, or lets it continue a text.",
+    options: [
+      CommonOptions.model, prompt, system, context, maximum, temperature, topK, topP, minP,
+      repeatPenalty, seed, CommonOptions.threads, raw, template, onFull, cache, statistics,
+      CommonOptions.json, CommonOptions.quiet, CommonOptions.verbose,
+    ],
+    notes: [
+      "Interactive when standard input and standard output are terminals and there is no -p; "
+        + "otherwise it answers once, to -p or to what comes on standard input without its last line break, and exits. "
+        + "The answer goes to standard output and ends with a line break; everything else goes to "
+        + "standard error. On a terminal, control characters in the answer are shown escaped.",
+      "At the prompt, /help lists the commands. Ctrl-C stops an answer and keeps what was written; "
+        + "at an empty prompt, twice within two seconds leaves.",
+    ])
+}
+
+/// The options as they apply to a model.
+package struct ChatSettings: Sendable {
+  package let system: String?
+  package let maximumCount: Int
+  package let sampling: SamplingOptions
+  package let isPlain: Bool
+  package let template: TemplateChoice
+  package let onFull: FullContextPolicy
+  package let showsStatistics: Bool
+  package let isJSON: Bool
+
+  /// Reads the options, checks that they go together, and fills in what the model's makers advise.
+  ///
+  /// - Throws: `UsageError.conflict`.
+  package init(
+    _ arguments: Arguments, advice: GenerationConfiguration, randomSeed: UInt64
+  ) throws(UsageError) {
+    system = arguments[ChatOptions.system]
+    maximumCount = arguments[ChatOptions.maximum]
+    template = arguments[ChatOptions.template]
+    isPlain = arguments[ChatOptions.raw] || template == .none
+    onFull = arguments[ChatOptions.onFull]
+    showsStatistics = arguments[ChatOptions.statistics]
+    isJSON = arguments[CommonOptions.json]
+    if arguments[ChatOptions.raw], template != .none, arguments.isGiven(ChatOptions.template) {
+      throw .conflict("--raw means --template none; give one of the two")
+    }
+    if isPlain, system != nil {
+      throw .conflict("--system needs a chat template, which --raw and --template none turn off")
+    }
+    sampling = SamplingOptions(
+      temperature: arguments[ChatOptions.temperature] ?? advice.temperature ?? 0.7,
+      topK: arguments[ChatOptions.topK] ?? advice.topK ?? 40,
+      topP: arguments[ChatOptions.topP] ?? advice.topP ?? 0.95,
+      minP: arguments[ChatOptions.minP] ?? advice.minP ?? 0.05,
+      repetitionPenalty: arguments[ChatOptions.repeatPenalty] ?? advice.repetitionPenalty ?? 1,
+      seed: arguments[ChatOptions.seed] ?? randomSeed)
+  }
+}

@@ -1,0 +1,156 @@
+import DuetCommandLine
+import DuetRuntime
+
+/// The program: loads what the options name and talks once or many times.
+enum ChatProgram {
+  /// The longest prompt read from standard input, in bytes.
+  private static let inputLimit = 64_000_000
+
+  static func run(_ invocation: Invocation) throws -> ExitCode {
+    let arguments = invocation.arguments
+    let folder = arguments[CommonOptions.model]
+    let isInteractive =
+      arguments[ChatOptions.prompt] == nil && StandardInput.isTerminal
+      && invocation.output.isTerminal
+    if isInteractive, arguments[CommonOptions.json] {
+      throw UsageError.conflict("--json needs a prompt: -p TEXT, or text on standard input")
+    }
+    // Checked before anything is loaded, with no advice: what the options say alone.
+    _ = try ChatSettings(arguments, advice: GenerationConfiguration(), randomSeed: 0)
+
+    let model = try Model(contentsOf: folder)
+    let tokenizer = try Tokenizer(contentsOf: folder)
+    guard tokenizer.vocabularySize > 0 else { throw ChatError.emptyVocabulary(folder: folder) }
+    let advice = try GenerationConfiguration(folder: folder)
+    let settings = try ChatSettings(
+      arguments, advice: advice, randomSeed: UInt64(UInt32.random(in: 0 ... .max)))
+    let stops = StopTokens(
+      configuration: model.configuration.endOfSequence, generation: advice, tokenizer: tokenizer)
+    let format = try chatFormat(
+      settings, folder: folder, tokenizer: tokenizer, stops: stops, invocation.messages)
+
+    let session = try makeSession(model, arguments, invocation.messages)
+    describe(model, session.threadCount, format, settings, invocation.messages)
+    let responder = Responder(
+      SessionEngine(
+        session, Sampler(settings.sampling, vocabularySize: tokenizer.vocabularySize)),
+      maximumCount: settings.maximumCount, policy: settings.onFull, isStop: stops.contains,
+      encode: format.tokens, now: Clock.seconds)
+    let chat = Chat(
+      responder, conversation: Conversation(system: settings.system), format: format,
+      tokenizer: tokenizer, seed: settings.sampling.seed, output: invocation.output,
+      messages: invocation.messages)
+    return isInteractive
+      ? try talk(chat, settings, invocation) : try answerOnce(chat, settings, invocation)
+  }
+
+  // MARK: - Set-up
+
+  private static func chatFormat(
+    _ settings: ChatSettings, folder: String, tokenizer: Tokenizer, stops: StopTokens,
+    _ messages: Messages
+  ) throws -> ChatFormat {
+    if settings.isPlain { return ChatFormat(template: nil, tokenizer: tokenizer) }
+    if settings.template != .auto {
+      return ChatFormat(
+        template: try ChatTemplate(named: settings.template.rawValue), tokenizer: tokenizer)
+    }
+    let template = try ChatTemplate.load(folder: folder, tokenizer: tokenizer, stopTokens: stops)
+    if template == nil {
+      if settings.system != nil {
+        throw UsageError.conflict(
+          "--system needs a chat template, and this model has none; name one with --template")
+      }
+      messages.note(
+        "this model has no chat template, so it continues your text; --template names one")
+    }
+    return ChatFormat(template: template, tokenizer: tokenizer)
+  }
+
+  private static func makeSession(
+    _ model: Model, _ arguments: Arguments, _ messages: Messages
+  ) throws -> Session {
+    let trained = model.configuration.contextLength
+    let wanted = arguments[ChatOptions.context]
+    if let wanted, wanted > trained {
+      messages.warning(
+        "the model was made for \(trained) tokens of context; beyond them its text gets worse")
+    }
+    return try Session(
+      model,
+      options: SessionOptions(
+        contextLength: wanted ?? min(4096, trained),
+        threadCount: arguments[CommonOptions.threads] ?? SessionOptions.processorCount,
+        cacheType: arguments[ChatOptions.cache]))
+  }
+
+  private static func describe(
+    _ model: Model, _ threadCount: Int, _ format: ChatFormat, _ settings: ChatSettings,
+    _ messages: Messages
+  ) {
+    let configuration = model.configuration
+    messages.detail(
+      "\(configuration.layerCount) layers, width \(configuration.hiddenSize), "
+        + "\(configuration.vocabularySize) tokens; \(threadCount) threads")
+    messages.detail("template: \(format.name)")
+    let sampling = settings.sampling
+    messages.detail(
+      "temperature \(sampling.temperature), top-k \(sampling.topK), top-p \(sampling.topP), "
+        + "min-p \(sampling.minP), repeat penalty \(sampling.repetitionPenalty), "
+        + "seed \(sampling.seed)")
+  }
+
+  // MARK: - Talking
+
+  private static func answerOnce(
+    _ chat: Chat<SessionEngine>, _ settings: ChatSettings, _ invocation: Invocation
+  ) throws -> ExitCode {
+    chat.conversation.append(.user, try prompt(invocation))
+    InterruptFlag.install()
+    let (answer, text) = try chat.answer(
+      prints: !settings.isJSON, isCancelled: { InterruptFlag.isRaised })
+    if settings.isJSON {
+      try chat.output.write(
+        answer.document(text: text, template: chat.format.name, seed: settings.sampling.seed))
+    }
+    if settings.showsStatistics, let line = chat.statistics { chat.messages.line(line) }
+    return InterruptFlag.isRaised ? InterruptFlag.exitCode : .success
+  }
+
+  private static func prompt(_ invocation: Invocation) throws -> String {
+    if let prompt = invocation.arguments[ChatOptions.prompt], prompt != "-" { return prompt }
+    if StandardInput.isTerminal {
+      invocation.messages.note("reading the prompt from the terminal; Ctrl-D at its end")
+    }
+    let text = try StandardInput.readText(limit: inputLimit)
+    // `echo` and editors end a text with a line break that is no part of what was meant.
+    return text.utf8.last == UInt8(ascii: "\n") ? String(text.unicodeScalars.dropLast()) : text
+  }
+
+  private static func talk(
+    _ chat: Chat<SessionEngine>, _ settings: ChatSettings, _ invocation: Invocation
+  ) throws -> ExitCode {
+    guard let reader = LineReader(output: invocation.output) else {
+      throw UsageError.conflict("the terminal cannot be used; give a prompt with -p")
+    }
+    defer { reader.close() }
+    chat.messages.note("/help lists the commands, Ctrl-D leaves")
+    var loop = InteractiveChat(
+      chat, showsStatistics: settings.showsStatistics, readLine: reader.readLine,
+      remember: reader.remember, isCancelled: { InterruptFlag.isRaised },
+      takeInterrupt: InterruptFlag.takeInterrupt, isTerminated: { InterruptFlag.isTerminated },
+      now: Clock.seconds)
+    return try loop.run()
+  }
+}
+
+/// The clock of the measurements.
+private enum Clock {
+  private static let origin = ContinuousClock.now
+
+  /// Seconds since some moment, never going back.
+  static func seconds() -> Double {
+    let (seconds, attoseconds) = origin.duration(to: .now).components
+    return Double(seconds) + Double(attoseconds) * 1e-18
+  }
+}

@@ -1,0 +1,100 @@
+import DuetCommandLine
+
+/// What a line typed at the prompt means.
+package enum ChatInput: Equatable, Sendable {
+  /// Something to say to the model.
+  case message(String)
+  /// A command.
+  case command(SlashCommand)
+  /// The beginning of a text over several lines, up to `"""`.
+  case beginning(String)
+  /// A line that begins with a slash but names no command; the nearest one, if any is near.
+  case unknown(String, nearest: String?)
+  /// A command that lacks its argument.
+  case incomplete(String)
+
+  /// Reads a line.
+  ///
+  /// Pasted text of several lines is never a command.
+  package init(_ line: String) {
+    if line.hasPrefix("\"\"\"") {
+      let rest = line.dropFirst(3)
+      if let end = Self.closed(String(rest)) {
+        self = .message(end)
+      } else {
+        self = .beginning(String(rest))
+      }
+    } else if line.hasPrefix("//") {
+      self = .message(String(line.dropFirst()))
+    } else if line.hasPrefix("/"), !line.unicodeScalars.contains("\n") {
+      self = Self.command(line)
+    } else {
+      self = .message(line)
+    }
+  }
+
+  /// The text before a closing `"""` at the end of a line, or nil when it is not closed.
+  package static func closed(_ line: String) -> String? {
+    let trimmed = line.trimmed
+    return trimmed.hasSuffix("\"\"\"") ? String(trimmed.dropLast(3)) : nil
+  }
+
+  private static func command(_ line: String) -> ChatInput {
+    let parts = line.split(maxSplits: 1, whereSeparator: \.isWhitespace)
+    let name = String(parts.first ?? "")
+    let argument = parts.count > 1 ? String(parts[1]).trimmed : ""
+    switch name {
+    case "/exit", "/bye", "/quit": return .command(.exit)
+    case "/clear": return .command(.clear)
+    case "/regen": return .command(.regenerate)
+    case "/system": return .command(.system(argument))
+    case "/stats": return .command(.statistics)
+    case "/help": return .command(.help)
+    case "/save": return argument.isEmpty ? .incomplete("/save FILE") : .command(.save(argument))
+    case "/load": return argument.isEmpty ? .incomplete("/load FILE") : .command(.load(argument))
+    default:
+      return .unknown(name, nearest: nearestMatch(to: name, among: SlashCommand.names))
+    }
+  }
+}
+
+/// A command typed at the prompt.
+package enum SlashCommand: Equatable, Sendable {
+  case exit
+  case clear
+  case regenerate
+  /// New instructions; empty to show those that hold.
+  case system(String)
+  case save(String)
+  case load(String)
+  case statistics
+  case help
+
+  static let names = [
+    "/exit", "/bye", "/clear", "/regen", "/system", "/save", "/load", "/stats", "/help",
+  ]
+
+  /// What `/help` prints.
+  package static let helpLines = [
+    "/exit, /bye    leave (Ctrl-D too)",
+    "/clear         forget the conversation, keep the system text",
+    "/regen         answer the last message again",
+    "/system TEXT   set the system text; without TEXT, show it",
+    "/save FILE     write the conversation to FILE (JSON)",
+    "/load FILE     read the conversation from FILE",
+    "/stats         show the figures of the last answer",
+    "/help          show this",
+    "\"\"\"            begin and end a message of many lines; Alt-Enter breaks a line too",
+    "//             begin a message that starts with a slash",
+    "Ctrl-C         stop the answer; what was written stays in the conversation",
+  ]
+}
+
+extension String {
+  fileprivate var trimmed: String {
+    let space: (Character) -> Bool = { $0.isWhitespace }
+    guard let first = firstIndex(where: { !space($0) }), let last = lastIndex(where: { !space($0) })
+    else { return "" }
+    return String(self[first...last])
+  }
+}
