@@ -78,8 +78,9 @@ import Testing
     }
   }
 
-  /// The product of `name`'s table; x begins one float into its array, so it is misaligned. The
-  /// outputs of a token are rows + 2 apart, and 77 where nothing was written.
+  /// The product of `name`'s table.
+  ///
+  /// x begins one float into its array, so it is misaligned. The outputs of a token are rows + 2 apart, and 77 where nothing was written.
   private func product(
     _ name: String, _ type: Stored, _ weights: Weights, _ rows: Int, _ columns: Int, _ x: [Float],
     _ stride: Int, _ tokens: Int

@@ -128,7 +128,7 @@ import Testing
     for bad in [Float.nan, .infinity, -.infinity] {
       let broken: [Float] = [0, bad, 1]
       #expect(throws: GenerationError.nonFinite(layer: nil, tensor: nil)) {
-        try sampler.next(broken.span)
+        _ = try sampler.next(broken.span)
       }
     }
   }

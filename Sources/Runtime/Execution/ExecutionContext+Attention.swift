@@ -3,11 +3,9 @@ internal import Kernels
 extension ExecutionContext {
   /// Rotates queries and keys to their positions and stores keys and values in the cache.
   ///
-  /// - Parameters:
-  ///   - projected: (tokenCount, (headCount + 2 keyValueHeadCount) * headSize): queries, keys and
-  ///     values of each token; queries and keys are rotated in place.
-  ///   - table: (tokenCount, headSize), from `RotaryEmbedding.fill`.
-  ///   - position: Position of the first token.
+  /// `projected` is (tokenCount, (headCount + 2 keyValueHeadCount) * headSize): queries, keys and
+  /// values of each token; queries and keys are rotated in place. `table` is (tokenCount, headSize),
+  /// from `RotaryEmbedding.fill`; `position` is that of the first token.
   func rotateAndStore(
     _ projected: inout Buffer<Float>, _ table: borrowing Buffer<Float>, in cache: inout KVCache,
     layer: Int, position: Int, tokenCount: Int, _ configuration: Configuration
@@ -62,10 +60,9 @@ extension ExecutionContext {
   /// The query at position q sees keys k with q - slidingWindow < k <= q, or all k <= q without a
   /// window; query head h reads key-value head h / queriesPerKeyValueHead.
   ///
-  /// - Parameters:
-  ///   - projected: As `rotateAndStore` left it.
-  ///   - position: Position of the first token; its keys and values are in the cache.
-  ///   - output: (tokenCount, headCount * headSize), overwritten.
+  /// `projected` is as `rotateAndStore` left it, `position` that of the first token, whose keys and
+  /// values are in the cache; `output` is (tokenCount, headCount * headSize), overwritten.
+  ///
   /// - Complexity: O(tokenCount * headCount * headSize * keys seen).
   ///
   /// Source: Vaswani et al., arXiv:1706.03762, equation 1; grouped heads: Ainslie et al.,

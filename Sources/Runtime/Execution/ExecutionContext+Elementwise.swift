@@ -3,10 +3,8 @@ internal import Kernels
 extension ExecutionContext {
   /// Normalises every token: output = weight * input / sqrt(mean(input^2) + epsilon).
   ///
-  /// - Parameters:
-  ///   - input: (tokenCount, size), from row `firstToken` on.
-  ///   - weight: (size).
-  ///   - output: (tokenCount, size), overwritten.
+  /// `input` is (tokenCount, size), from row `firstToken` on, `weight` is (size), and `output` is
+  /// (tokenCount, size), overwritten.
   func normalize(
     _ input: borrowing Buffer<Float>, firstToken: Int = 0, _ weight: [Float], epsilon: Float,
     tokenCount: Int, into output: inout Buffer<Float>
@@ -42,8 +40,7 @@ extension ExecutionContext {
 
   /// Gates: gateUp[t, i] = silu(gateUp[t, i]) * gateUp[t, size + i] for i < size.
   ///
-  /// - Parameters:
-  ///   - gateUp: (tokenCount, 2 * size): gate and up side by side; the product replaces the gate.
+  /// `gateUp` is (tokenCount, 2 * size), gate and up side by side; the product replaces the gate.
   ///
   /// Source: Shazeer, arXiv:2002.05202, SwiGLU.
   func gate(_ gateUp: inout Buffer<Float>, tokenCount: Int, size: Int) {

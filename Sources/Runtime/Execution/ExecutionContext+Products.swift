@@ -23,7 +23,8 @@ extension ExecutionContext {
     into output: inout Buffer<Float>
   ) {
     precondition(
-      inputStride >= linear.inputSize && input.count >= (tokenCount - 1) * inputStride + linear.inputSize,
+      inputStride >= linear.inputSize
+        && input.count >= (tokenCount - 1) * inputStride + linear.inputSize,
       "input of \(input.count) numbers for \(tokenCount) x \(linear.inputSize)")
     precondition(
       output.count >= tokenCount * linear.outputSize,
@@ -144,7 +145,8 @@ extension Linear {
     for matrix in parts {
       let overlap = rows.clamped(to: start..<start + matrix.outputSize)
       if !overlap.isEmpty {
-        body(matrix, (overlap.lowerBound - start)..<(overlap.upperBound - start), overlap.lowerBound)
+        body(
+          matrix, (overlap.lowerBound - start)..<(overlap.upperBound - start), overlap.lowerBound)
       }
       start += matrix.outputSize
     }

@@ -44,4 +44,14 @@ extension KernelSet {
       unsafe target.update(from: source.assumingMemoryBound(to: Float.self), count: count)
     }
   }
+
+  /// The numbers of a stored tensor as Float.
+  func widened(_ tensor: StoredTensor) -> [Float] {
+    unsafe [Float](unsafeUninitializedCapacity: tensor.elementCount) { target, count in
+      if let base = target.baseAddress {
+        unsafe widen(tensor.pointer, tensor.elementType, tensor.elementCount, base)
+      }
+      count = tensor.elementCount
+    }
+  }
 }

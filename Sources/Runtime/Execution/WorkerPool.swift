@@ -96,7 +96,9 @@ private struct Job {
 /// What the threads of a pool share.
 @safe
 private final class State: @unchecked Sendable {
-  /// The current job. Written by `run` before `generation` is raised, read by workers after they saw
+  /// The current job.
+  ///
+  /// Written by `run` before `generation` is raised, read by workers after they saw
   /// it raised; not touched again until every worker has counted itself out of `unfinished`.
   nonisolated(unsafe) var job: UnsafeRawPointer?
 
@@ -199,15 +201,20 @@ private final class Worker: @unchecked Sendable {
       if current != seen { return current }
       kernels_pause()
     }
-    // The flag goes up before a last look at the generation, and `publish` raises the generation
-    // before it looks at the flag: one of the two sees the other.
-    isAsleep.store(true, ordering: .sequentiallyConsistent)
-    let current = state.generation.load(ordering: .sequentiallyConsistent)
-    if current != seen, isAsleep.exchange(false, ordering: .sequentiallyConsistent) {
-      return current
+    while true {
+      // The flag goes up before a last look at the generation, and `publish` raises the generation
+      // before it looks at the flag: one of the two sees the other.
+      isAsleep.store(true, ordering: .sequentiallyConsistent)
+      let current = state.generation.load(ordering: .sequentiallyConsistent)
+      if current != seen, isAsleep.exchange(false, ordering: .sequentiallyConsistent) {
+        return current
+      }
+      // Either nothing has happened yet, or `publish` took the flag down and the signal is on its way.
+      alarm.wait()
+      // A `publish` that was held up between its two steps wakes a worker that has already done the
+      // job and gone to sleep: the generation is then the one it has seen.
+      let woken = state.generation.load(ordering: .sequentiallyConsistent)
+      if woken != seen { return woken }
     }
-    // Either nothing has happened yet, or `publish` took the flag down and the signal is on its way.
-    alarm.wait()
-    return state.generation.load(ordering: .sequentiallyConsistent)
   }
 }

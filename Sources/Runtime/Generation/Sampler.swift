@@ -8,7 +8,9 @@
 
 /// How the next token is chosen.
 public struct SamplingOptions: Sendable, Equatable {
-  /// Divides the logits: below 1 the likely become likelier. 0 takes the likeliest, always.
+  /// Divides the logits: below 1 the likely become likelier.
+  ///
+  /// 0 takes the likeliest, always.
   public var temperature: Double
   /// Keeps the k likeliest tokens; 0 keeps all.
   public var topK: Int
@@ -67,6 +69,7 @@ public struct Sampler: Sendable {
   /// - Parameters:
   ///   - logits: (vocabularySize), or more.
   ///   - history: The tokens so far, for the repetition penalty.
+  /// - Returns: An id below the sampler's vocabulary size.
   /// - Throws: `GenerationError.nonFinite` when a logit is NaN or infinite.
   /// - Complexity: O(vocabularySize) plus sorting what top-k keeps.
   public mutating func next(

@@ -18,7 +18,7 @@ public struct DenseMatrix: Sendable {
   init(
     _ checkpoint: borrowing Checkpoint, _ name: String, outputSize: Int, inputSize: Int
   ) throws(CheckpointError) {
-    tensor = try checkpoint.weight(named: name, shape: [outputSize, inputSize])
+    tensor = try checkpoint.tensor(named: name, shape: [outputSize, inputSize])
     elementType = tensor.elementType
     self.outputSize = outputSize
     self.inputSize = inputSize
@@ -41,22 +41,15 @@ public struct DenseMatrix: Sendable {
 }
 
 extension Checkpoint {
-  /// The tensor `name`, checked to have `shape` and an element type that the dense kernels multiply.
-  func weight(named name: String, shape: [Int]) throws(CheckpointError) -> StoredTensor {
-    let tensor = try tensor(named: name, shape: shape)
-    switch tensor.elementType {
-    case .f32, .f16, .bf16: return tensor
-    default:
-      throw .unsupportedElementType(tensor: name, elementType: tensor.elementType)
-    }
-  }
-
   /// The vector `name` of `count` numbers, widened to Float; they are few, so they are copied.
   ///
   /// - Throws: also when a number is not finite.
   func vector(named name: String, count: Int) throws(CheckpointError) -> [Float] {
-    let values = try weight(named: name, shape: [count]).widened()
-    guard values.allSatisfy(\.isFinite) else { throw .nonFiniteValues(tensor: name) }
+    let tensor = try tensor(named: name, shape: [count])
+    let values = KernelSet.standard.widened(tensor)
+    guard values.allSatisfy(\.isFinite) else {
+      throw .nonFiniteValues(path: tensor.file.path, tensor: name)
+    }
     return values
   }
 }

@@ -33,8 +33,15 @@ public struct Model: Sendable {
     let configuration = checkpoint.configuration
     self.checkpoint = checkpoint
     self.configuration = configuration
+    // A tied matrix is stored once, usually as the embedding, by some writers as the head.
+    var embeddingName = "model.embed_tokens"
+    if configuration.tiesEmbeddings, !checkpoint.contains("model.embed_tokens.weight"),
+      checkpoint.contains("lm_head.weight")
+    {
+      embeddingName = "lm_head"
+    }
     embedding = try DenseMatrix(
-      checkpoint, "model.embed_tokens.weight", outputSize: configuration.vocabularySize,
+      checkpoint, "\(embeddingName).weight", outputSize: configuration.vocabularySize,
       inputSize: configuration.hiddenSize)
     var layers: [DecoderLayer] = []
     for index in 0..<configuration.layerCount {
@@ -45,12 +52,8 @@ public struct Model: Sendable {
       named: "model.norm.weight", count: configuration.hiddenSize)
     head = try Linear(
       checkpoint,
-      [
-        (
-          configuration.tiesEmbeddings ? "model.embed_tokens" : "lm_head",
-          configuration.vocabularySize
-        )
-      ], inputSize: configuration.hiddenSize)
+      [(configuration.tiesEmbeddings ? embeddingName : "lm_head", configuration.vocabularySize)],
+      inputSize: configuration.hiddenSize)
   }
 
   /// The bytes of weights that one generated token reads: all linear layers and the head.

@@ -34,7 +34,8 @@ public struct RotaryEmbedding: Sendable {
   /// `linear`: frequency / factor. `llama3`, with the wavelength w = 2 pi / frequency and the original
   /// context length L: unchanged when w < L / high, divided by the factor when w > L / low, and
   /// between them frequency * ((1 - s) / factor + s) with s = (L / w - low) / (high - low).
-  private static func scaled(_ frequency: Double, _ scaling: RotaryScaling) -> Double {
+  private static func scaled(_ frequency: Double, _ scaling: Configuration.RotaryScaling) -> Double
+  {
     switch scaling {
     case .none: return frequency
     case .linear(let factor): return frequency / factor
