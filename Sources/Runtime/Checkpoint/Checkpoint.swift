@@ -84,8 +84,10 @@ public struct Checkpoint: Sendable {
   /// A tensor whose elements are not aligned in their file, which old writers allowed, is copied.
   ///
   /// - Parameters:
+  ///   - name: The name, compared byte by byte.
   ///   - shape: The sizes it must have, outermost first.
   ///   - elementTypes: The types it may have.
+  /// - Returns: A view of the tensor where it lies.
   /// - Throws: `CheckpointError` when it is missing or of another shape or type.
   /// - Complexity: O(log(tensors)), or O(bytes) for a tensor that must be copied.
   public func tensor(

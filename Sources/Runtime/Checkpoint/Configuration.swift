@@ -35,7 +35,7 @@ public struct Configuration: Sendable, Hashable {
   public var headCount: Int
   /// The number of key and value heads, a divisor of `headCount`.
   public var keyValueHeadCount: Int
-  /// The size of a head, even. `headSize * headCount` may differ from `hiddenSize`.
+  /// The size of a head, an even number; times `headCount` it may differ from `hiddenSize`.
   public var headSize: Int
   /// The number of rows of the embedding, which may exceed the number of tokens.
   public var vocabularySize: Int

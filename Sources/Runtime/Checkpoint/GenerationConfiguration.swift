@@ -20,7 +20,7 @@ public struct GenerationConfiguration: Sendable, Hashable {
   /// A configuration that advises nothing.
   public init() {}
 
-  /// Reads the generation_config.json at `path`. Every key may be absent.
+  /// Reads the generation_config.json at `path`, in which every key may be absent.
   ///
   /// - Throws: `ConfigurationError` naming the key with a wrong type or a senseless value.
   public init(contentsOf path: String) throws(ConfigurationError) {

@@ -6,8 +6,11 @@ enum JSONKeys {
   /// The position of the first key of an object that equals an earlier one.
   ///
   /// - Parameters:
+  ///   - bytes: The text.
+  ///   - tape: The tape of the text so far.
   ///   - object: The tape index of the object, whose members are complete.
   ///   - count: The number of its members.
+  /// - Returns: A position in `bytes`, or nil when all keys differ.
   /// - Complexity: O(bytes of the keys) expected. The hash is seeded at random for each process, so
   ///   a text cannot be written to collide.
   static func firstDuplicate(

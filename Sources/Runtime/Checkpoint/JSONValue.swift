@@ -195,7 +195,7 @@ public struct JSONMember: Sendable {
     return result
   }
 
-  /// The key as text. Keys of different bytes can be `==` as strings.
+  /// The key as text; keys of different bytes can be `==` as strings.
   public var name: String { JSONText.string(storage.bytes, at: keyOffset) }
 
   /// Appends the UTF-8 bytes of the key, its escapes decoded, to `result`.

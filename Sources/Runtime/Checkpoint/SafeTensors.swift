@@ -76,6 +76,11 @@ public struct SafeTensorsFile: Sendable {
 extension String {
   /// Whether the UTF-8 bytes come first; unlike `<`, canonically equal strings differ.
   func precedesInBytes(_ other: String) -> Bool {
-    utf8.lexicographicallyPrecedes(other.utf8)
+    let left = utf8.span
+    let right = other.utf8.span
+    for index in 0..<min(left.count, right.count) where left[index] != right[index] {
+      return left[index] < right[index]
+    }
+    return left.count < right.count
   }
 }

@@ -54,6 +54,7 @@ struct ShardIndex {
   /// Checks that the files hold exactly the tensors they should.
   ///
   /// - Parameter files: The opened files, in the order of `names`.
+  /// - Throws: `CheckpointError` for the first tensor in a wrong place.
   func check(_ files: [SafeTensorsFile]) throws(CheckpointError) {
     for tensor in tensors where files[tensor.shard].tensor(named: tensor.name) == nil {
       throw .tensorNotInShard(path: path, tensor: tensor.name, shard: names[tensor.shard])

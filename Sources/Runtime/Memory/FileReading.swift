@@ -108,6 +108,7 @@ struct OpenFile: ~Copyable {
 /// - Parameters:
 ///   - path: The file; symbolic links are followed, pipes and devices refused.
 ///   - limit: The largest size accepted, in bytes.
+/// - Returns: All bytes of the file.
 /// - Throws: `FileError`; `tooLarge` before anything is read.
 public func readFile(_ path: String, limit: Int) throws(FileError) -> [UInt8] {
   let file = try OpenFile(path: path)

@@ -119,7 +119,7 @@ public final class MappedFile: Sendable {
     if let base = unsafe base { _ = unsafe munmap(base, count) }
   }
 
-  /// The bytes. The start is aligned to a page.
+  /// The bytes, the first of them at the start of a page.
   public var bytes: RawSpan {
     @_lifetime(borrow self)
     get {
@@ -138,7 +138,7 @@ public final class MappedFile: Sendable {
       UnsafeRawBufferPointer(start: pointer + range.lowerBound, count: range.count))
   }
 
-  /// The address of the first byte, valid while this object lives. Empty files have some address.
+  /// The address of the first byte, valid while this object lives; not null for empty files.
   @unsafe
   package var pointer: UnsafeRawPointer { unsafe UnsafeRawPointer(base ?? Self.nowhere) }
 

@@ -13,8 +13,10 @@ internal import Synchronization
 /// A handler may neither lock nor allocate. So there is a fixed number of entries, each with the
 /// sentence to print ready, and entries are published by storing their start last.
 enum TruncationTable {
-  /// Files beyond this number are mapped all the same, but a truncation of them has no sentence. The
-  /// largest published checkpoints have fewer than 200 shards.
+  /// The number of entries.
+  ///
+  /// Files beyond it are mapped all the same, but a truncation of them has no sentence. The largest
+  /// published checkpoints have fewer than 200 shards.
   private static let capacity = 512
 
   private struct Entry: ~Copyable {
