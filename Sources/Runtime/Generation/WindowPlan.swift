@@ -1,0 +1,251 @@
+/// One run of a model over a piece of a text, and what is predicted in it.
+public struct ScoringWindow: Sendable, Equatable {
+  /// The document that the window belongs to.
+  public let document: Int
+  /// The tokens to evaluate, from position 0.
+  public let inputs: [Int]
+  /// The tokens predicted: `targets[i]` by the logits after `inputs[firstScored + i]`.
+  public let targets: [Int]
+
+  /// The index of the first input whose logits count.
+  public var firstScored: Int { inputs.count - targets.count }
+}
+
+/// The windows in which a protocol predicts the tokens of a text.
+///
+/// C is the context length. Each window is a sequence of tokens of which the last `targets.count` are
+/// predicted; all but the very last are evaluated.
+///
+/// - `paper`: windows of C tokens, C - 1 predicted. With a BOS in every window: C - 1 tokens behind a
+///   BOS, all of them predicted.
+/// - `llama.cpp`: windows of C tokens, the last C - C/2 - 1 predicted, where the first token is
+///   replaced by BOS when every window has one.
+/// - `lm-eval`: each document behind a BOS; windows of C predictions, each window but the first
+///   opened by the last token of the one before; the last window is filled up with as many earlier
+///   tokens as fit, so that C tokens are evaluated in it too.
+public struct WindowPlan: Sendable {
+  /// The protocol.
+  public let `protocol`: PerplexityProtocol
+  /// The most tokens evaluated together, C.
+  public let contextLength: Int
+  /// Where the BOS stands; never `auto`.
+  public let beginning: BeginningRule
+  /// Whether a last, shorter window is scored.
+  public let tail: TailRule
+  /// The tokens of all documents, with the BOS where it is part of the text.
+  public let tokenCount: Int
+  /// The number of tokens that belong to no window, over all documents.
+  public let droppedTokenCount: Int
+  /// The number of documents.
+  public var documentCount: Int { documents.count }
+  /// The number of windows left out by `limited(to:)`.
+  public private(set) var omittedWindowCount = 0
+
+  private let documents: [[Int]]
+  private let beginningToken: Int?
+  private var layouts: [Layout]
+
+  /// Where a window lies in its document.
+  private struct Layout {
+    let document: Int
+    let tokens: Range<Int>
+    let targetCount: Int
+    let opening: Opening
+  }
+
+  /// What a window does with the BOS.
+  private enum Opening { case none, prefix, overwrite }
+
+  /// Lays out the windows of a text.
+  ///
+  /// - Parameters:
+  ///   - documents: The token ids of each document, without special tokens. All protocols but
+  ///     `lmEval` expect one.
+  ///   - name: The protocol.
+  ///   - contextLength: The most tokens evaluated together.
+  ///   - beginning: Where a BOS is put.
+  ///   - tail: What happens to a last, shorter window; nil: `score` when every window of `paper` has
+  ///     a BOS, else `drop`.
+  ///   - beginningToken: The id of BOS, when the tokenizer has one.
+  ///   - addsBeginning: Whether the tokenizer puts a BOS in front by itself, for `auto`.
+  ///   - path: The name of the text, for messages.
+  /// - Throws: `PerplexityError` when the rules do not go together or the text is shorter than one
+  ///   window (than 2C tokens for `llamaCpp`).
+  /// - Complexity: O(tokens).
+  public init(
+    documents: [[Int]], protocol name: PerplexityProtocol, contextLength: Int,
+    beginning: BeginningRule = .auto, tail: TailRule? = nil, beginningToken: Int?,
+    addsBeginning: Bool, path: String
+  ) throws(PerplexityError) {
+    try Self.check(name, contextLength, beginning, tail)
+    let resolved = Self.resolve(beginning, in: name, addsBeginning: addsBeginning)
+    if resolved != .never, beginningToken == nil { throw .noBeginningToken }
+    self.protocol = name
+    self.contextLength = contextLength
+    self.beginning = resolved
+    self.beginningToken = beginningToken
+    // lm-eval's own BOS is a prefix that no window predicts; a second one comes with the tokenizer.
+    let isBeginningInText =
+      switch name {
+      case .paper: resolved == .first
+      case .llamaCpp: resolved != .never
+      case .lmEval: beginning == .auto && addsBeginning
+      }
+    let prefix = isBeginningInText ? beginningToken.map { [$0] } ?? [] : []
+    let texts = prefix.isEmpty ? documents : documents.map { prefix + $0 }
+    self.documents = texts
+    tokenCount = texts.reduce(0) { $0 + $1.count }
+
+    var layouts: [Layout] = []
+    var used = 0
+    switch name {
+    case .paper:
+      self.tail = tail ?? (resolved == .every ? .score : .drop)
+      let opening: Opening = resolved == .every ? .prefix : .none
+      for (index, text) in texts.enumerated() {
+        used += Self.layOutAdjacent(
+          text.count, document: index, length: contextLength, opening: opening,
+          scoresTail: self.tail == .score, into: &layouts)
+      }
+      let needed = resolved == .every ? contextLength - 1 : contextLength
+      try Self.checkLength(tokenCount, needed, contextLength, path)
+    case .llamaCpp:
+      self.tail = .drop
+      let opening: Opening = resolved == .every ? .overwrite : .none
+      for (index, text) in texts.enumerated() {
+        for start in stride(from: 0, to: text.count - contextLength + 1, by: contextLength) {
+          layouts.append(
+            Layout(
+              document: index, tokens: start..<start + contextLength,
+              targetCount: contextLength - contextLength / 2 - 1, opening: opening))
+          used += contextLength
+        }
+      }
+      try Self.checkLength(tokenCount, 2 * contextLength, contextLength, path)
+    case .lmEval:
+      self.tail = .score
+      for (index, text) in texts.enumerated() {
+        Self.layOutRolling(text.count, document: index, length: contextLength, into: &layouts)
+        used += text.count
+      }
+      try Self.checkLength(tokenCount, 1, contextLength, path)
+    }
+    self.layouts = layouts
+    droppedTokenCount = tokenCount - used
+  }
+
+  /// The number of windows.
+  public var windowCount: Int { layouts.count }
+
+  /// The number of predictions in all windows.
+  public var targetCount: Int { layouts.reduce(0) { $0 + $1.targetCount } }
+
+  /// The number of predictions in a window.
+  public func targetCount(inWindow index: Int) -> Int { layouts[index].targetCount }
+
+  /// The window at `index`.
+  ///
+  /// - Complexity: O(`contextLength`).
+  public subscript(index: Int) -> ScoringWindow {
+    let layout = layouts[index]
+    var tokens = Array(documents[layout.document][layout.tokens])
+    if let beginningToken {
+      switch layout.opening {
+      case .none: break
+      case .prefix: tokens.insert(beginningToken, at: 0)
+      case .overwrite: tokens[0] = beginningToken
+      }
+    }
+    return ScoringWindow(
+      document: layout.document, inputs: Array(tokens.dropLast()),
+      targets: Array(tokens.suffix(layout.targetCount)))
+  }
+
+  /// The plan with its first `count` windows only.
+  public func limited(to count: Int) -> WindowPlan {
+    var plan = self
+    plan.layouts = Array(layouts.prefix(count))
+    plan.omittedWindowCount = omittedWindowCount + layouts.count - plan.layouts.count
+    return plan
+  }
+}
+
+extension WindowPlan {
+  private static func check(
+    _ name: PerplexityProtocol, _ contextLength: Int, _ beginning: BeginningRule, _ tail: TailRule?
+  ) throws(PerplexityError) {
+    let minimum = [.paper: 2, .llamaCpp: 3, .lmEval: 1][name] ?? 2
+    guard contextLength >= minimum else {
+      throw .contextTooShort(contextLength: contextLength, minimum: minimum, protocol: name)
+    }
+    if name == .lmEval, beginning == .every || beginning == .never {
+      throw .ruleNotInProtocol(option: "--bos", value: beginning.rawValue, protocol: name)
+    }
+    if let tail, name != .paper, (tail == .score) != (name == .lmEval) {
+      throw .ruleNotInProtocol(option: "--tail", value: tail.rawValue, protocol: name)
+    }
+  }
+
+  private static func resolve(
+    _ rule: BeginningRule, in name: PerplexityProtocol, addsBeginning: Bool
+  ) -> BeginningRule {
+    guard rule == .auto else { return rule }
+    return switch name {
+    case .paper: addsBeginning ? .first : .never
+    case .llamaCpp: addsBeginning ? .every : .never
+    case .lmEval: .first
+    }
+  }
+
+  private static func checkLength(
+    _ count: Int, _ needed: Int, _ contextLength: Int, _ path: String
+  ) throws(PerplexityError) {
+    guard count >= needed else {
+      throw .textTooShort(
+        path: path, tokenCount: count, neededCount: needed, contextLength: contextLength)
+    }
+  }
+
+  /// Windows side by side; a BOS in front of each takes the place of one token.
+  ///
+  /// - Returns: The number of tokens in windows.
+  private static func layOutAdjacent(
+    _ count: Int, document: Int, length: Int, opening: Opening, scoresTail: Bool,
+    into layouts: inout [Layout]
+  ) -> Int {
+    let step = opening == .prefix ? length - 1 : length
+    var start = 0
+    while start < count {
+      let end = min(start + step, count)
+      let targetCount = opening == .prefix ? end - start : end - start - 1
+      // A single token without a BOS before it cannot be predicted.
+      guard end - start == step || (scoresTail && targetCount > 0) else { break }
+      layouts.append(
+        Layout(
+          document: document, tokens: start..<end, targetCount: targetCount, opening: opening))
+      start = end
+    }
+    return start
+  }
+
+  /// Windows of `length` predictions behind a prefix, each token predicted once.
+  private static func layOutRolling(
+    _ count: Int, document: Int, length: Int, into layouts: inout [Layout]
+  ) {
+    guard count > 0 else { return }
+    var predicted = min(length, count)
+    layouts.append(
+      Layout(
+        document: document, tokens: 0..<predicted, targetCount: predicted, opening: .prefix))
+    while predicted < count {
+      let targetCount = min(length, count - predicted)
+      let end = predicted + targetCount
+      // length + 1 tokens, all but the last evaluated; the first window made sure there are enough.
+      layouts.append(
+        Layout(
+          document: document, tokens: end - length - 1..<end, targetCount: targetCount,
+          opening: .none))
+      predicted = end
+    }
+  }
+}
