@@ -32,6 +32,8 @@ public enum CheckpointError: DuetError, Equatable {
   case tensorInTwoShards(path: String, tensor: String, shard: String, otherShard: String)
   /// A tensor that the model needs is absent.
   case tensorNotFound(path: String, tensor: String)
+  /// A small tensor that is checked when a model is loaded holds an infinity or NaN.
+  case nonFiniteValues(path: String, tensor: String)
   /// A tensor has another shape than config.json demands.
   case shapeMismatch(path: String, tensor: String, expected: [Int], actual: [Int])
   /// The elements of a tensor have a type that cannot be used there.
@@ -54,6 +56,7 @@ public enum CheckpointError: DuetError, Equatable {
     case .file(let error): error.category
     case .configuration(let error): error.category
     case .safeTensors(let error): error.category
+    case .nonFiniteValues: .numerical
     case .folderNotFound, .notAFolder, .noConfiguration, .noWeights, .shardNotFound: .inputOutput
     default: .refusedData
     }
@@ -94,6 +97,9 @@ public enum CheckpointError: DuetError, Equatable {
     case .shapeMismatch(let path, let tensor, let expected, let actual):
       "\(printable(path)): the tensor \"\(printable(tensor))\" has the shape \(actual), but "
         + "config.json asks for \(expected)"
+    case .nonFiniteValues(let path, let tensor):
+      "\(printable(path)): the tensor \"\(printable(tensor))\" holds an infinity or NaN; "
+        + "fetch or make the model anew"
     case .elementTypeMismatch(let path, let tensor, let expected, let actual):
       "\(printable(path)): the tensor \"\(printable(tensor))\" has the type \(actual.rawValue), "
         + "expected is \(expected.map(\.rawValue).joined(separator: ", "))"
