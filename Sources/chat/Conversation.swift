@@ -42,8 +42,11 @@ package struct Conversation: Sendable, Equatable {
   @discardableResult
   package mutating func withdraw(_ role: ChatMessage.Role) -> ChatMessage? {
     guard turns.last?.role == role else { return nil }
-    droppedCount = min(droppedCount, turns.count - 1)
-    return turns.removeLast()
+    let message = turns.removeLast()
+    // What is answered next must be seen, even if it went out of sight before.
+    let lastQuestion = turns.lastIndex { $0.role == .user } ?? 0
+    droppedCount = min(droppedCount, awaitsAnswer ? lastQuestion : turns.count)
+    return message
   }
 
   /// Forgets all turns but keeps the instructions.

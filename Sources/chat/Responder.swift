@@ -128,9 +128,8 @@ package struct Responder<Engine: TextEngine & ~Copyable>: ~Copyable {
     }
   }
 
-  /// The tokens of the conversation, after dropping what the policy allows until there is room.
-  ///
-  /// - Parameter count: The tokens of the answer so far, which must fit too.
+  /// The tokens of the conversation, after dropping what the policy allows until there is room for
+  /// them, the `count` tokens of the answer so far, and some more.
   private func fit(
     _ conversation: inout Conversation, following count: Int, _ answer: inout Answer,
     _ handle: (AnswerEvent) throws -> Void

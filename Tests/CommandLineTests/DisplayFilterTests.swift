@@ -1,5 +1,4 @@
 import DuetCommandLine
-import Glibc
 import TestSupport
 import Testing
 
@@ -22,10 +21,7 @@ import Testing
   /// direction control, and everything harmless arrives as it was.
   @Test func randomStreamsThroughAPseudoterminal() throws {
     let terminal = try Pseudoterminal()
-    let side = unsafe open(terminal.path, O_RDWR | O_NOCTTY | O_CLOEXEC)
-    try #require(side >= 0)
-    defer { close(side) }
-    let output = StandardOutput(descriptor: side)
+    let output = StandardOutput(descriptor: terminal.processSide)
     #expect(output.isTerminal)
     let filter = DisplayFilter(isTerminal: output.isTerminal)
     let dangerous: [Unicode.Scalar] =

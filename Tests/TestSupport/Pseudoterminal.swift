@@ -4,6 +4,10 @@ import Glibc
 public final class Pseudoterminal {
   /// The descriptor on the terminal's side, nonblocking.
   public let controller: Int32
+  /// The descriptor on the process's side.
+  ///
+  /// It stays open because the system resets the settings when the last one is closed.
+  public let processSide: Int32
   /// The path that a process opens to be on this terminal.
   public let path: String
   /// Everything that was read so far.
@@ -28,12 +32,22 @@ public final class Pseudoterminal {
       close(descriptor)
       throw ExecutableFailure("cannot unlock a pseudoterminal")
     }
+    let path = "/dev/pts/\(number)"
+    let side = unsafe open(path, O_RDWR | O_NOCTTY | O_CLOEXEC)
+    guard side >= 0 else {
+      close(descriptor)
+      throw ExecutableFailure("cannot open \(path)")
+    }
     controller = descriptor
-    path = "/dev/pts/\(number)"
+    processSide = side
+    self.path = path
     resize(columns: columns, rows: rows)
   }
 
-  deinit { close(controller) }
+  deinit {
+    close(processSide)
+    close(controller)
+  }
 
   /// Changes the window's size, of which the foreground processes are told by SIGWINCH.
   public func resize(columns: UInt16, rows: UInt16) {
@@ -122,7 +136,7 @@ public final class Pseudoterminal {
   /// The terminal's line settings, as four numbers to compare: input, output, control, local flags.
   public var settings: [UInt32] {
     var settings = termios()
-    guard unsafe tcgetattr(controller, &settings) == 0 else { return [] }
+    guard unsafe tcgetattr(processSide, &settings) == 0 else { return [] }
     return [settings.c_iflag, settings.c_oflag, settings.c_cflag, settings.c_lflag]
   }
 }

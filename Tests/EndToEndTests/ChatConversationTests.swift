@@ -1,0 +1,135 @@
+import DuetRuntime
+import Foundation
+import TestSupport
+import Testing
+import chat
+
+@Suite struct ChatInputTests {
+  private static let lines: [(line: String, input: ChatInput)] = [
+    ("hello", .message("hello")), ("//path", .message("/path")), ("", .message("")),
+    ("/exit", .command(.exit)), ("/bye ", .command(.exit)), ("/clear", .command(.clear)),
+    ("/regen", .command(.regenerate)), ("/system", .command(.system(""))),
+    ("/system  Be kind. ", .command(.system("Be kind."))),
+    ("/save a b.json", .command(.save("a b.json"))), ("/load\tx", .command(.load("x"))),
+    ("/save", .incomplete("/save FILE")), ("/load ", .incomplete("/load FILE")),
+    ("/stats", .command(.statistics)), ("/help", .command(.help)),
+    ("/sav x", .unknown("/sav", nearest: "/save")), ("/", .unknown("/", nearest: nil)),
+    ("/etc/passwd", .unknown("/etc/passwd", nearest: nil)),
+    ("/exit\nmore", .message("/exit\nmore")), (" /exit", .message(" /exit")),
+    ("\"\"\"one line\"\"\"", .message("one line")), ("\"\"\"", .beginning("")),
+    ("\"\"\"first", .beginning("first")), ("\"\"\"a\nb\"\"\"", .message("a\nb")),
+    ("\"\"\"\"\"\"", .message("")),
+  ]
+
+  @Test(arguments: Self.lines)
+  func linesAreUnderstood(line: String, input: ChatInput) {
+    #expect(ChatInput(line) == input)
+  }
+}
+
+@Suite struct ConversationTests {
+  @Test func wholeTurnsAreDroppedAndTheLastStays() {
+    var conversation = Conversation(system: "S")
+    for turn in 1...3 {
+      conversation.append(.user, "u\(turn)")
+      if turn < 3 { conversation.append(.assistant, "a\(turn)") }
+    }
+    var dropped = conversation.dropOldestTurn()
+    #expect(dropped)
+    #expect(conversation.visibleMessages.map(\.content) == ["S", "u2", "a2", "u3"])
+    dropped = conversation.dropOldestTurn()
+    #expect(dropped)
+    #expect(conversation.visibleMessages.map(\.content) == ["S", "u3"])
+    dropped = conversation.dropOldestTurn()
+    #expect(!dropped)
+    #expect(conversation.messages.map(\.content) == ["S", "u1", "a1", "u2", "a2", "u3"])
+    var withdrawn = conversation.withdraw(.assistant)
+    #expect(withdrawn == nil)
+    withdrawn = conversation.withdraw(.user)
+    #expect(withdrawn?.content == "u3")
+    conversation.clear()
+    #expect(conversation.messages.map(\.content) == ["S"])
+  }
+
+  @Test func savedConversationsComeBack() throws {
+    let folder = FileManager.default.temporaryDirectory
+      .appendingPathComponent("duet-chat-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let path = folder.appendingPathComponent("c.json").path
+    var conversation = Conversation(system: "S\u{1B}\"\\\n")
+    conversation.append(.user, "東京 é 😀\u{202E}\u{0}")
+    conversation.append(.assistant, "")
+    #expect(try !ConversationFile.save(conversation, to: path))
+    #expect(try ConversationFile.load(path) == conversation)
+    conversation.append(.user, "more")
+    #expect(try ConversationFile.save(conversation, to: path))
+    #expect(try ConversationFile.load(path) == conversation)
+
+    // Anything else is left alone.
+    for (index, text) in ["notes", "{\"messages\":3}", "", "{}"].enumerated() {
+      let other = folder.appendingPathComponent("other\(index)").path
+      try Data(text.utf8).write(to: URL(fileURLWithPath: other))
+      #expect(throws: ChatError.wouldOverwrite(path: other)) {
+        try ConversationFile.save(conversation, to: other)
+      }
+      #expect(try String(contentsOfFile: other, encoding: .utf8) == text)
+    }
+    #expect(throws: ChatError.self) { try ConversationFile.save(conversation, to: folder.path) }
+    #expect(throws: ChatError.self) {
+      try ConversationFile.save(conversation, to: folder.path + "/missing/c.json")
+    }
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+    #expect(names.sorted() == ["c.json", "other0", "other1", "other2", "other3"])
+  }
+
+  @Test(arguments: [
+    "{\"messages\":[{\"role\":\"user\"}]}", "{\"messages\":[{\"role\":\"me\",\"content\":\"\"}]}",
+    "{\"messages\":[{\"role\":\"user\",\"content\":1}]}", "{\"messages\":[3]}",
+    "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"system\",\"content\":\"b\"}]}",
+    "{\"messages\":[", "[]",
+  ])
+  func filesOfAnotherShapeAreRefused(text: String) throws {
+    let path = FileManager.default.temporaryDirectory
+      .appendingPathComponent("duet-chat-\(UUID().uuidString).json").path
+    try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    #expect(throws: ChatError.self) { try ConversationFile.load(path) }
+  }
+}
+
+@Suite struct AnswerTests {
+  @Test func theStatisticsLine() {
+    var answer = Answer()
+    answer.tokens = Array(repeating: 1, count: 128)
+    answer.promptCount = 41
+    answer.evaluatedCount = 41
+    answer.promptSeconds = 0.4266
+    answer.answerSeconds = 10.75
+    answer.contextUsed = 169
+    answer.contextLength = 4096
+    #expect(
+      answer.statistics(seed: 7)
+        == "prompt 41 tok 96.1 tok/s · generated 128 tok 11.9 tok/s · context 169/4096 · stop: eos"
+        + " · seed 7")
+    answer.promptCount = 50
+    answer.droppedCount = 12
+    answer.stop = .contextFull
+    answer.tokens = []
+    #expect(
+      answer.statistics(seed: 7)
+        == "prompt 41 tok 96.1 tok/s · reused 9 tok · generated 0 tok · context 169/4096"
+        + " · dropped 12 tok · stop: context · seed 7")
+  }
+
+  @Test func textBeforeTheAnswerIsNotRepeated() throws {
+    let tokenizer = try Tokenizer(contentsOf: SharedData.project("models/stories"))
+    let prompt = tokenizer.encode("One day, a 😀", addingSpecialTokens: false)
+    let answer = tokenizer.encode(" dog é ran", addingSpecialTokens: false)
+    var text = AnswerText(tokenizer)
+    text.continue(prompt)
+    for token in answer { _ = text.append(token) }
+    _ = text.finish()
+    #expect(text.text == " dog é ran")
+  }
+}

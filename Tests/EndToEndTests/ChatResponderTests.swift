@@ -1,0 +1,197 @@
+import DuetRuntime
+import TestSupport
+import Testing
+import chat
+
+@Suite struct ChatResponderTests {
+  @Test func onlyTheNewPartIsEvaluated() throws {
+    var responder = fakeResponder(contextLength: 1000)
+    var conversation = Conversation(system: "S")
+    conversation.append(.user, "hello")
+    let first = try responder.answer(&conversation, isCancelled: { false }) { _ in }
+    #expect(first.evaluatedCount == first.promptCount)
+    conversation.append(.assistant, "ab")
+    conversation.append(.user, "again")
+    let second = try responder.answer(&conversation, isCancelled: { false }) { _ in }
+    // The mark of the answer is where the two prompts part at the latest.
+    #expect(second.evaluatedCount <= second.promptCount - first.promptCount + 1)
+    // The same once more: one token must be evaluated, to know what comes after it.
+    let again = try responder.answer(&conversation, isCancelled: { false }) { _ in }
+    #expect(again.evaluatedCount == 1)
+    #expect(again.tokens == second.tokens)
+  }
+
+  @Test func theReasonsToStopAreTold() throws {
+    var conversation = Conversation()
+    conversation.append(.user, "hello")
+    var ends = fakeResponder(contextLength: 1000, maximumCount: 1000)
+    let ended = try ends.answer(&conversation, isCancelled: { false }) { _ in }
+    #expect(ended.stop == .endOfText)
+    var short = fakeResponder(contextLength: 1000, maximumCount: 3, endRate: .max)
+    let three = try short.answer(&conversation, isCancelled: { false }) { _ in }
+    #expect(three.stop == .maximum && three.tokens.count == 3)
+    // 9 tokens of prompt in a context of 12: three more fit, and one that need not be evaluated.
+    var full = fakeResponder(contextLength: 12, maximumCount: 1000, endRate: .max)
+    let four = try full.answer(&conversation, isCancelled: { false }) { _ in }
+    #expect(four.stop == .contextFull && four.tokens.count == 4 && four.contextUsed == 12)
+    var tiny = fakeResponder(contextLength: 8)
+    #expect(throws: ChatError.tooLong(tokens: 9, contextLength: 8, canDrop: false)) {
+      try tiny.answer(&conversation, isCancelled: { false }) { _ in }
+    }
+    var cancelled = fakeResponder(contextLength: 1000)
+    let none = try cancelled.answer(&conversation, isCancelled: { true }) { _ in }
+    #expect(none.stop == .interrupted && none.tokens.isEmpty)
+  }
+
+  /// Random conversations that are edited, cleared and interrupted at random moments, with both
+  /// policies: the window is never exceeded, the evaluated tokens are those of the engine, the
+  /// system text is never dropped, and an answer is what a fresh engine gives for the same tokens.
+  @Test(arguments: 0..<1000)
+  func randomConversations(seed: Int) throws {
+    var generator = SplitMix(seed: UInt64(seed))
+    let contextLength = Int.random(in: 40...120, using: &generator)
+    let policy: FullContextPolicy = seed % 2 == 0 ? .dropOldest : .stop
+    var responder = fakeResponder(
+      contextLength: contextLength, maximumCount: Int.random(in: 1...80, using: &generator),
+      policy: policy, endRate: UInt64.random(in: 5...60, using: &generator))
+    let system = Bool.random(using: &generator) ? "sys" : nil
+    var conversation = Conversation(system: system)
+    for _ in 0..<12 {
+      switch Int.random(in: 0..<10, using: &generator) {
+      case 0: conversation.clear()
+      case 1: conversation.withdraw(.assistant)
+      default: break
+      }
+      if !conversation.awaitsAnswer {
+        let length = Int.random(in: 1...30, using: &generator)
+        conversation.append(.user, String(repeating: "u", count: length))
+      }
+      var patience = Bool.random(using: &generator) ? Int.random(in: 0...40, using: &generator) : -1
+      var told: [Int] = []
+      var droppedTold = 0
+      do {
+        let answer = try responder.answer(
+          &conversation,
+          isCancelled: {
+            patience -= 1
+            return patience == -1
+          },
+          { event in
+            if case .token(let token) = event { told.append(token) }
+            if case .dropped(_, let tokens) = event { droppedTold += tokens }
+          })
+        #expect(told == answer.tokens)
+        #expect(droppedTold == answer.droppedCount)
+        #expect(policy == .dropOldest || droppedTold == 0)
+        #expect(conversation.awaitsAnswer)
+        #expect(conversation.visibleMessages.first?.role == (system == nil ? .user : .system))
+        if let last = answer.tokens.last, answer.stop != .interrupted, droppedTold == 0 {
+          var fresh = FakeEngine(
+            contextLength: contextLength, endRate: responder.engine.endRate)
+          try fresh.append(
+            fakeTokens(conversation.visibleMessages) + answer.tokens.dropLast(),
+            isCancelled: { false })
+          let expected = try fresh.nextToken(history: [])
+          #expect(expected == last)
+        }
+        if answer.stop == .interrupted, answer.tokens.isEmpty {
+          conversation.withdraw(.user)
+        } else {
+          conversation.append(.assistant, String(repeating: "a", count: answer.tokens.count))
+        }
+      } catch ChatError.tooLong {
+        conversation.clear()
+      }
+      #expect(responder.evaluated == responder.engine.tokens)
+      #expect(responder.engine.highest <= contextLength)
+    }
+  }
+}
+
+/// A session that always takes the likeliest token, its logits readable.
+struct GreedySession: ~Copyable, TextEngine {
+  var session: Session
+
+  var position: Int { session.position }
+  var contextLength: Int { session.contextLength }
+
+  mutating func append(_ tokens: [Int], isCancelled: () -> Bool) throws(GenerationError) {
+    try session.append(tokens, isCancelled: isCancelled)
+  }
+
+  mutating func truncate(to position: Int) { session.truncate(to: position) }
+
+  mutating func nextToken(history: [Int]) throws(GenerationError) -> Int {
+    var best = 0
+    for id in 0..<session.logits.count where session.logits[id] > session.logits[best] { best = id }
+    return best
+  }
+}
+
+@Suite struct ChatInterruptionTests {
+  /// Interrupts at random moments of a conversation with a real model; afterwards the session must
+  /// be as if the evaluated tokens had been evaluated at once.
+  ///
+  /// The bound is the project's own for the logits of a prefill against those of single steps, 1e-4,
+  /// with an F32 cache so that no rounding of the cache comes between.
+  @Test func interruptionsLeaveTheSessionConsistent() throws {
+    let folder = SharedData.project("models/stories")
+    let model = try Model(contentsOf: folder)
+    let tokenizer = try Tokenizer(contentsOf: folder)
+    let stops = StopTokens(
+      configuration: model.configuration.endOfSequence,
+      generation: try GenerationConfiguration(folder: folder), tokenizer: tokenizer)
+    let format = ChatFormat(
+      template: try ChatTemplate.load(folder: folder, tokenizer: tokenizer, stopTokens: stops),
+      tokenizer: tokenizer)
+    let options = SessionOptions(contextLength: 256, threadCount: 2, cacheType: .f32, batchSize: 16)
+    var responder = Responder(
+      GreedySession(session: try Session(model, options: options)), maximumCount: 30,
+      policy: .dropOldest, isStop: stops.contains, encode: format.tokens, now: { 0 })
+    var generator = SplitMix(seed: 11)
+    var conversation = Conversation(system: "Be kind.")
+    var interruptions = 0
+    for turn in 0..<40 {
+      conversation.append(.user, "Tell me story number \(turn), please.")
+      // The model has six layers, so one token asks seven times.
+      var patience = Int.random(in: 0...150, using: &generator)
+      let answer = try responder.answer(
+        &conversation,
+        isCancelled: {
+          patience -= 1
+          return patience < 0
+        }, { _ in })
+      interruptions += answer.stop == .interrupted ? 1 : 0
+      if answer.tokens.isEmpty {
+        conversation.withdraw(.user)
+      } else {
+        conversation.append(.assistant, tokenizer.decode(answer.tokens))
+      }
+      #expect(responder.evaluated.count == responder.engine.position)
+
+      if responder.evaluated.isEmpty { continue }
+      // One more message, since an interruption leaves older logits.
+      var probe = conversation
+      probe.append(.user, "x")
+      // Stopped as soon as the prompt is evaluated, so that both stand at its end.
+      var isDone = false
+      _ = try responder.answer(&probe, isCancelled: { isDone }) { event in
+        if case .evaluated(let done, let total) = event { isDone = done == total }
+      }
+      var fresh = try Session(model, options: options)
+      try fresh.append(responder.evaluated)
+      let difference = responder.engine.difference(from: fresh.logits)
+      #expect(difference < 1e-4, "turn \(turn): logits differ by \(difference)")
+    }
+    #expect(interruptions > 10)
+  }
+}
+
+extension GreedySession {
+  /// The largest difference of a logit.
+  fileprivate borrowing func difference(from other: Span<Float>) -> Float {
+    var largest: Float = 0
+    for id in other.indices { largest = max(largest, abs(session.logits[id] - other[id])) }
+    return largest
+  }
+}
