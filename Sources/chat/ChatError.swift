@@ -3,7 +3,7 @@ package import DuetRuntime
 /// What can be wrong with a conversation or its file.
 package enum ChatError: DuetError, Equatable {
   /// The conversation does not fit in the context, even after everything droppable was dropped.
-  case tooLong(tokens: Int, contextLength: Int, canDrop: Bool)
+  case tooLong(tokens: Int, contextLength: Int, hasOlderTurns: Bool)
   /// There is no text for the model to continue.
   case nothingToContinue
   /// A file is not a conversation that was saved.
@@ -20,11 +20,11 @@ package enum ChatError: DuetError, Equatable {
   /// One sentence that says what is wrong and what to do.
   package var description: String {
     switch self {
-    case .tooLong(let tokens, let contextLength, let canDrop):
+    case .tooLong(let tokens, let contextLength, let hasOlderTurns):
       "the conversation has \(tokens) tokens and the context holds \(contextLength); "
-        + (canDrop
-          ? "shorten the message or use a larger --context"
-          : "use --on-full drop-oldest, /clear or a larger --context")
+        + (hasOlderTurns
+          ? "use --on-full drop-oldest, /clear or a larger --context"
+          : "shorten the message or use a larger --context")
     case .nothingToContinue: "there is no text to continue; give one with -p"
     case .notAConversation(let path, let problem):
       "\(printable(path)): not a conversation saved by chat: \(problem)"

@@ -149,7 +149,7 @@ package struct Responder<Engine: TextEngine & ~Copyable>: ~Copyable {
     guard prompt.count + count <= engine.contextLength else {
       throw ChatError.tooLong(
         tokens: prompt.count + count, contextLength: engine.contextLength,
-        canDrop: policy == .dropOldest)
+        hasOlderTurns: conversation.canDrop)
     }
     if turns > 0 {
       answer.droppedCount += before - prompt.count

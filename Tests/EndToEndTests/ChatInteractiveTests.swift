@@ -158,7 +158,7 @@ private struct Script {
       inputs: [.line(String(repeating: "long ", count: 100)), .line("hi")],
       format: try Script.templated(), contextLength: 50
     ).run()
-    #expect(result.err.contains("the context holds 50; use --on-full drop-oldest"))
+    #expect(result.err.contains("the context holds 50; shorten the message"))
     #expect(result.conversation.turns.first?.content == "hi")
   }
 

@@ -35,7 +35,7 @@ import chat
     let four = try full.answer(&conversation, isCancelled: { false }) { _ in }
     #expect(four.stop == .contextFull && four.tokens.count == 4 && four.contextUsed == 12)
     var tiny = fakeResponder(contextLength: 8)
-    #expect(throws: ChatError.tooLong(tokens: 9, contextLength: 8, canDrop: false)) {
+    #expect(throws: ChatError.tooLong(tokens: 9, contextLength: 8, hasOlderTurns: false)) {
       try tiny.answer(&conversation, isCancelled: { false }) { _ in }
     }
     var cancelled = fakeResponder(contextLength: 1000)
