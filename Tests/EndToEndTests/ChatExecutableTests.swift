@@ -144,7 +144,7 @@ private func object(_ text: String) throws -> [String: Any] {
     defer { try? FileManager.default.removeItem(atPath: path) }
     let child = try ChildProcess(
       path: try executablePath("chat"),
-      arguments: ["-m", stories, "-p", "Once", "--raw", "-n", "1000", "--on-full", "drop-oldest"],
+      arguments: ["-m", stories, "-p", "Once"] + endless,
       descriptors: [
         .open(0, "/dev/null", O_RDONLY), .open(1, path, O_WRONLY | O_CREAT),
         .open(2, "/dev/null", O_WRONLY),

@@ -8,6 +8,13 @@ import chat
 private let stories = SharedData.project("models/stories")
 private let paste = (begin: "\u{1B}[200~", end: "\u{1B}[201~")
 
+/// Options for an answer that fills the context of 1024 tokens, 10 seconds or so, whatever comes: at
+/// this temperature the tokens that end a text are as rare as any others.
+let endless = [
+  "--raw", "-s", "1", "--temperature", "50", "--top-k", "0", "--top-p", "1", "--min-p", "0", "-n",
+  "100000",
+]
+
 @Suite(.serialized) struct ChatTerminalTests {
   /// A chat on a terminal that has shown its prompt.
   private func start(
@@ -16,7 +23,7 @@ private let paste = (begin: "\u{1B}[200~", end: "\u{1B}[201~")
     let terminal = try Pseudoterminal()
     let before = terminal.settings
     let child = try terminal.start(
-      "chat", ["-m", stories, "-s", "1"] + arguments, environment: environment)
+      "chat", ["-m", stories] + arguments, environment: environment)
     #expect(terminal.wait(for: "> "))
     #expect(terminal.settings != before, "the terminal should be in our hands")
     return (terminal, child, before)
@@ -65,7 +72,7 @@ private let paste = (begin: "\u{1B}[200~", end: "\u{1B}[201~")
   }
 
   @Test func sigtermWhileAnsweringGivesTheTerminalBack() throws {
-    let (terminal, child, before) = try start(["--raw"])
+    let (terminal, child, before) = try start(endless)
     terminal.type("Once upon a time\r")
     #expect(terminal.wait { terminal.text.count > 300 })
     child.signal(SIGTERM)
@@ -77,7 +84,7 @@ private let paste = (begin: "\u{1B}[200~", end: "\u{1B}[201~")
     let path = FileManager.default.temporaryDirectory
       .appendingPathComponent("duet-\(UUID().uuidString).json").path
     defer { try? FileManager.default.removeItem(atPath: path) }
-    let (terminal, child, before) = try start(["--raw", "--on-full", "drop-oldest", "-n", "100000"])
+    let (terminal, child, before) = try start(endless)
     terminal.type("Once upon a time\r")
     #expect(terminal.wait { terminal.text.count > 400 })
     terminal.type("\u{3}")
@@ -123,7 +130,7 @@ private let paste = (begin: "\u{1B}[200~", end: "\u{1B}[201~")
     #expect(terminal.wait(for: "shell$ "))
     let before = terminal.settings
     let chat = try executablePath("chat")
-    terminal.type("'\(chat)' -m '\(stories)' --raw --on-full drop-oldest -n 100000\n")
+    terminal.type("'\(chat)' -m '\(stories)' \(endless.joined(separator: " "))\n")
     #expect(terminal.wait(for: "[J> "))
     let editing = terminal.settings
     #expect(editing != before)
