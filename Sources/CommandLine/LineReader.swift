@@ -15,7 +15,8 @@ public enum LineInput: Equatable, Sendable {
 /// Reads edited lines from the terminal that is both standard input and standard output.
 ///
 /// From the first line until `close` the terminal echoes nothing by itself; between two lines Ctrl-C
-/// and Ctrl-Z act as signals. Not safe for use from several threads.
+/// and Ctrl-Z act as signals. A terminal without cursor movement (`TERM` is `dumb` or unset) is left
+/// as it is, and edits its lines itself. Not safe for use from several threads.
 public final class LineReader {
   private let output: StandardOutput
   private var editor = LineEditor()
@@ -23,13 +24,18 @@ public final class LineReader {
   private var painter = LinePainter()
   /// Keys that were typed ahead or pasted without brackets.
   private var waiting: [Key] = []
+  /// Whether the terminal edits its lines itself.
+  private let isPlain = Environment.isDumb
+  /// Bytes after the last line, of a terminal that edits its lines itself.
+  private var plainBytes: [UInt8] = []
 
   /// Takes the terminal; nil when standard input or standard output is none.
   public init?(output: StandardOutput) {
     guard output.isTerminal, TerminalMode.prepare() else { return nil }
     self.output = output
-    TerminalSignals.install()
     InterruptFlag.install()
+    if isPlain { return }
+    TerminalSignals.install()
     TerminalMode.enter(.silent)
   }
 
@@ -49,6 +55,7 @@ public final class LineReader {
   /// - Returns: The line without its end, or what came instead.
   /// - Throws: `OutputError` when the terminal cannot be written to.
   public func readLine(prompt: String) throws(OutputError) -> LineInput {
+    if isPlain { return try readPlainLine(prompt) }
     TerminalMode.enter(.keys)
     defer { TerminalMode.enter(.silent) }
     painter.forget()
@@ -107,18 +114,42 @@ public final class LineReader {
         painter.rewrapped(currentLayout(prompt), height: rows)
         try paint(prompt)
       }
-      var input = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
-      // A signal may be handled by another thread, or come just before `poll`; a fifth of a second
-      // later the flags above are seen all the same.
-      guard unsafe poll(&input, 1, 200) > 0 else { continue }
-      var bytes = [UInt8](repeating: 0, count: 4096)
-      let count = unsafe bytes.withUnsafeMutableBytes { unsafe read(0, $0.baseAddress, $0.count) }
-      if count > 0 {
-        for byte in bytes[..<count] { waiting += decoder.keys(for: byte) }
-        return nil
+      guard let bytes = readBytes() else { continue }
+      if bytes.isEmpty { return .endOfInput }
+      for byte in bytes { waiting += decoder.keys(for: byte) }
+      return nil
+    }
+  }
+
+  /// The next bytes; none at the end of input, nil when there are none yet.
+  private func readBytes() -> ArraySlice<UInt8>? {
+    var input = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
+    // A signal may be handled by another thread, or come just before `poll`; a fifth of a second
+    // later the caller sees its flag all the same.
+    guard unsafe poll(&input, 1, 200) > 0 else { return nil }
+    var bytes = [UInt8](repeating: 0, count: 4096)
+    let count = unsafe bytes.withUnsafeMutableBytes { unsafe read(0, $0.baseAddress, $0.count) }
+    if count < 0, errno == EINTR || errno == EAGAIN { return nil }
+    return bytes[..<max(0, count)]
+  }
+
+  /// Reads a line that the terminal has edited and echoed.
+  private func readPlainLine(_ prompt: String) throws(OutputError) -> LineInput {
+    try write(prompt)
+    while true {
+      if let end = plainBytes.firstIndex(of: UInt8(ascii: "\n")) {
+        let line = String(decoding: plainBytes[..<end], as: UTF8.self)
+        plainBytes.removeSubrange(...end)
+        return .line(line)
       }
-      if count < 0, errno == EINTR || errno == EAGAIN { continue }
-      return .endOfInput
+      if InterruptFlag.isTerminated { return .terminated }
+      if InterruptFlag.takeInterrupt() {
+        try write("\n")
+        return .interrupted(hadText: false)
+      }
+      guard let bytes = readBytes() else { continue }
+      if bytes.isEmpty { return .endOfInput }
+      plainBytes += bytes
     }
   }
 

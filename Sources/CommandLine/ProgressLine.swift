@@ -111,7 +111,8 @@ public final class ProgressLine {
     }
   }
 
-  private func erase() {
+  /// Removes the line from a terminal, for work that is given up.
+  public func erase() {
     guard shownWidth > 0 else { return }
     emit("\r" + String(repeating: " ", count: shownWidth) + "\r")
     shownWidth = 0

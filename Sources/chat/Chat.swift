@@ -58,7 +58,10 @@ package final class Chat<Engine: TextEngine & ~Copyable> {
     var progress: ProgressLine?
     var conversation = self.conversation
     // What was said so far and what stands in the model stay true when something fails half-way.
-    defer { self.conversation = conversation }
+    defer {
+      self.conversation = conversation
+      progress?.erase()
+    }
     let answer = try responder.answer(&conversation, isCancelled: isCancelled) { event in
       switch event {
       case .prompt(let tokens):

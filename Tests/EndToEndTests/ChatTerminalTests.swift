@@ -117,6 +117,23 @@ let endless = [
     #expect(end(child, terminal) == 0)
   }
 
+  @Test func aTerminalWithoutCursorMovementEditsItsLinesItself() throws {
+    let terminal = try Pseudoterminal()
+    let before = terminal.settings
+    let child = try terminal.start(
+      "chat", ["-m", stories, "--raw"], environment: ["TERM": "dumb"])
+    #expect(terminal.wait(for: "> "))
+    #expect(terminal.settings == before)
+    terminal.type("/stats\n/sta\u{7F}\u{7F}\u{7F}help\n")
+    #expect(terminal.wait(for: "(no answer yet)"))
+    #expect(terminal.wait(for: "/regen "))
+    terminal.type("\u{3}")
+    #expect(terminal.wait(for: "Ctrl-C again"))
+    terminal.type("\u{4}")
+    #expect(end(child, terminal) == 0)
+    #expect(!terminal.received.contains(0x1B))
+  }
+
   /// Ctrl-Z and `fg` under a shell with job control, at the prompt and while an answer is written.
   ///
   /// The shell is dash, which reads lines without touching the terminal's settings, so those seen
