@@ -1,1 +1,10 @@
 import DuetCommandLine
+import DuetRuntime
+
+run(Options.command) { invocation in
+  switch invocation.arguments.command.name {
+  case Options.writing.name: try writeSyntheticCheckpoint(invocation)
+  default: try benchmarkModel(invocation)
+  }
+  return .success
+}

@@ -21,19 +21,24 @@ struct ExecutionContext: ~Copyable {
     let widest = max(
       configuration.hiddenSize, configuration.intermediateSize,
       configuration.headCount * configuration.headSize)
+    // What `widenedRowCount` rows take at most, whatever their length up to the widest.
     scratchCount = max(
-      Self.widenedRowCount(columns: widest) * widest,
+      Self.widenedCount, Self.fewestWidenedRows * widest,
       Int(KERNELS_KEY_BLOCK) * configuration.headSize)
     scratch = Buffer(count: scratchCount * pool.threadCount)
   }
 
   /// Rows of a matrix that are widened to Float together before BLAS multiplies them.
   ///
-  /// About a million numbers, 4 MiB: enough rows that BLAS reuses the activations it packs, few enough
+  /// About `widenedCount` numbers: enough rows that BLAS reuses the activations it packs, few enough
   /// to stay in the last-level cache. It depends on the shape alone, and so do the results.
   static func widenedRowCount(columns: Int) -> Int {
-    min(max((1 << 20) / max(columns, 1), 32), 512)
+    min(max(widenedCount / max(columns, 1), fewestWidenedRows), 512)
   }
+
+  /// 4 MiB of Float.
+  private static let widenedCount = 1 << 20
+  private static let fewestWidenedRows = 32
 
   /// The table of kernels, immutable and alive for ever.
   @unsafe

@@ -36,30 +36,34 @@ package enum MachineProbe {
     return (byteCount, (0..<pool.threadCount).reduce(0) { $0 &+ sums[$1 * 8] })
   }
 
-  /// Multiplies two matrices of ones with OpenBLAS's sgemm and its own threads.
+  /// The time of one product of two matrices of ones by OpenBLAS's sgemm with its own threads.
   ///
   /// - Parameters:
   ///   - tokenCount: Rows of the activations, (tokenCount, inputSize).
   ///   - outputSize: Rows of the weights, (outputSize, inputSize).
   ///   - inputSize: Columns of both.
   ///   - threadCount: Threads of OpenBLAS.
-  ///   - repeats: How many products.
-  package static func multiplyWithBLAS(
-    tokenCount: Int, outputSize: Int, inputSize: Int, threadCount: Int, repeats: Int
-  ) {
+  /// - Returns: The duration of the second of two products; the first warms up.
+  package static func timeOfBLAS(
+    tokenCount: Int, outputSize: Int, inputSize: Int, threadCount: Int
+  ) -> Duration {
     var x = Buffer<Float>(count: tokenCount * inputSize)
     var w = Buffer<Float>(count: outputSize * inputSize)
     for index in 0..<x.count { x[index] = 1 }
     for index in 0..<w.count { w[index] = 1 }
     let y = Buffer<Float>(count: tokenCount * outputSize)
     openblas_set_num_threads(Int32(threadCount))
-    for _ in 0..<repeats {
-      unsafe cblas_sgemm(
-        CblasRowMajor, CblasNoTrans, CblasTrans, blasint(tokenCount), blasint(outputSize),
-        blasint(inputSize), 1, x.pointer, blasint(inputSize), w.pointer, blasint(inputSize), 0,
-        y.pointer, blasint(outputSize))
+    var duration = Duration.zero
+    for _ in 0..<2 {
+      duration = ContinuousClock().measure {
+        unsafe cblas_sgemm(
+          CblasRowMajor, CblasNoTrans, CblasTrans, blasint(tokenCount), blasint(outputSize),
+          blasint(inputSize), 1, x.pointer, blasint(inputSize), w.pointer, blasint(inputSize), 0,
+          y.pointer, blasint(outputSize))
+      }
     }
     openblas_set_num_threads(1)
+    return duration
   }
 
   /// The name of the processor family whose kernels OpenBLAS uses.

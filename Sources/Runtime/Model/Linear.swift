@@ -41,6 +41,14 @@ public struct Linear: Sendable {
     self.outputSize = matrices.reduce(0) { $0 + $1.outputSize }
   }
 
+  /// The element type of the weights, as checkpoints name it.
+  public var elementTypeName: String { parts.first?.elementType.rawValue ?? "" }
+
+  /// The shapes of the parts, (outputSize, inputSize) each.
+  public var shapes: [(outputSize: Int, inputSize: Int)] {
+    parts.map { ($0.outputSize, $0.inputSize) }
+  }
+
   /// The bytes of all weights, which one token reads once.
   public var byteCount: Int { parts.reduce(0) { $0 + $1.byteCount } }
 }

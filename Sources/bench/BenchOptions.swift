@@ -1,0 +1,79 @@
+import DuetCommandLine
+import DuetRuntime
+
+/// The element types that the dense kernels multiply, as the command line names them.
+enum DenseFormat: String, CaseIterable, Sendable {
+  case bf16, f16, f32
+
+  var elementType: ElementType {
+    switch self {
+    case .bf16: .bf16
+    case .f16: .f16
+    case .f32: .f32
+    }
+  }
+}
+
+/// How a result is printed.
+enum OutputFormat: String, CaseIterable, Sendable {
+  case md, json
+}
+
+/// The command line of `bench`.
+enum Options {
+  static let model: Option<String?> = .string(
+    "model", short: "m", "DIR", help: "The folder of a checkpoint to measure")
+  static let shape: Option<String?> = .string(
+    "shape", "NAME",
+    help: "Measure random weights of this shape instead: "
+      + Configuration.presetNames.joined(separator: ", "))
+  static let layers: Option<Int?> = .integer(
+    "layers", "N", in: 1...1000, defaultText: "all",
+    help: "Decoder layers of the shape; fewer need less memory")
+  static let format = Option<DenseFormat>.choice(
+    "format", default: .bf16, help: "The element type of the random weights")
+  static let prompt = Option<Int>.integer(
+    "prompt-tokens", short: "p", "N", in: 0...65536, default: 512,
+    help: "Tokens of the prompt test; 0 skips it")
+  static let generated = Option<Int>.integer(
+    "max-tokens", short: "n", "N", in: 0...65536, default: 64,
+    help: "Tokens of the generation test; 0 skips it")
+  static let threads = Option<[Int]>.integers(
+    "threads", short: "t", "N,N", in: 1...1024, default: [SessionOptions.processorCount],
+    help: "Numbers of threads to measure with")
+  static let repeats = Option<Int>.integer(
+    "repeats", short: "r", "N", in: 1...1000, default: 5, help: "Measurements of each test")
+  static let output = Option<OutputFormat>.choice(
+    "output", short: "o", default: .md, help: "A table, or one JSON document")
+  static let cache = Option<KVCacheType>.choice(
+    "kv-cache", default: .f16, help: "The type of keys and values in memory")
+  static let kernelSet: Option<String?> = .string(
+    "kernel-set", "NAME", defaultText: "the best",
+    help: "Kernels to use: " + KernelSet.supported.map(\.name).joined(separator: ", "))
+  static let shapeToWrite = Option.required(
+    "shape", "NAME", help: "The shape: " + Configuration.presetNames.joined(separator: ", "))
+  static let folder = Option.required(
+    "output", short: "o", "DIR", help: "The folder to write; it must not exist yet")
+
+  static let command = Command(
+    name: "bench",
+    summary: "how fast a model runs, as a share of what the machine allows",
+    options: [
+      model, shape, layers, format, prompt, generated, threads, repeats, output, cache, kernelSet,
+      CommonOptions.json, CommonOptions.quiet,
+    ],
+    subcommands: [writing],
+    notes: [
+      "Generation is compared with a plain read loop over the same weights, run just before and just "
+        + "after each measurement: what no program can beat. A prompt is compared with OpenBLAS's "
+        + "own sgemm on the shapes of the linear layers, its weights in F32 and its own threads. The "
+        + "share is the median over the measurements, the speed their mean and standard deviation.",
+      "With -m it also says how long the checkpoint took to open, when the first token was there, "
+        + "and how much memory the process held at most.",
+    ])
+
+  static let writing = Command(
+    name: "bench write",
+    summary: "write a checkpoint of random weights, to measure loading",
+    options: [shapeToWrite, layers, format, folder, CommonOptions.json, CommonOptions.quiet])
+}

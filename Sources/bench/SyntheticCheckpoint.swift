@@ -1,0 +1,85 @@
+import DuetRuntime
+
+/// A checkpoint with random weights of a published shape, for measuring speed without the model.
+enum SyntheticCheckpoint {
+  /// The checkpoint of `configuration` in memory: matrices of numbers between 2^-7 and 2^-6 of either
+  /// sign, norms of ones.
+  static func inMemory(
+    _ configuration: Configuration, elementType: ElementType
+  ) throws(FileError) -> Checkpoint {
+    let shapes = tensorShapes(configuration)
+    var offsets: [Int] = []
+    var size = 0
+    for shape in shapes {
+      offsets.append(size)
+      let byteCount = shape.sizes.reduce(elementType.byteCount, *)
+      size += (byteCount + 63) / 64 * 64
+    }
+    let end = size
+    let file = try MappedFile(anonymousByteCount: end, path: "random weights") { bytes in
+      fill(&bytes, elementType)
+      for (shape, offset) in zip(shapes, offsets) where shape.sizes.count == 1 {
+        for index in 0..<shape.sizes[0] { storeOne(&bytes, offset, index, elementType) }
+      }
+    }
+    let tensors = zip(shapes, offsets).map { shape, offset in
+      StoredTensor(
+        name: shape.name, elementType: elementType, shape: shape.sizes, file: file,
+        byteOffset: offset)
+    }
+    return Checkpoint(configuration: configuration, tensors: tensors)
+  }
+
+  /// Every tensor of a model, by the names of Hugging Face checkpoints.
+  static func tensorShapes(_ configuration: Configuration) -> [(name: String, sizes: [Int])] {
+    let hidden = configuration.hiddenSize
+    let intermediate = configuration.intermediateSize
+    var result = [("model.embed_tokens.weight", [configuration.vocabularySize, hidden])]
+    for layer in 0..<configuration.layerCount {
+      let prefix = "model.layers.\(layer)"
+      result += [
+        ("\(prefix).input_layernorm.weight", [hidden]),
+        ("\(prefix).self_attn.q_proj.weight", [configuration.queryWidth, hidden]),
+        ("\(prefix).self_attn.k_proj.weight", [configuration.keyValueWidth, hidden]),
+        ("\(prefix).self_attn.v_proj.weight", [configuration.keyValueWidth, hidden]),
+        ("\(prefix).self_attn.o_proj.weight", [hidden, configuration.queryWidth]),
+        ("\(prefix).post_attention_layernorm.weight", [hidden]),
+        ("\(prefix).mlp.gate_proj.weight", [intermediate, hidden]),
+        ("\(prefix).mlp.up_proj.weight", [intermediate, hidden]),
+        ("\(prefix).mlp.down_proj.weight", [hidden, intermediate]),
+      ]
+    }
+    result.append(("model.norm.weight", [hidden]))
+    if !configuration.tiesEmbeddings {
+      result.append(("lm_head.weight", [configuration.vocabularySize, hidden]))
+    }
+    return result.map { (name: $0.0, sizes: $0.1) }
+  }
+
+  /// Fills memory with random signs and fractions under a fixed exponent, 2^-7: 120 in the biased
+  /// exponent of F32 and BF16, 8 in that of F16.
+  private static func fill(_ bytes: inout MutableRawSpan, _ elementType: ElementType) {
+    let (kept, exponent): (UInt64, UInt64) =
+      switch elementType {
+      case .bf16: (0x807F_807F_807F_807F, 0x3C00_3C00_3C00_3C00)
+      case .f16: (0x83FF_83FF_83FF_83FF, 0x2000_2000_2000_2000)
+      default: (0x807F_FFFF_807F_FFFF, 0x3C00_0000_3C00_0000)
+      }
+    var generator = RandomGenerator(seed: 1)
+    for offset in stride(from: 0, to: bytes.byteCount, by: 8) {
+      bytes.storeBytes(
+        of: generator.next() & kept | exponent, toByteOffset: offset, as: UInt64.self)
+    }
+  }
+
+  private static func storeOne(
+    _ bytes: inout MutableRawSpan, _ offset: Int, _ index: Int, _ elementType: ElementType
+  ) {
+    let place = offset + index * elementType.byteCount
+    switch elementType {
+    case .bf16: bytes.storeBytes(of: 0x3F80, toByteOffset: place, as: UInt16.self)
+    case .f16: bytes.storeBytes(of: 0x3C00, toByteOffset: place, as: UInt16.self)
+    default: bytes.storeBytes(of: 1, toByteOffset: place, as: Float.self)
+    }
+  }
+}
