@@ -194,6 +194,20 @@ import Testing
     }
   }
 
+  @Test func readsFiles() throws {
+    let folder = try TemporaryFolder()
+    let path = try folder.write("a.json", "[1, 2]")
+    #expect(try JSONDocument(contentsOf: path, limits: .smallFile).root.elements?.count == 2)
+    let limits = JSONLimits(byteCount: 5)
+    let tooLarge = JSONError.file(.tooLarge(path: path, byteCount: 6, limit: 5))
+    #expect(throws: tooLarge) { try JSONDocument(contentsOf: path, limits: limits) }
+    #expect(tooLarge.category == .refusedData)
+    let missing = JSONError.file(.notFound(path: path + "x"))
+    #expect(throws: missing) { try JSONDocument(contentsOf: path + "x", limits: limits) }
+    #expect(missing.category == .inputOutput)
+    #expect(missing.description == "\(path)x: no such file")
+  }
+
   // MARK: - Mutations
 
   /// Reads every value of a document through every accessor.

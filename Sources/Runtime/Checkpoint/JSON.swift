@@ -70,10 +70,15 @@ public struct JSONDocument: Sendable {
 
   /// Reads the file at `path` as one JSON value.
   ///
-  /// - Throws: `FileError` when the file cannot be read, or `JSONError`.
-  public init(contentsOf path: String, limits: JSONLimits) throws {
-    try self.init(
-      parsing: readFile(path, limit: limits.byteCount), path: path, limits: limits)
+  /// - Throws: `JSONError`, of which `file` says that the file cannot be read or is too large.
+  public init(contentsOf path: String, limits: JSONLimits) throws(JSONError) {
+    let bytes: [UInt8]
+    do throws(FileError) {
+      bytes = try readFile(path, limit: limits.byteCount)
+    } catch {
+      throw .file(error)
+    }
+    try self.init(parsing: bytes, path: path, limits: limits)
   }
 
   /// The outermost value.

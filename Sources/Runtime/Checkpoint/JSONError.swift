@@ -1,5 +1,7 @@
 /// A reason to refuse a JSON text, with the file and the byte at which it stands.
 public enum JSONError: DuetError, Equatable {
+  /// The file could not be read.
+  case file(FileError)
   /// The text is longer than the caller allows for this kind of file.
   case tooLarge(path: String, byteCount: Int, limit: Int)
   /// The text breaks the grammar of RFC 8259 or is not UTF-8.
@@ -10,11 +12,14 @@ public enum JSONError: DuetError, Equatable {
   case duplicateKey(path: String, offset: Int, key: String)
 
   /// The kind of trouble, for the exit code.
-  public var category: FailureCategory { .refusedData }
+  public var category: FailureCategory {
+    if case .file(let error) = self { error.category } else { .refusedData }
+  }
 
   /// One sentence that names the file, the byte and what is wrong.
   public var description: String {
     switch self {
+    case .file(let error): error.description
     case .tooLarge(let path, let byteCount, let limit):
       "\(printable(path)): the JSON text has \(byteCount) bytes, more than the \(limit) allowed"
     case .malformed(let path, let offset, let problem):
