@@ -85,14 +85,17 @@ import Testing
 
   // MARK: - Truncation
 
+  // The folders belong to the parent, because a process that ends in a handler removes nothing.
+
   @Test func endsWithASentenceWhenTheFileIsTruncated() async throws {
+    let folder = try TemporaryFolder()
     let result = try await #require(
       processExitsWith: .exitCode(4), observing: [\.standardErrorContent]
-    ) {
+    ) { [path = "\(folder.path)/weights" as String] in
       MappedFile.installTruncationHandler { _ = unsafe write(STDERR_FILENO, "first\n", 6) }
-      let folder = try TemporaryFolder()
-      let other = try MappedFile(contentsOf: folder.write("other", "x"))
-      let path = try folder.write("weights", [UInt8](repeating: 1, count: 100_000))
+      // Another mapping, so that the right one must be found.
+      let other = try MappedFile(contentsOf: SharedData.project("Package.swift"))
+      try Data(repeating: 1, count: 100_000).write(to: URL(fileURLWithPath: path))
       let file = try MappedFile(contentsOf: path)
       _ = unsafe truncate(path, 0)
       _ = file.copyBytes(0..<file.count)
@@ -104,12 +107,12 @@ import Testing
   }
 
   @Test func endsOnceWhenSeveralThreadsFault() async throws {
+    let folder = try TemporaryFolder()
     let result = try await #require(
       processExitsWith: .exitCode(4), observing: [\.standardErrorContent]
-    ) {
+    ) { [path = "\(folder.path)/weights" as String] in
       MappedFile.installTruncationHandler()
-      let folder = try TemporaryFolder()
-      let path = try folder.write("weights", [UInt8](repeating: 1, count: 100_000))
+      try Data(repeating: 1, count: 100_000).write(to: URL(fileURLWithPath: path))
       let file = try MappedFile(contentsOf: path)
       _ = unsafe truncate(path, 0)
       await withTaskGroup(of: Int.self) { group in
@@ -120,11 +123,12 @@ import Testing
     #expect(text.components(separatedBy: "truncated by another program").count == 2)
   }
 
-  @Test func leavesOtherFaultsAlone() async {
+  @Test func leavesOtherFaultsAlone() async throws {
+    let folder = try TemporaryFolder()
     await #expect(processExitsWith: .signal(SIGBUS)) {
+      [path = "\(folder.path)/weights" as String] in
       MappedFile.installTruncationHandler()
-      let folder = try TemporaryFolder()
-      let path = try folder.write("weights", [UInt8](repeating: 1, count: 100_000))
+      try Data(repeating: 1, count: 100_000).write(to: URL(fileURLWithPath: path))
       // A mapping that is gone is not remembered.
       _ = try MappedFile(contentsOf: path)
       let descriptor = unsafe open(path, O_RDONLY)
