@@ -1,1 +1,30 @@
 import DuetCommandLine
+import DuetRuntime
+
+let prompt: Option<String?> = .string("prompt", short: "p", "TEXT", help: "The text to tokenize")
+let file: Option<String?> = .string(
+  "file", short: "f", "FILE", help: "A file to tokenize, at most 1 GiB; - reads standard input")
+let lines: Option<String?> = .string(
+  "jsonl", "FILE",
+  help: "A file of JSON objects with a \"text\", one per line; - reads standard input")
+let withoutSpecial = Option.flag(
+  "no-special", help: "Leave out the tokens that the post-processor adds, such as the first one")
+
+let command = Command(
+  name: "tokenize",
+  summary: "Show the tokens of a text.",
+  options: [CommonOptions.model, prompt, file, lines, withoutSpecial, CommonOptions.json],
+  notes: [
+    "Prints ids with their pieces, one per line. With --json, one object with \"ids\" and "
+      + "\"pieces\". With --jsonl, per line an object with \"ids\" and \"decoded\", which is the way "
+      + "to compare tokenizers in bulk.",
+    "Exactly one of --prompt, --file and --jsonl must be given. The folder needs to hold only "
+      + "tokenizer.json or tokenizer.model. Text must be valid UTF-8.",
+  ])
+
+run(command) { invocation in
+  let task = try TokenizeTask(invocation.arguments)
+  let tokenizer = try Tokenizer(contentsOf: invocation.arguments[CommonOptions.model])
+  try task.run(tokenizer, output: invocation.output)
+  return .success
+}

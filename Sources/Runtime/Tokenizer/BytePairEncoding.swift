@@ -17,8 +17,8 @@ struct BytePairEncoding: Sendable {
   /// Whether long words may be encoded window by window.
   let usesWindows: Bool
 
-  /// The number of symbols in a window: its tables and queue stay in the first two caches.
-  private static let windowSize = 4096
+  /// The number of symbols in a window: its tokens and queue, 44 bytes a symbol, stay in the caches.
+  static let windowSize = 1024
   /// Up to this many symbols, looking at all pairs is faster than keeping a queue.
   private static let shortWordLimit = 24
 
@@ -58,6 +58,7 @@ struct BytePairEncoding: Sendable {
       return
     }
     workspace.symbols.removeAll(keepingCapacity: true)
+    workspace.symbols.reserveCapacity(range.count)
     alphabet.appendSymbols(
       of: text, in: range, vocabulary: vocabulary, to: &workspace.symbols)
     if workspace.symbols.count <= Self.shortWordLimit {
@@ -112,7 +113,7 @@ struct BytePairEncoding: Sendable {
 
 extension BytePairEncoding {
   /// The memory that encoding needs, kept from word to word.
-  struct Workspace {
+  struct Workspace: ~Copyable {
     /// The symbols of the word.
     var symbols: [Int32] = []
     /// A piece being spelled.
@@ -120,6 +121,6 @@ extension BytePairEncoding {
     /// The merges of neighbouring symbols in a short word.
     var pairs: [MergeTable.Merge] = []
     /// The window of a long word.
-    var window = Window()
+    var window = MergeWindow(capacity: 0)
   }
 }

@@ -11,14 +11,26 @@ struct MergeTable: Sendable {
     static let none = Merge(rank: .max, id: -1)
   }
 
-  /// An open hash table of pairs of words: (left id + 1, right id), then (rank, id).
+  /// A pair and what it becomes.
+  private struct Entry {
+    /// The left id in the upper half, the right id in the lower.
+    var pair: UInt64
+    var merge: Merge
+  }
+
+  /// The entries of an open hash table; the count is a power of two.
+  private var entries: [Entry]
+  /// Per entry: 0 when it is empty, else seven bits of its hash and the highest bit.
   ///
-  /// A zero key is an empty slot. The number of slots is a power of two.
-  private var words: [UInt64]
+  /// Most pairs that are asked for have no merge, which this small array tells from the caches.
+  private var tags: [UInt8]
   /// Per id: whether it is the left part of a merge.
   private var leftParts: [Bool]
   /// Per id: whether it is the right part of a merge.
   private var rightParts: [Bool]
+
+  /// What hashes start from.
+  private let seed = PieceHash.randomSeed
 
   /// The number of merges.
   private(set) var count = 0
@@ -26,8 +38,9 @@ struct MergeTable: Sendable {
   /// An empty table with room for `capacity` merges of ids below `idCount`.
   init(capacity: Int, idCount: Int) {
     var slotCount = 16
-    while slotCount < 2 * capacity { slotCount *= 2 }
-    words = [UInt64](repeating: 0, count: 2 * slotCount)
+    while Self.entryLimit(slotCount) < capacity { slotCount *= 2 }
+    entries = [Entry](repeating: Entry(pair: 0, merge: .none), count: slotCount)
+    tags = [UInt8](repeating: 0, count: slotCount)
     leftParts = [Bool](repeating: false, count: idCount)
     rightParts = leftParts
   }
@@ -43,22 +56,22 @@ struct MergeTable: Sendable {
     rightParts.indices.contains(Int(id)) && rightParts[Int(id)]
   }
 
+  /// How many of `slotCount` entries may be used: three quarters keep the probe sequences short.
+  private static func entryLimit(_ slotCount: Int) -> Int { slotCount / 4 * 3 }
+
   /// What the pair becomes; `Merge.none` when it cannot be merged.
   @inline(__always)
   func merge(_ left: Int32, _ right: Int32) -> Merge {
-    let key = Self.key(left, right)
-    let mask = words.count / 2 - 1
-    var slot = PieceHash.ofPair(key) & mask
-    while true {
-      let found = words[2 * slot]
-      if found == key {
-        let value = words[2 * slot + 1]
-        return Merge(
-          rank: UInt32(truncatingIfNeeded: value >> 32), id: Int32(truncatingIfNeeded: value))
-      }
-      if found == 0 { return .none }
+    let pair = Self.pair(left, right)
+    let hash = PieceHash.ofPair(pair, seed: seed)
+    let tag = Self.tag(hash)
+    let mask = tags.count - 1
+    var slot = hash & mask
+    while tags[slot] != 0 {
+      if tags[slot] == tag, entries[slot].pair == pair { return entries[slot].merge }
       slot = (slot + 1) & mask
     }
+    return .none
   }
 
   /// Adds a merge.
@@ -66,36 +79,34 @@ struct MergeTable: Sendable {
   /// - Precondition: the three ids are below the table's `idCount`.
   /// - Returns: Whether the pair was new; a known pair is left as it was.
   mutating func insert(_ left: Int32, _ right: Int32, _ merge: Merge) -> Bool {
-    if 4 * (count + 1) > words.count { grow() }
-    let slot = freeSlot(for: Self.key(left, right))
-    guard words[2 * slot] == 0 else { return false }
-    words[2 * slot] = Self.key(left, right)
-    words[2 * slot + 1] = UInt64(merge.rank) << 32 | UInt64(UInt32(bitPattern: merge.id))
+    if count == Self.entryLimit(tags.count) { grow() }
+    guard self.merge(left, right) == .none else { return false }
+    place(Entry(pair: Self.pair(left, right), merge: merge))
     leftParts[Int(left)] = true
     rightParts[Int(right)] = true
     count += 1
     return true
   }
 
-  /// The slot that holds `key` or would take it.
-  private func freeSlot(for key: UInt64) -> Int {
-    let mask = words.count / 2 - 1
-    var slot = PieceHash.ofPair(key) & mask
-    while words[2 * slot] != 0, words[2 * slot] != key { slot = (slot + 1) & mask }
-    return slot
+  private mutating func place(_ entry: Entry) {
+    let hash = PieceHash.ofPair(entry.pair, seed: seed)
+    let mask = tags.count - 1
+    var slot = hash & mask
+    while tags[slot] != 0 { slot = (slot + 1) & mask }
+    tags[slot] = Self.tag(hash)
+    entries[slot] = entry
   }
 
   private mutating func grow() {
-    let old = words
-    words = [UInt64](repeating: 0, count: 2 * old.count)
-    for index in stride(from: 0, to: old.count, by: 2) where old[index] != 0 {
-      let slot = freeSlot(for: old[index])
-      words[2 * slot] = old[index]
-      words[2 * slot + 1] = old[index + 1]
-    }
+    let old = zip(entries, tags).filter { $0.1 != 0 }
+    tags = [UInt8](repeating: 0, count: 2 * tags.count)
+    entries = [Entry](repeating: Entry(pair: 0, merge: .none), count: tags.count)
+    for (entry, _) in old { place(entry) }
   }
 
-  private static func key(_ left: Int32, _ right: Int32) -> UInt64 {
-    (UInt64(UInt32(bitPattern: left)) + 1) << 32 | UInt64(UInt32(bitPattern: right))
+  private static func tag(_ hash: Int) -> UInt8 { 0x80 | UInt8(truncatingIfNeeded: hash >> 56) }
+
+  private static func pair(_ left: Int32, _ right: Int32) -> UInt64 {
+    UInt64(UInt32(bitPattern: left)) << 32 | UInt64(UInt32(bitPattern: right))
   }
 }

@@ -1,7 +1,7 @@
 /// What the splitting patterns want to know about a scalar.
 ///
 /// The seven classes are disjoint: no white space is a letter, mark or number.
-enum ScalarClass: UInt8, Sendable {
+package enum ScalarClass: UInt8, Sendable {
   /// None of the below: punctuation, symbols, controls, unassigned.
   case other
   /// `\p{Lu}` or `\p{Lt}`.
@@ -28,13 +28,8 @@ enum ScalarClass: UInt8, Sendable {
   /// Whether the class is `[^\s\p{L}\p{N}]`.
   var isSymbol: Bool { self == .other || self == .mark }
 
-  /// The class of `scalar`.
-  init(_ scalar: Unicode.Scalar) {
-    self = ScalarClass.of(scalar.value)
-  }
-
   /// The class of the scalar with the given value; `other` for values that are no scalar.
-  static func of(_ value: UInt32) -> ScalarClass {
+  package static func of(_ value: UInt32) -> ScalarClass {
     if value < table.count { return table[Int(value)] }
     // Above the table only the variation selectors are in one of the classes.
     return variationSelectors.contains(value) ? .mark : .other
@@ -58,7 +53,7 @@ enum ScalarClass: UInt8, Sendable {
   }()
 
   /// The class by the standard library's Unicode data.
-  init(properties: Unicode.Scalar.Properties) {
+  package init(properties: Unicode.Scalar.Properties) {
     switch properties.generalCategory {
     case .uppercaseLetter, .titlecaseLetter: self = .upperCaseLetter
     case .lowercaseLetter: self = .lowerCaseLetter

@@ -74,6 +74,18 @@ extension Tokenizer {
     }
   }
 
+  /// The ids of a text that is taken as one word, neither normalized nor split.
+  ///
+  /// For tests, which show that the size of the windows makes no difference.
+  package func encodeWord(_ word: [UInt8], windowSize: Int) -> [Int] {
+    var workspace = BytePairEncoding.Workspace()
+    var ids: [Int] = []
+    model.encoding.alphabet.appendSymbols(
+      of: word, in: word.indices, vocabulary: model.encoding.vocabulary, to: &workspace.symbols)
+    model.encoding.mergeLongWord(&workspace, windowSize: windowSize, into: &ids)
+    return ids
+  }
+
   // MARK: - Decoding
 
   /// The text of `ids`.

@@ -227,7 +227,7 @@ enum TokenTemplate {
     var ids: [Int] = []
     for element in try token.member("ids").elements() {
       let id = try element.int()
-      guard vocabulary.piece(id) != nil else {
+      guard vocabulary.hasPiece(id) else {
         throw .malformedTemplate(
           path: field.path, problem: "uses the id \(id), which is not in the vocabulary")
       }

@@ -64,7 +64,7 @@ extension TokenizerModel {
     ])
     let pieces = try model.member("vocab")
     guard let members = pieces.value.members else { throw pieces.wrongType("an object") }
-    var builder = VocabularyBuilder(path: model.path, capacity: 1 << 15)
+    var builder = VocabularyBuilder(path: model.path, capacity: members.count)
     var piece: [UInt8] = []
     for member in members {
       piece.removeAll(keepingCapacity: true)
@@ -112,7 +112,7 @@ extension TokenizerModel {
     _ field: TokenizerField, builder: VocabularyBuilder, unreachable: Set<Int>
   ) throws(TokenizerError) -> MergeTable {
     guard let elements = field.value.elements else { throw field.wrongType("an array") }
-    var merges = MergeTable(capacity: 1 << 16, idCount: builder.vocabulary.idCount)
+    var merges = MergeTable(capacity: elements.count, idCount: builder.vocabulary.idCount)
     var pair: [UInt8] = []
     for (index, element) in elements.enumerated() {
       pair.removeAll(keepingCapacity: true)

@@ -90,7 +90,7 @@ struct VocabularyBuilder {
     of pair: [UInt8], at border: Int, index: Int, into merges: inout MergeTable,
     unreachable: Set<Int>
   ) throws(TokenizerError) {
-    var hash = PieceHash()
+    var hash = vocabulary.emptyHash
     for byte in pair[..<border] { hash.append(byte) }
     let left = vocabulary.id(of: pair, in: 0..<border, hash: hash)
     for byte in pair[border...] { hash.append(byte) }

@@ -7,15 +7,26 @@ struct Vocabulary: Sendable {
   /// How many ids may be without a piece.
   static let holeLimit = 1 << 16
 
+  /// Where a piece is.
+  private struct Place {
+    /// The start of the piece in `bytes`; -1 for an id without a piece.
+    var start: Int32 = -1
+    /// The length of the piece.
+    var count: Int32 = 0
+
+    var range: Range<Int> { Int(start)..<Int(start) + Int(count) }
+  }
+
   /// The bytes of all pieces, one after the other in the order of insertion.
   private var bytes: [UInt8] = []
-  /// Per id: the start of the piece in `bytes` and its length, or -1 for an id without a piece.
-  private var starts: [Int32] = []
-  private var counts: [Int32] = []
-  /// An open hash table of id + 1; 0 is an empty slot.
+  /// The piece of each id.
+  private var places: [Place] = []
+  /// An open hash table of (upper half of the hash, id + 1); 0 is an empty slot.
   ///
   /// The count is a power of two.
-  private var slots: [Int32]
+  private var slots: [UInt64]
+  /// What hashes start from.
+  private let seed = PieceHash.randomSeed
 
   /// The number of pieces.
   private(set) var count = 0
@@ -25,27 +36,28 @@ struct Vocabulary: Sendable {
     // At most half full: short probe sequences also for pieces that are not there.
     var slotCount = 16
     while slotCount < 2 * capacity { slotCount *= 2 }
-    slots = [Int32](repeating: 0, count: slotCount)
-    starts.reserveCapacity(capacity)
-    counts.reserveCapacity(capacity)
+    slots = [UInt64](repeating: 0, count: slotCount)
+    places.reserveCapacity(capacity)
   }
 
   /// The highest id plus one.
-  var idCount: Int { starts.count }
+  var idCount: Int { places.count }
 
   // MARK: - Reading
 
   /// The bytes of the piece with the given id, or nil for an id without a piece.
-  func piece(_ id: Int) -> ArraySlice<UInt8>? {
-    guard starts.indices.contains(id), starts[id] >= 0 else { return nil }
-    return bytes[Int(starts[id])..<Int(starts[id] + counts[id])]
-  }
+  func piece(_ id: Int) -> ArraySlice<UInt8>? { hasPiece(id) ? bytes[places[id].range] : nil }
+
+  /// Whether there is a piece with the given id.
+  func hasPiece(_ id: Int) -> Bool { places.indices.contains(id) && places[id].start >= 0 }
+
+  /// The hash of no bytes, to be continued.
+  var emptyHash: PieceHash { PieceHash(seed: seed) }
 
   /// Appends the piece with the given id to `key` and returns `hash` continued over its bytes.
   func appendPiece(_ id: Int32, to key: inout [UInt8], hash: PieceHash) -> PieceHash {
     var hash = hash
-    let start = Int(starts[Int(id)])
-    for index in start..<start + Int(counts[Int(id)]) {
+    for index in places[Int(id)].range {
       key.append(bytes[index])
       hash.append(bytes[index])
     }
@@ -54,33 +66,49 @@ struct Vocabulary: Sendable {
 
   /// The id of the piece with exactly the bytes `text[range]`.
   func id(of text: [UInt8], in range: Range<Int>) -> Int32? {
-    var hash = PieceHash()
+    var hash = emptyHash
     for index in range { hash.append(text[index]) }
     return id(of: text, in: range, hash: hash)
   }
 
   /// The id of the piece with exactly the bytes `text[range]`, of which `hash` is the hash.
   func id(of text: [UInt8], in range: Range<Int>, hash: PieceHash) -> Int32? {
-    let mask = slots.count - 1
-    var slot = hash.value & mask
-    while slots[slot] != 0 {
-      let id = Int(slots[slot]) - 1
-      if isPiece(id, equalTo: text, in: range) { return Int32(id) }
-      slot = (slot + 1) & mask
-    }
-    return nil
+    let slot = slots[slotIndex(of: text, in: range, hash: hash)]
+    return slot == 0 ? nil : Self.id(inSlot: slot)
   }
 
   /// The id of the piece with exactly the bytes `piece`.
   func id(of piece: [UInt8]) -> Int32? { id(of: piece, in: piece.indices) }
 
+  /// The slot that holds the piece `text[range]`, or the empty one that would take it.
+  private func slotIndex(of text: [UInt8], in range: Range<Int>, hash: PieceHash) -> Int {
+    let mask = slots.count - 1
+    var index = hash.index & mask
+    while slots[index] != 0 {
+      if slots[index] >> 32 == UInt64(hash.tag),
+        isPiece(Int(Self.id(inSlot: slots[index])), equalTo: text, in: range)
+      {
+        break
+      }
+      index = (index + 1) & mask
+    }
+    return index
+  }
+
   private func isPiece(_ id: Int, equalTo text: [UInt8], in range: Range<Int>) -> Bool {
-    guard Int(counts[id]) == range.count else { return false }
-    let start = Int(starts[id])
-    for offset in 0..<range.count where bytes[start + offset] != text[range.lowerBound + offset] {
+    let place = places[id].range
+    guard place.count == range.count else { return false }
+    for offset in 0..<place.count
+    where bytes[place.lowerBound + offset] != text[range.lowerBound + offset] {
       return false
     }
     return true
+  }
+
+  private static func id(inSlot slot: UInt64) -> Int32 { Int32(truncatingIfNeeded: slot) - 1 }
+
+  private static func slot(_ id: Int, _ hash: PieceHash) -> UInt64 {
+    UInt64(hash.tag) << 32 | UInt64(id + 1)
   }
 
   // MARK: - Building
@@ -88,77 +116,80 @@ struct Vocabulary: Sendable {
   /// What is wrong with a piece that was to be inserted.
   enum InsertionProblem: Error {
     case idOutOfRange
-    case idTaken(by: Int)
+    case idTaken
     case pieceTaken
   }
 
   /// Adds a piece.
   ///
-  /// - Complexity: O(length) expected, amortised. The hash is seeded at random for each process, so a
-  ///   file cannot be written to collide.
+  /// - Complexity: O(length) expected, amortised. The hash is seeded at random for each vocabulary,
+  ///   so a file cannot be written to collide.
   mutating func insert(_ piece: [UInt8], id: Int) throws(InsertionProblem) {
     // The bytes of all pieces are addressed with 32 bits; no file that is accepted comes near.
     guard id >= 0, id < Self.idLimit, bytes.count <= Int(Int32.max) - piece.count else {
       throw .idOutOfRange
     }
-    if starts.indices.contains(id), starts[id] >= 0 { throw .idTaken(by: id) }
-    guard self.id(of: piece) == nil else { throw .pieceTaken }
-    if 2 * (count + 1) > slots.count { grow() }
-    while starts.count <= id {
-      starts.append(-1)
-      counts.append(0)
-    }
-    starts[id] = Int32(bytes.count)
-    counts[id] = Int32(piece.count)
+    if hasPiece(id) { throw .idTaken }
+    if 2 * (count + 1) > slots.count { fillSlots(count: 2 * slots.count, hiding: []) }
+    var hash = emptyHash
+    for byte in piece { hash.append(byte) }
+    let index = slotIndex(of: piece, in: piece.indices, hash: hash)
+    guard slots[index] == 0 else { throw .pieceTaken }
+    slots[index] = Self.slot(id, hash)
+    while places.count <= id { places.append(Place()) }
+    places[id] = Place(start: Int32(bytes.count), count: Int32(piece.count))
     bytes.append(contentsOf: piece)
     count += 1
-    place(id)
-  }
-
-  private mutating func place(_ id: Int) {
-    let start = Int(starts[id])
-    var hash = PieceHash()
-    for index in start..<start + Int(counts[id]) { hash.append(bytes[index]) }
-    let mask = slots.count - 1
-    var slot = hash.value & mask
-    while slots[slot] != 0 { slot = (slot + 1) & mask }
-    slots[slot] = Int32(id) + 1
   }
 
   /// Takes pieces out of the search by bytes; they can still be read by id.
   ///
   /// For tokens that text must not turn into by itself. To be called after the last insertion.
-  mutating func hide(_ ids: Set<Int>) {
-    slots = [Int32](repeating: 0, count: slots.count)
-    for id in starts.indices where starts[id] >= 0 && !ids.contains(id) { place(id) }
-  }
+  mutating func hide(_ ids: Set<Int>) { fillSlots(count: slots.count, hiding: ids) }
 
-  private mutating func grow() {
-    slots = [Int32](repeating: 0, count: 2 * slots.count)
-    for id in starts.indices where starts[id] >= 0 { place(id) }
+  private mutating func fillSlots(count: Int, hiding hidden: Set<Int>) {
+    slots = [UInt64](repeating: 0, count: count)
+    for id in places.indices where hasPiece(id) && !hidden.contains(id) {
+      var hash = emptyHash
+      for byte in bytes[places[id].range] { hash.append(byte) }
+      var index = hash.index & (count - 1)
+      while slots[index] != 0 { index = (index + 1) & (count - 1) }
+      slots[index] = Self.slot(id, hash)
+    }
   }
 }
 
-/// A hash over bytes that can be continued byte by byte, different in every process.
+/// A hash over bytes that can be continued byte by byte.
 struct PieceHash {
-  private static let seed = UInt64.random(in: .min ... .max)
   // An odd number with evenly spread bits: 2^64 divided by the golden ratio.
   private static let factor: UInt64 = 0x9E37_79B9_7F4A_7C15
 
-  private var state = seed
+  private var state: UInt64
+
+  /// A number to start from that nobody can foresee.
+  static var randomSeed: UInt64 { .random(in: .min ... .max) }
+
+  /// The hash of no bytes.
+  init(seed: UInt64) { state = seed }
 
   /// Takes one more byte into account.
-  mutating func append(_ byte: UInt8) {
-    let product = (state ^ UInt64(byte)).multipliedFullWidth(by: Self.factor)
-    state = product.high ^ product.low
+  mutating func append(_ byte: UInt8) { state = Self.fold(state ^ UInt64(byte)) }
+
+  /// The lower half, for a place in a table.
+  var index: Int { Int(truncatingIfNeeded: state & 0xFFFF_FFFF) }
+
+  /// The upper half, to tell hashes in the same place apart.
+  var tag: UInt32 { UInt32(truncatingIfNeeded: state >> 32) }
+
+  /// A hash of two ids, not negative.
+  @inline(__always)
+  static func ofPair(_ key: UInt64, seed: UInt64) -> Int {
+    Int(truncatingIfNeeded: fold(key ^ seed) >> 1)
   }
 
-  /// The hash, not negative.
-  var value: Int { Int(truncatingIfNeeded: (state ^ state >> 32) >> 1) }
-
-  /// A hash of two ids.
-  static func ofPair(_ key: UInt64) -> Int {
-    let product = (key ^ seed).multipliedFullWidth(by: factor)
-    return Int(truncatingIfNeeded: (product.high ^ product.low) >> 1)
+  @inline(__always)
+  private static func fold(_ value: UInt64) -> UInt64 {
+    let product = value.multipliedFullWidth(by: factor)
+    return product.high ^ product.low
   }
 }

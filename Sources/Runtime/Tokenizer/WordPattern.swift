@@ -2,7 +2,7 @@
 ///
 /// The scanners give what the regular expressions give, in time proportional to the text and without
 /// recursion: engines for regular expressions overflow their stack or lose text on long runs.
-enum WordPattern: Sendable {
+package enum WordPattern: Sendable, CaseIterable {
   /// The pattern of Llama 3 (and of OpenAI's cl100k).
   case llama3
   /// The pattern of Mistral Nemo's tekken.
@@ -11,9 +11,9 @@ enum WordPattern: Sendable {
   case gpt2
 
   /// The pattern with exactly this text, or nil.
-  init?(regularExpression text: String) {
+  package init?(regularExpression text: String) {
     guard
-      let pattern = [Self.llama3, .tekken, .gpt2].first(where: {
+      let pattern = Self.allCases.first(where: {
         $0.regularExpression.utf8.elementsEqual(text.utf8)
       })
     else { return nil }
@@ -21,7 +21,7 @@ enum WordPattern: Sendable {
   }
 
   /// The pattern as tokenizer.json spells it.
-  var regularExpression: String {
+  package var regularExpression: String {
     switch self {
     case .llama3:
       #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"#
@@ -43,7 +43,7 @@ enum WordPattern: Sendable {
   ///   - end: Where the text to be split ends; nothing behind it is looked at.
   /// - Returns: A position after `start`, at most `end`.
   /// - Complexity: O(length of the word), amortised over the words of a text.
-  func endOfWord(in text: [UInt8], from start: Int, to end: Int) -> Int {
+  package func endOfWord(in text: [UInt8], from start: Int, to end: Int) -> Int {
     let scanner = WordScanner(text: text, end: end)
     return switch self {
     case .llama3: scanner.endOfLlama3Word(from: start)

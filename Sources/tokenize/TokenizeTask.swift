@@ -1,0 +1,103 @@
+import DuetCommandLine
+import DuetRuntime
+
+/// What the arguments ask for.
+struct TokenizeTask {
+  private enum Source {
+    case text(String)
+    case file(String)
+    case lines(String)
+  }
+
+  private let source: Source
+  private let addsSpecialTokens: Bool
+  private let isJSON: Bool
+
+  /// The task that the arguments describe.
+  init(_ arguments: Arguments) throws(UsageError) {
+    var sources: [Source] = []
+    if let text = arguments[prompt] { sources.append(.text(text)) }
+    if let path = arguments[file] { sources.append(.file(path)) }
+    if let path = arguments[lines] { sources.append(.lines(path)) }
+    guard sources.count == 1, let source = sources.first else {
+      throw .conflict(
+        sources.isEmpty
+          ? "one of --prompt, --file and --jsonl is required; see --help"
+          : "only one of --prompt, --file and --jsonl can be given")
+    }
+    if case .lines = source, arguments[CommonOptions.json] {
+      throw .conflict("--jsonl prints JSON lines by itself; leave out --json")
+    }
+    self.source = source
+    addsSpecialTokens = !arguments[withoutSpecial]
+    isJSON = arguments[CommonOptions.json]
+  }
+
+  /// Reads the text and prints its tokens.
+  func run(_ tokenizer: Tokenizer, output: StandardOutput) throws {
+    switch source {
+    case .text(let text):
+      try print(tokenizer.encode(text, addingSpecialTokens: addsSpecialTokens), tokenizer, output)
+    case .file(let path):
+      let bytes = try readInput(path)
+      if let offset = offsetOfInvalidUTF8(in: bytes) {
+        throw TokenizeError.notUTF8(path: path, offset: offset)
+      }
+      let ids = tokenizer.encode(utf8: bytes, addingSpecialTokens: addsSpecialTokens)
+      try print(ids, tokenizer, output)
+    case .lines(let path): try printLines(of: path, tokenizer, output)
+    }
+  }
+
+  /// Prints ids with their pieces.
+  private func print(_ ids: [Int], _ tokenizer: Tokenizer, _ output: StandardOutput) throws {
+    if isJSON {
+      let pieces = ids.map { String(decoding: tokenizer.piece($0) ?? [], as: UTF8.self) }
+      try output.write([
+        "ids": .array(ids.map { .integer($0) }), "pieces": .array(pieces.map { .string($0) }),
+      ])
+      return
+    }
+    for id in ids {
+      // Written as JSON, so that quotes and control characters in a piece cannot be misread.
+      let piece = JSONOutput.string(String(decoding: tokenizer.piece(id) ?? [], as: UTF8.self))
+      try output.writeLine("\(id)  \(piece.text)")
+    }
+  }
+
+  /// Prints ids and decoded text for each line of a file of JSON objects.
+  private func printLines(
+    of path: String, _ tokenizer: Tokenizer, _ output: StandardOutput
+  ) throws {
+    let bytes = try readInput(path)
+    var start = 0
+    var number = 1
+    while start < bytes.count {
+      let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count
+      let line = Array(bytes[start..<end])
+      if !line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) {
+        try printLine(line, number: number, path: path, tokenizer, output)
+      }
+      start = end + 1
+      number += 1
+    }
+  }
+
+  private func printLine(
+    _ line: [UInt8], number: Int, path: String, _ tokenizer: Tokenizer, _ output: StandardOutput
+  ) throws {
+    let place = "\(path), line \(number)"
+    let document = try JSONDocument(
+      parsing: line, path: place, limits: JSONLimits(byteCount: inputLimit))
+    guard let text = document.root["text"]?.utf8 else {
+      throw TokenizeError.noText(path: path, line: number)
+    }
+    let ids = tokenizer.encode(utf8: text, addingSpecialTokens: addsSpecialTokens)
+    try output.write([
+      "ids": .array(ids.map { .integer($0) }),
+      // The tokens that the post-processor adds are no part of the text.
+      "decoded": .string(
+        tokenizer.decode(tokenizer.encode(utf8: text, addingSpecialTokens: false))),
+    ])
+  }
+}
