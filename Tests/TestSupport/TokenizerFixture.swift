@@ -1,21 +1,7 @@
 public import DuetRuntime
 public import Foundation
 
-/// A folder for one test, removed with the last reference to it.
-public final class TemporaryFolder {
-  /// The path of the folder.
-  public let path: String
-
-  /// Makes an empty folder.
-  public init() throws {
-    let url = FileManager.default.temporaryDirectory
-      .appendingPathComponent("duet-test-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-    path = url.path
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
+extension TemporaryFolder {
   /// Writes a file into the folder.
   public func write(_ data: Data, to name: String) throws {
     try data.write(to: URL(fileURLWithPath: path).appendingPathComponent(name))
