@@ -1,1 +1,51 @@
 import DuetCommandLine
+import DuetRuntime
+
+run(Options.command) { invocation in
+  let arguments = invocation.arguments
+  let folder = arguments[CommonOptions.model]
+  let model = try Model(contentsOf: folder)
+  let tokenizer = try Tokenizer(contentsOf: folder)
+  var reference: Reference?
+  if let folder = arguments[Options.reference] {
+    reference = try Reference(contentsOf: folder, comparableWith: model)
+  }
+
+  // Every text is read and planned before the first is scored: a mistake shows at once.
+  let texts = try arguments[Options.files].map { path in
+    try PlannedText(
+      path: path, arguments: arguments, model: model, tokenizer: tokenizer, reference: reference,
+      messages: invocation.messages)
+  }
+  var results: [JSONOutput] = []
+  for planned in texts {
+    do {
+      let measurement = try planned.measured(
+        model, against: reference?.model, arguments: arguments, messages: invocation.messages)
+      let report = Report(planned: planned, measurement: measurement, arguments: arguments)
+      if arguments[CommonOptions.json] {
+        results.append(report.json)
+      } else {
+        for line in report.lines { try invocation.output.writeLine(line) }
+        try invocation.output.flush()
+      }
+    } catch let error as PerplexityError {
+      guard arguments[CommonOptions.json], let document = planned.failure(error) else { throw error }
+      try invocation.output.write(document)
+      return ExitCode(error.category)
+    }
+  }
+  if arguments[CommonOptions.json] {
+    try invocation.output.write(
+      .object([
+        .init("version", .string(duetVersion)),
+        .init("model", .string(folder)),
+        .init("reference", arguments[Options.reference].map { .string($0) } ?? .null),
+        .init("kernel_set", .string(KernelSet.standard.name)),
+        .init("kv_cache", .string(arguments[Options.cache].rawValue)),
+        .init("threads", .integer(threadCount(arguments))),
+        .init("results", .array(results)),
+      ]))
+  }
+  return .success
+}

@@ -94,7 +94,8 @@ import Testing
 
   @Test func detokenizerByHand() {
     expectSame(
-      WikiTextDetokenizer.detokenize(" the boys ' ( size 10 @.@ 5 ) , \" large \" N x 20 ° C 's \n"),
+      WikiTextDetokenizer.detokenize(
+        " the boys ' ( size 10 @.@ 5 ) , \" large \" N x 20 ° C 's \n"),
       " the boys'(size 10.5), \"large\" 1 x 20°C's\n")
     // A quotation mark pairs with the next one; one that is left over stays.
     expectSame(WikiTextDetokenizer.detokenize("\" a \" b \" c"), "\"a\" b \" c")
@@ -127,6 +128,9 @@ import Testing
     #expect(documents.map(\.text) == ["one\ntwo", "drei é"])
     #expect(documents.map(\.wordCount) == [2, 2])
     #expect(documents.map(\.byteCount) == [7, 7])
+    let part = try read(lines, path: "a.jsonl", .paper, .init(characterLimit: lines.count - 5))
+    #expect(part.documents.map(\.text) == ["one\ntwo"])
+    #expect(try read("", path: "a.jsonl", .lmEval).documents.isEmpty)
   }
 
   @Test(arguments: [

@@ -17,6 +17,7 @@ public enum EvaluationTextFormat: String, CaseIterable, Sendable {
 ///   the other protocols, the lines joined with two line feeds, where a line keeps its own line feed
 ///   and a line of nothing but white space becomes empty.
 /// - `jsonl`: one document per line for lm-eval; for the others, the texts joined with two line feeds.
+///   A line that `characterLimit` cuts is left out.
 /// - `auto`: `jsonl` when the name ends in `.jsonl`; `wikitext-lines` when the file begins like the
 ///   raw WikiText file (a blank line, then a line ` = Title = `) and the protocol is `paper` or
 ///   `lm-eval`; else `raw`.
@@ -104,6 +105,11 @@ public struct EvaluationText: Sendable {
         documents = [Document(original: text, text: WikiText.joinedRows(text))]
       }
     case .jsonl:
+      if isPartial {
+        // The cut goes through a line; what is left of that line is no JSON.
+        let end = text.utf8.lastIndex(of: UInt8(ascii: "\n")) ?? text.startIndex
+        text = String(text[..<end])
+      }
       let texts = try Self.readLines(text, path: path)
       if name == .lmEval {
         documents = texts.map { Document(original: $0) }

@@ -20,6 +20,8 @@ public enum PerplexityError: DuetError, Equatable {
     expectedTokenCount: Int)
   /// The two models do not share a vocabulary.
   case differentVocabularies(modelSize: Int, referenceSize: Int)
+  /// The tokenizers of the two models turn the text into different tokens.
+  case differentTokens(path: String)
   /// The model could not be run.
   case generation(GenerationError)
 
@@ -34,7 +36,8 @@ public enum PerplexityError: DuetError, Equatable {
   /// The kind of trouble, for the exit code.
   public var category: FailureCategory {
     switch self {
-    case .invalidUTF8, .malformedLine, .textTooShort, .noBeginningToken, .differentVocabularies:
+    case .invalidUTF8, .malformedLine, .textTooShort, .noBeginningToken, .differentVocabularies,
+      .differentTokens:
       .refusedData
     case .ruleNotInProtocol, .contextTooShort: .usage
     case .nonFinite: .numerical
@@ -70,6 +73,9 @@ public enum PerplexityError: DuetError, Equatable {
         + "; no perplexity can be given"
     case .differentVocabularies(let modelSize, let referenceSize):
       "the model has a vocabulary of \(modelSize) and the reference one of \(referenceSize); only "
+        + "models with the same tokenizer can be compared"
+    case .differentTokens(let path):
+      "\(printable(path)): the tokenizers of the model and the reference give different tokens; only "
         + "models with the same tokenizer can be compared"
     case .generation(let error): error.description
     }

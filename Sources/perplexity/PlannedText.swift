@@ -1,0 +1,147 @@
+import DuetCommandLine
+import DuetRuntime
+
+/// The threads to compute with.
+func threadCount(_ arguments: Arguments) -> Int {
+  arguments[CommonOptions.threads] ?? SessionOptions.processorCount
+}
+
+/// The model to compare with.
+struct Reference {
+  let model: Model
+  let tokenizer: Tokenizer
+
+  init(contentsOf folder: String, comparableWith other: Model) throws {
+    model = try Model(contentsOf: folder)
+    tokenizer = try Tokenizer(contentsOf: folder)
+    let (size, otherSize) = (
+      model.configuration.vocabularySize, other.configuration.vocabularySize
+    )
+    guard size == otherSize else {
+      throw PerplexityError.differentVocabularies(modelSize: otherSize, referenceSize: size)
+    }
+  }
+}
+
+/// A file and the windows in which it is scored.
+struct PlannedText {
+  let path: String
+  let byteCount: Int
+  let digest: String
+  let text: EvaluationText
+  /// What is scored.
+  let plan: WindowPlan
+  /// The predictions of the protocol in the whole text, those left out by `--windows` included.
+  let expectedTokenCount: Int
+  let expectedWindowCount: Int
+
+  /// Reads and plans a file.
+  init(
+    path: String, arguments: Arguments, model: Model, tokenizer: Tokenizer, reference: Reference?,
+    messages: Messages
+  ) throws {
+    let name = arguments[Options.scheme]
+    if name == .lmEval, arguments.isGiven(Options.windows) {
+      throw UsageError.conflict(
+        "--windows has no meaning with --protocol lm-eval, which counts whole documents; use "
+          + "--characters")
+    }
+    let limit = min(
+      model.configuration.contextLength, reference?.model.configuration.contextLength ?? .max)
+    let context = arguments[Options.context] ?? min(name.standardContextLength, limit)
+    if context > limit {
+      messages.warning(
+        "a context of \(context) is longer than the \(limit) tokens that the model was made for")
+    }
+    // 1 GiB of text is some 250 million tokens: weeks of computing.
+    let bytes = try readFile(path, limit: 1 << 30)
+    text = try EvaluationText(
+      bytes, path: path, protocol: name,
+      options: EvaluationText.Options(
+        format: arguments[Options.format], isLossy: arguments[Options.lossy],
+        stripsByteOrderMark: arguments[Options.stripMark],
+        characterLimit: arguments[Options.characters]))
+    let documents = text.documents.map {
+      tokenizer.encode($0.text, addingSpecialTokens: false)
+    }
+    if let reference {
+      let others = text.documents.map {
+        reference.tokenizer.encode($0.text, addingSpecialTokens: false)
+      }
+      guard others == documents else { throw PerplexityError.differentTokens(path: path) }
+    }
+    let whole = try WindowPlan(
+      documents: documents, protocol: name, contextLength: context,
+      beginning: arguments[Options.beginning], tail: arguments[Options.tail],
+      beginningToken: tokenizer.beginningOfSequence,
+      addsBeginning: tokenizer.addsBeginningOfSequence, path: path)
+    self.path = path
+    byteCount = bytes.count
+    digest = SHA256.hexadecimalDigest(of: bytes)
+    plan = arguments[Options.windows].map { whole.limited(to: $0) } ?? whole
+    expectedTokenCount = whole.targetCount
+    expectedWindowCount = whole.windowCount
+    if KnownText(digest: digest) == nil, let known = KnownText(fileName: path) {
+      messages.warning(
+        "\(printable(path)) is not the \(known.name) that others measure on: it has \(byteCount) "
+          + "bytes and SHA-256 \(digest), that one \(known.byteCount) and \(known.digest)")
+    }
+  }
+
+  /// Whether only a part of the file is scored.
+  var isPartial: Bool { text.isPartial || plan.omittedWindowCount > 0 }
+
+  /// Scores all windows, with progress on standard error.
+  func measured(
+    _ model: Model, against reference: Model?, arguments: Arguments, messages: Messages
+  ) throws -> PerplexityMeasurement {
+    let options = SessionOptions(
+      contextLength: plan.contextLength, threadCount: threadCount(arguments),
+      cacheType: arguments[Options.cache])
+    var measurement = PerplexityMeasurement(plan)
+    let progress = ProgressLine(
+      "perplexity", total: plan.targetCount, unit: "tok", messages: messages)
+    var detail = ""
+    // Showing every 16th prediction is often enough for ten lines a second.
+    func show(_ count: Int) {
+      if count % 16 == 0 { progress.update(count, detail: detail) }
+    }
+    var session = try Session(model, options: options)
+    if let reference {
+      var other = try Session(reference, options: options)
+      while !measurement.isComplete {
+        try measurement.scoreNextWindow(&session, comparingWith: &other, progress: show)
+        detail = runningText(measurement)
+      }
+    } else {
+      while !measurement.isComplete {
+        try measurement.scoreNextWindow(&session, progress: show)
+        detail = runningText(measurement)
+      }
+    }
+    progress.finish(measurement.scoredTokenCount, detail: detail)
+    return measurement
+  }
+
+  private func runningText(_ measurement: PerplexityMeasurement) -> String {
+    "ppl \(decimalText(measurement.perplexity, digits: 4)) after "
+      + "\(measurement.windowsDone)/\(plan.windowCount) windows"
+  }
+
+  /// The JSON document of a numerical failure, or nil for another one.
+  func failure(_ error: PerplexityError) -> JSONOutput? {
+    guard case .nonFinite(_, let window, _, let layer, let tensor, let scored, _) = error else {
+      return nil
+    }
+    return [
+      "error": [
+        "code": .integer(Int(ExitCode(error.category).rawValue)),
+        "message": .string(error.description),
+      ],
+      "file": .string(path), "sha256": .string(digest), "nonfinite_windows": 1,
+      "window": .integer(window), "layer": layer.map { .integer($0) } ?? .null,
+      "tensor": tensor.map { .string($0) } ?? .null, "scored_tokens": .integer(scored),
+      "expected_tokens": .integer(expectedTokenCount), "partial": true,
+    ]
+  }
+}
