@@ -1,0 +1,205 @@
+import DuetRuntime
+import Foundation
+import TestSupport
+import Testing
+
+/// Damaged and foreign checkpoints given to the executables: one line, the documented exit code.
+@Suite struct RefusedModelTests {
+  /// A tiny model that works, with the tokenizer of models/stories.
+  private func folder(
+    _ change: (inout TinyCheckpoint) -> Void = { _ in }
+  ) throws -> TemporaryFolder {
+    var checkpoint = TinyCheckpoint(
+      Configuration(
+        hiddenSize: 8, intermediateSize: 12, layerCount: 2, headCount: 2, vocabularySize: 4096,
+        contextLength: 64, hasAttentionBias: true))
+    change(&checkpoint)
+    let folder = try TemporaryFolder()
+    try checkpoint.write(to: folder)
+    for name in ["tokenizer.json", "tokenizer_config.json"] {
+      try FileManager.default.copyItem(
+        atPath: SharedData.project("models/stories/\(name)"), toPath: "\(folder.path)/\(name)")
+    }
+    return folder
+  }
+
+  private func chat(_ path: String) throws -> ExecutableResult {
+    try runExecutable("chat", ["-m", path, "-p", "Hello", "-n", "4", "--temperature", "0"])
+  }
+
+  /// One line on standard error with all of `parts`, nothing on standard output.
+  private func expect(
+    _ result: ExecutableResult, code: Int32, _ parts: String...,
+    location: SourceLocation = #_sourceLocation
+  ) {
+    #expect(!result.timedOut, sourceLocation: location)
+    #expect(result.exitCode == code, "\(result.stderr)", sourceLocation: location)
+    #expect(result.stdout.isEmpty, sourceLocation: location)
+    let lines = result.stderr.split(separator: "\n")
+    #expect(lines.count == 1, "\(result.stderr)", sourceLocation: location)
+    for part in parts {
+      #expect(result.stderr.contains(part), "\(result.stderr)", sourceLocation: location)
+    }
+  }
+
+  private func remove(_ name: String, from folder: TemporaryFolder) throws {
+    try FileManager.default.removeItem(atPath: "\(folder.path)/\(name)")
+  }
+
+  @Test func theUndamagedModelRuns() throws {
+    let result = try chat(folder().path)
+    #expect(result.exitCode == 0, "\(result.stderr)")
+  }
+
+  // MARK: - Missing and foreign files
+
+  @Test(arguments: ["chat", "perplexity", "tokenize", "bench"])
+  func missingFolder(executable: String) throws {
+    let text = SharedData.project("models/stories/heldout.txt")
+    let arguments: [String: [String]] = [
+      "chat": ["-p", "x"], "perplexity": ["-f", text], "tokenize": ["-p", "x"], "bench": [],
+    ]
+    let result = try runExecutable(
+      executable, ["-m", "/nonexistent/folder"] + (arguments[executable] ?? []))
+    expect(result, code: 4, "\(executable): ", "/nonexistent/folder")
+  }
+
+  @Test func aFileInsteadOfAFolder() throws {
+    let folder = try folder()
+    expect(try chat("\(folder.path)/config.json"), code: 4, "config.json")
+  }
+
+  @Test func noConfiguration() throws {
+    let folder = try folder()
+    try remove("config.json", from: folder)
+    expect(try chat(folder.path), code: 4, "config.json")
+  }
+
+  @Test func noWeights() throws {
+    let folder = try folder()
+    try remove("model.safetensors", from: folder)
+    expect(try chat(folder.path), code: 4, "model.safetensors")
+  }
+
+  @Test(arguments: [
+    ("pytorch_model.bin", "pickle"), ("consolidated.00.pth", "pickle"), ("model.gguf", "GGUF"),
+  ])
+  func foreignWeights(name: String, word: String) throws {
+    let folder = try folder()
+    try remove("model.safetensors", from: folder)
+    try folder.write(name, [0x80, 2, 0x63])
+    expect(try chat(folder.path), code: 3, name, word)
+  }
+
+  @Test func noTokenizer() throws {
+    let folder = try folder()
+    try remove("tokenizer.json", from: folder)
+    expect(try chat(folder.path), code: 4, "tokenizer")
+  }
+
+  // MARK: - Configuration
+
+  @Test(arguments: [
+    (#""model_type": "llama""#, #""model_type": "gpt2""#, "gpt2"),
+    (#""hidden_act": "silu""#, #""hidden_act": "gelu""#, "hidden_act"),
+    (#""head_dim": 4"#, #""head_dim": 5"#, "head_dim"),
+    (#""num_attention_heads": 2"#, #""num_attention_heads": 3"#, "num_key_value_heads"),
+    (#""hidden_size": 8"#, #""hidden_size": 0"#, "hidden_size"),
+    (#""hidden_size": 8"#, #""hidden_size": 99999999999999999999"#, "hidden_size"),
+    (
+      #""rope_theta": 10000.0"#, #""rope_scaling": {"rope_type": "yarn", "factor": 2}"#, "yarn"
+    ),
+    (
+      #""hidden_act": "silu""#,
+      #""hidden_act": "silu", "quantization_config": {"quant_method": "gptq"}"#, "gptq"
+    ),
+    (#""hidden_act": "silu","#, #""hidden_act": "silu""#, "config.json"),
+    (#""vocab_size": 4096"#, #""vocab_size": 4095"#, "model.embed_tokens.weight"),
+    (#""num_hidden_layers": 2"#, #""num_hidden_layers": 3"#, "model.layers.2."),
+  ])
+  func configuration(original: String, replacement: String, word: String) throws {
+    let folder = try folder()
+    let text = String(decoding: try folder.read("config.json"), as: UTF8.self)
+    #expect(text.contains(original))
+    try folder.write("config.json", text.replacingOccurrences(of: original, with: replacement))
+    expect(try chat(folder.path), code: 3, word)
+  }
+
+  // MARK: - Weights
+
+  @Test(arguments: [1, 100, 5000])
+  func truncatedWeights(missing: Int) throws {
+    let folder = try folder()
+    let bytes = try folder.read("model.safetensors")
+    try folder.write("model.safetensors", Array(bytes.dropLast(missing)))
+    expect(try chat(folder.path), code: 3, "model.safetensors")
+  }
+
+  @Test func truncatedShard() throws {
+    let folder = try folder()
+    let names = TinyCheckpoint(
+      Configuration(
+        hiddenSize: 8, intermediateSize: 12, layerCount: 2, headCount: 2, vocabularySize: 4096,
+        hasAttentionBias: true)
+    ).tensors.keys
+    let shard = "model-00001-of-00001.safetensors"
+    let map = names.map { "\"\($0)\": \"\(shard)\"" }.joined(separator: ",")
+    try folder.write("model.safetensors.index.json", "{\"weight_map\": {\(map)}}")
+    let bytes = try folder.read("model.safetensors")
+    try folder.write(shard, bytes)
+    #expect(try chat(folder.path).exitCode == 0)
+    try folder.write(shard, Array(bytes.dropLast(64)))
+    expect(try chat(folder.path), code: 3, shard)
+    try remove(shard, from: folder)
+    expect(try chat(folder.path), code: 4, shard)
+  }
+
+  @Test func emptyWeights() throws {
+    let folder = try folder()
+    try folder.write("model.safetensors", [UInt8]())
+    expect(try chat(folder.path), code: 3, "model.safetensors")
+  }
+
+  @Test func missingTensor() throws {
+    let folder = try folder { $0.tensors["model.layers.1.mlp.up_proj.weight"] = nil }
+    expect(try chat(folder.path), code: 3, "model.layers.1.mlp.up_proj.weight")
+  }
+
+  @Test(arguments: [
+    "model.embed_tokens.weight", "model.layers.0.input_layernorm.weight",
+    "model.layers.0.post_attention_layernorm.weight", "model.norm.weight",
+    "model.layers.1.self_attn.q_proj.weight", "model.layers.1.self_attn.k_proj.weight",
+    "model.layers.0.self_attn.v_proj.weight", "model.layers.0.self_attn.o_proj.weight",
+    "model.layers.0.self_attn.q_proj.bias", "model.layers.0.mlp.gate_proj.weight",
+    "model.layers.1.mlp.up_proj.weight", "model.layers.0.mlp.down_proj.weight", "lm_head.weight",
+  ])
+  func weightsThatAreNotNumbers(tensor: String) throws {
+    let folder = try folder { checkpoint in
+      // All of the embedding, because only the rows of the prompt's tokens are read.
+      guard var damaged = checkpoint.tensors[tensor] else { return }
+      let places = tensor.contains("embed") ? damaged.values.indices : 5..<6
+      for place in places { damaged.values[place] = .nan }
+      checkpoint.tensors[tensor] = damaged
+    }
+    expect(try chat(folder.path), code: 5, tensor)
+  }
+
+  @Test func hostileNamesDoNotReachTheTerminal() throws {
+    let folder = try folder()
+    let text = String(decoding: try folder.read("config.json"), as: UTF8.self)
+    try folder.write(
+      "config.json", text.replacingOccurrences(of: "\"llama\"", with: "\"a\\u001b]52;c;x\\u0007\""))
+    let result = try chat(folder.path)
+    expect(result, code: 3)
+    #expect(!result.errorBytes.contains(0x1B))
+  }
+
+  @Test func refusalsAsJSON() throws {
+    let result = try runExecutable("chat", ["-m", "/nonexistent", "-p", "x", "--json"])
+    #expect(result.exitCode == 4)
+    let object = try JSONSerialization.jsonObject(with: result.outputBytes) as? [String: Any]
+    let error = try #require(object?["error"] as? [String: Any])
+    #expect(error["code"] as? Int == 4)
+    #expect((error["message"] as? String)?.contains("/nonexistent") == true)
+  }
+}
