@@ -2,15 +2,10 @@ public import DuetRuntime
 public import Foundation
 
 extension TemporaryFolder {
-  /// Writes a file into the folder.
-  public func write(_ data: Data, to name: String) throws {
-    try data.write(to: URL(fileURLWithPath: path).appendingPathComponent(name))
-  }
-
   /// Copies a file into the folder under its own name.
   public func copy(_ source: String) throws {
     let name = (source as NSString).lastPathComponent
-    try write(Data(contentsOf: URL(fileURLWithPath: source)), to: name)
+    try write(name, Array(Data(contentsOf: URL(fileURLWithPath: source))))
   }
 }
 
@@ -106,7 +101,7 @@ public enum TokenizerFixture {
   /// The tokenizer of a tokenizer.json with these bytes.
   public static func tokenizer(_ data: Data) throws -> Tokenizer {
     let folder = try TemporaryFolder()
-    try folder.write(data, to: "tokenizer.json")
+    try folder.write("tokenizer.json", Array(data))
     return try Tokenizer(contentsOf: folder.path)
   }
 }

@@ -1,0 +1,83 @@
+import DuetRuntime
+import TestSupport
+import Testing
+
+@Suite struct TokenizerInjectionTests {
+  private func expectPlainText(_ tokenizer: Tokenizer) {
+    for token in tokenizer.addedTokens {
+      for content in [
+        token.content, "x\(token.content)", "\(token.content) x", " \(token.content)",
+      ] {
+        let ids = tokenizer.encode([TextSegment(content, isContent: true)])
+        #expect(!ids.contains { tokenizer.isControl($0) }, "\(content)")
+        #expect(!ids.contains(token.id), "\(content)")
+        #expect(tokenizer.decode(ids).contains(token.content))
+      }
+      // Half of it from the template, half from a person.
+      let scalars = Array(token.content.unicodeScalars)
+      for border in 1..<max(scalars.count, 2) {
+        var front = ""
+        front.unicodeScalars.append(contentsOf: scalars[..<border])
+        var back = ""
+        back.unicodeScalars.append(contentsOf: scalars[border...])
+        for first in [true, false] {
+          let ids = tokenizer.encode([
+            TextSegment(front, isContent: first), TextSegment(back, isContent: !first),
+          ])
+          #expect(back.isEmpty || !ids.contains(token.id), "\(front) \(back)")
+        }
+      }
+      // From the template it is the token.
+      #expect(tokenizer.encode([TextSegment(token.content, isContent: false)]).contains(token.id))
+    }
+  }
+
+  @Test(
+    .enabled(if: SharedTokenizers.arePresent, "../shared is absent"),
+    arguments: SharedTokenizers.names)
+  func typedTokensStayText(name: String) throws {
+    expectPlainText(try SharedTokenizers.named(name))
+  }
+
+  @Test func typedTokensStayTextInTheStories() throws {
+    expectPlainText(try Tokenizer(contentsOf: SharedData.project("models/stories")))
+  }
+
+  @Test func aTokenThatIsAWholeWordStaysText() throws {
+    // The model itself could make this word: it ignores merges, and merges lead there, too.
+    var object = TokenizerFixture.byteLevel(pattern: WordPattern.llama3.regularExpression)
+    object["added_tokens"] = [TokenizerFixture.specialToken(256, "hi")]
+    let tokenizer = try TokenizerFixture.tokenizer(object)
+    #expect(tokenizer.encode("hi") == [256])
+    #expect(tokenizer.encode([TextSegment("hi", isContent: true)]) == [0x68, 0x69])
+  }
+
+  @Test func contentBordersLeaveNoTrace() throws {
+    let tokenizer = try Tokenizer(contentsOf: SharedData.project("models/stories"))
+    let text = "Once upon a time there was a little girl named Lily.\n\nShe liked 'red' kites."
+    let whole = tokenizer.encode(text, addingSpecialTokens: false)
+    let bytes = Array(text.utf8)
+    for border in bytes.indices {
+      let segments = [
+        TextSegment(String(decoding: bytes[..<border], as: UTF8.self), isContent: false),
+        TextSegment(String(decoding: bytes[border...], as: UTF8.self), isContent: true),
+      ]
+      #expect(tokenizer.encode(segments) == whole)
+    }
+  }
+
+  @Test func normalizedTokensAreHiddenInContentToo() throws {
+    var object = TokenizerFixture.sentencePiece()
+    var token = TokenizerFixture.specialToken(300, "c c")
+    token["normalized"] = true
+    object["added_tokens"] = [token]
+    let tokenizer = try TokenizerFixture.tokenizer(object)
+    #expect(tokenizer.encode("c ca", addingSpecialTokens: false).first == 300)
+    let ids = tokenizer.encode([TextSegment("c ca", isContent: true)])
+    #expect(!ids.contains(300))
+    let joined = tokenizer.encode([
+      TextSegment("c", isContent: false), TextSegment(" c", isContent: true),
+    ])
+    #expect(!joined.contains(300))
+  }
+}
