@@ -20,7 +20,7 @@ enum Options {
     "tail", "drop|score",
     help: "Whether tokens that do not fill a window make a last, shorter one (protocol paper)",
     initial: nil, defaultText: "drop; score with --bos every", expected: "one of drop, score",
-    read: { TailRule(rawValue: $0) })
+    read: { text in TailRule(rawValue: text).map { .some($0) } })
   static let windows: Option<Int?> = .integer(
     "windows", "N", in: 1...Int.max, defaultText: "all",
     help: "Score the first N windows only; marks the number as partial")
