@@ -30,7 +30,9 @@ run(Options.command) { invocation in
         try invocation.output.flush()
       }
     } catch let error as PerplexityError {
-      guard arguments[CommonOptions.json], let document = planned.failure(error) else { throw error }
+      guard arguments[CommonOptions.json], let document = planned.failure(error) else {
+        throw error
+      }
       try invocation.output.write(document)
       return ExitCode(error.category)
     }
