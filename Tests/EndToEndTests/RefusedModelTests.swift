@@ -47,7 +47,8 @@ import Testing
   }
 
   @Test func theUndamagedModelRuns() throws {
-    let result = try chat(folder().path)
+    let folder = try folder()
+    let result = try chat(folder.path)
     #expect(result.exitCode == 0, "\(result.stderr)")
   }
 

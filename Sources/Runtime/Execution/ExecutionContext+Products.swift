@@ -76,7 +76,7 @@ extension ExecutionContext {
   ) {
     Self.prepareBLAS()
     let columns = linear.inputSize
-    let blockRows = Self.widenedRowCount(columns: columns)
+    let blockRows = Self.widenedRowCount(rows: linear.outputSize, columns: columns)
     let partCount = (linear.outputSize + blockRows - 1) / blockRows
     pool.run(partCount) { part, worker in
       let first = part * blockRows

@@ -31,9 +31,10 @@ struct ExecutionContext: ~Copyable {
   /// Rows of a matrix that are widened to Float together before BLAS multiplies them.
   ///
   /// About `widenedCount` numbers: enough rows that BLAS reuses the activations it packs, few enough
-  /// to stay in the last-level cache. It depends on the shape alone, and so do the results.
-  static func widenedRowCount(columns: Int) -> Int {
-    min(max(widenedCount / max(columns, 1), fewestWidenedRows), 512)
+  /// to stay in the last-level cache; and an eighth of a small matrix, so that there is work for every
+  /// thread. It depends on the shape alone, and so do the results.
+  static func widenedRowCount(rows: Int, columns: Int) -> Int {
+    max(min(widenedCount / max(columns, 1), 512, (rows + 7) / 8), fewestWidenedRows)
   }
 
   /// 4 MiB of Float.
