@@ -62,7 +62,7 @@ enum Options {
       model, shape, layers, format, prompt, generated, threads, repeats, output, cache, kernelSet,
       CommonOptions.json, CommonOptions.quiet,
     ],
-    subcommands: [writing],
+    subcommands: [tokenizerBenchmarkCommand, writing],
     notes: [
       "Generation is compared with a plain read loop over the same weights, run just before and just "
         + "after each measurement: what no program can beat. A prompt is compared with OpenBLAS's "

@@ -33,9 +33,9 @@ typedef void (*kernels_matvec)(const void *w, size_t rows, size_t columns, const
 // row-major, and its output, head_size floats at outputs[i], is
 //   sum_j softmax_j(scale * q . k_j) v_j
 // by the running-maximum recurrence of Milakov and Gimelshein, arXiv:1805.02867, in blocks of
-// KERNELS_KEY_BLOCK keys. scratch holds KERNELS_KEY_BLOCK * head_size floats. Outputs overlap
+// KERNELS_KEY_BLOCK keys. scratch holds 2 * KERNELS_KEY_BLOCK * head_size floats. Outputs overlap
 // nothing.
-enum { KERNELS_KEY_BLOCK = 32, KERNELS_MAX_QUERIES = 16 };
+enum { KERNELS_KEY_BLOCK = 32, KERNELS_MAX_QUERIES = 32 };
 
 typedef void (*kernels_attend)(const float *_Nonnull const *_Nonnull queries, size_t query_count, size_t head_size,
                                float scale, const void *keys, const void *values,

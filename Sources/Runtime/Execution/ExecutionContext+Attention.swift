@@ -117,11 +117,11 @@ extension ExecutionContext {
 /// The arguments of one call of an attention kernel, gathered on the stack.
 @unsafe
 private struct AttentionTile {
-  // The first query fills all places until others take them: the kernel wants no null pointer.
-  private var queries: InlineArray<16, UnsafePointer<Float>>
-  private var outputs: InlineArray<16, UnsafeMutablePointer<Float>>
-  private var first = InlineArray<16, Int>(repeating: 0)
-  private var last = InlineArray<16, Int>(repeating: 0)
+  // 32 is KERNELS_MAX_QUERIES. The first query fills all places until others take them: the kernel wants no null pointer.
+  private var queries: InlineArray<32, UnsafePointer<Float>>
+  private var outputs: InlineArray<32, UnsafeMutablePointer<Float>>
+  private var first = InlineArray<32, Int>(repeating: 0)
+  private var last = InlineArray<32, Int>(repeating: 0)
   private var count = 0
 
   init(query: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>) {

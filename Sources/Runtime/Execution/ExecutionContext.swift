@@ -24,7 +24,7 @@ struct ExecutionContext: ~Copyable {
     // What `widenedRowCount` rows take at most, whatever their length up to the widest.
     scratchCount = max(
       Self.widenedCount, Self.fewestWidenedRows * widest,
-      Int(KERNELS_KEY_BLOCK) * configuration.headSize)
+      2 * Int(KERNELS_KEY_BLOCK) * configuration.headSize)
     scratch = Buffer(count: scratchCount * pool.threadCount)
   }
 
