@@ -69,38 +69,56 @@ extension ExecutionContext {
     }
   }
 
-  /// Many tokens: blocks of rows are widened to Float and multiplied by BLAS, one block per part.
+  /// Many tokens: blocks of weights are widened to Float and multiplied by BLAS.
+  ///
+  /// A part is a block of rows, widened and multiplied some columns at a time. For each block BLAS packs
+  /// all activations anew, at the cost of about 50 rows' products, so blocks have many rows; but no
+  /// more than an eighth of them, so that there is work for every thread. The blocks depend on the
+  /// shape alone, and so does the rounding.
   private func multiplyWide(
     _ linear: Linear, _ x: UnsafePointer<Float>, _ xStride: Int, _ tokenCount: Int,
     _ y: UnsafeMutablePointer<Float>
   ) {
     Self.prepareBLAS()
-    let columns = linear.inputSize
-    let blockRows = Self.widenedRowCount(rows: linear.outputSize, columns: columns)
+    let blockRows = max(32, min(1024, (linear.outputSize + 7) / 8))
     let partCount = (linear.outputSize + blockRows - 1) / blockRows
     pool.run(partCount) { part, worker in
       let first = part * blockRows
       let rows = first..<min(first + blockRows, linear.outputSize)
       linear.forEachPart(overlapping: rows) { matrix, matrixRows, outputRow in
-        let weights = unsafe widened(matrix, matrixRows, worker)
-        unsafe cblas_sgemm(
-          CblasRowMajor, CblasNoTrans, CblasTrans, blasint(tokenCount), blasint(matrixRows.count),
-          blasint(columns), 1, x, blasint(xStride), weights, blasint(columns), 0, y + outputRow,
-          blasint(linear.outputSize))
+        let width =
+          matrix.elementType == .f32 ? linear.inputSize : Self.widenedCount / matrixRows.count
+        for column in stride(from: 0, to: linear.inputSize, by: width) {
+          let columns = column..<min(column + width, linear.inputSize)
+          let (weights, weightStride) = unsafe widened(matrix, matrixRows, columns, worker)
+          unsafe cblas_sgemm(
+            CblasRowMajor, CblasNoTrans, CblasTrans, blasint(tokenCount),
+            blasint(matrixRows.count), blasint(columns.count), 1, x + column, blasint(xStride),
+            weights, blasint(weightStride), column == 0 ? 0 : 1, y + outputRow,
+            blasint(linear.outputSize))
+        }
       }
     }
   }
 
-  /// The rows as Float: where they are when they are stored so, else widened into the scratch.
+  /// A block of weights as Float, and the distance of its rows: where it is when it is stored so, else
+  /// widened into the scratch.
   private func widened(
-    _ matrix: DenseMatrix, _ rows: Range<Int>, _ worker: Int
-  ) -> UnsafePointer<Float> {
-    let stored = unsafe matrix.pointer(toRow: rows.lowerBound)
-    if matrix.elementType == .f32 { return unsafe stored.assumingMemoryBound(to: Float.self) }
-    let result = unsafe scratch(of: worker)
-    unsafe kernelSet.widen(
-      stored, matrix.elementType, rows.count * matrix.inputSize, result)
-    return unsafe UnsafePointer(result)
+    _ matrix: DenseMatrix, _ rows: Range<Int>, _ columns: Range<Int>, _ worker: Int
+  ) -> (UnsafePointer<Float>, Int) {
+    if matrix.elementType == .f32 {
+      let stored = unsafe matrix.pointer(toRow: rows.lowerBound)
+      let block = unsafe stored.assumingMemoryBound(to: Float.self) + columns.lowerBound
+      return unsafe (block, matrix.inputSize)
+    }
+    let block = unsafe scratch(of: worker)
+    for (index, row) in rows.enumerated() {
+      let stored = unsafe matrix.pointer(toRow: row)
+      unsafe kernelSet.widen(
+        stored + columns.lowerBound * matrix.elementType.byteCount, matrix.elementType,
+        columns.count, block + index * columns.count)
+    }
+    return unsafe (UnsafePointer(block), columns.count)
   }
 
   /// Copies row `row` of an embedding to `output` at `offset`, widened.

@@ -18,28 +18,15 @@ struct ExecutionContext: ~Copyable {
   init(_ configuration: Configuration, kernelSet: KernelSet, threadCount: Int) {
     self.kernelSet = kernelSet
     pool = WorkerPool(threadCount: threadCount)
-    let widest = max(
-      configuration.hiddenSize, configuration.intermediateSize,
-      configuration.headCount * configuration.headSize)
-    // What `widenedRowCount` rows take at most, whatever their length up to the widest.
     scratchCount = max(
-      Self.widenedCount, Self.fewestWidenedRows * widest,
-      2 * Int(KERNELS_KEY_BLOCK) * configuration.headSize)
+      Self.widenedCount, 2 * Int(KERNELS_KEY_BLOCK) * configuration.headSize)
     scratch = Buffer(count: scratchCount * pool.threadCount)
   }
 
-  /// Rows of a matrix that are widened to Float together before BLAS multiplies them.
+  /// Numbers of a matrix that are widened to Float together before BLAS multiplies them.
   ///
-  /// About `widenedCount` numbers: enough rows that BLAS reuses the activations it packs, few enough
-  /// to stay in the last-level cache; and an eighth of a small matrix, so that there is work for every
-  /// thread. It depends on the shape alone, and so do the results.
-  static func widenedRowCount(rows: Int, columns: Int) -> Int {
-    max(min(widenedCount / max(columns, 1), 512, (rows + 7) / 8), fewestWidenedRows)
-  }
-
-  /// 4 MiB of Float.
-  private static let widenedCount = 1 << 20
-  private static let fewestWidenedRows = 32
+  /// 4 MiB per thread, which stays in the last-level cache.
+  static let widenedCount = 1 << 20
 
   /// The table of kernels, immutable and alive for ever.
   @unsafe
