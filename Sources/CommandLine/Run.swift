@@ -23,6 +23,7 @@ public struct Invocation {
 ///     exit code by its category.
 /// - Returns: Never.
 public func run(_ command: Command, _ body: (Invocation) throws -> ExitCode) -> Never {
+  chooseBLASCore()
   // A closed pipe must become an error of `write`, so that the terminal is restored on the way out.
   _ = signal(SIGPIPE, SIG_IGN)
   CrashSignals.install()

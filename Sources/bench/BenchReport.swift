@@ -54,9 +54,8 @@ struct BenchReport {
         "",
         "open \(decimalText(loading.openSeconds * 1000, digits: 1)) ms, first token after "
           + "\(decimalText(loading.firstTokenSeconds * 1000, digits: 1)) ms",
-        "peak resident \(gib(loading.peakByteCount)) = files \(gib(loading.fileByteCount)) + "
-          + "KV cache \(gib(loading.cacheByteCount)) + "
-          + "\((loading.peakByteCount - loading.fileByteCount - loading.cacheByteCount) >> 20) MiB",
+        "peak resident \(gib(loading.peakByteCount)); files \(gib(loading.fileByteCount)) + "
+          + "KV cache \(gib(loading.cacheByteCount))",
       ]
     }
     return lines
@@ -69,7 +68,7 @@ struct BenchReport {
       return "\(percent) of reading \(decimalText(rate / 1e9, digits: 1)) GB/s"
     case .multiplying(let rate, _):
       return "\(percent) of sgemm \(decimalText(rate / 1e9, digits: 0)) GFLOP/s "
-        + "(\(MachineProbe.blasCoreName))"
+        + "(\(BLASCore.name))"
     }
   }
 
@@ -80,7 +79,7 @@ struct BenchReport {
       .init("bytes_per_token", .integer(model.byteCountPerToken)),
       .init("parameters", .integer(parameterCount)),
       .init("kernel_set", .string(kernelSet.name)),
-      .init("blas_core", .string(MachineProbe.blasCoreName)),
+      .init("blas_core", .string(BLASCore.name)),
       .init("tests", .array(measurements.map(json))),
     ]
     if let loading {

@@ -108,26 +108,17 @@ private enum UnspacedText: String, CaseIterable {
 
   /// `count` bytes of ASCII text.
   func bytes(count: Int) -> [UInt8] {
-    var generator = UnspacedTextGenerator()
+    var generator = RandomGenerator(seed: 1)
     var result: [UInt8] = []
     result.reserveCapacity(count + 16)
     while result.count < count {
       switch self {
-      case .words: result += Self.dictionary[generator.next(below: Self.dictionary.count)].utf8
+      case .words:
+        result += Self.dictionary[Int.random(in: 0..<Self.dictionary.count, using: &generator)].utf8
       case .letter: result.append(UInt8(ascii: "a"))
-      case .noise: result.append(UInt8(ascii: "a") + UInt8(generator.next(below: 26)))
+      case .noise: result.append(UInt8(ascii: "a") + UInt8.random(in: 0..<26, using: &generator))
       }
     }
     return Array(result.prefix(count))
-  }
-}
-
-/// A small generator of numbers in no order: Knuth's MMIX, from a fixed start.
-private struct UnspacedTextGenerator {
-  private var state: UInt64 = 1
-
-  mutating func next(below limit: Int) -> Int {
-    state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-    return Int(state >> 33) % limit
   }
 }

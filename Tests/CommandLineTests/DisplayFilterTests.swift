@@ -1,4 +1,5 @@
 import DuetCommandLine
+import DuetRuntime
 import TestSupport
 import Testing
 
@@ -29,7 +30,7 @@ import Testing
       + ["\u{202A}", "\u{202B}", "\u{202C}", "\u{202D}", "\u{202E}", "\u{2066}", "\u{2067}"]
       + ["\u{2068}", "\u{2069}"]
     for seed in 0..<2000 {
-      var generator = SplitMix(seed: UInt64(seed))
+      var generator = RandomGenerator(seed: UInt64(seed))
       var text = String.UnicodeScalarView()
       for _ in 0..<Int.random(in: 1...60, using: &generator) {
         if Bool.random(using: &generator), let scalar = dangerous.randomElement(using: &generator) {

@@ -1,4 +1,5 @@
 import DuetCommandLine
+import DuetRuntime
 import Testing
 
 /// Feeds bytes to a decoder and an editor, as a terminal would.
@@ -132,7 +133,7 @@ private func keys(_ text: String) -> [Key] { keys(Array(text.utf8)) }
   /// it would leave it.
   @Test(arguments: 0..<200)
   func thePaintedLineIsTheText(seed: Int) {
-    var generator = SplitMix(seed: UInt64(seed))
+    var generator = RandomGenerator(seed: UInt64(seed))
     let columns = Int.random(in: 5...20, using: &generator)
     let rows = 60
     let pieces = [
@@ -218,20 +219,5 @@ extension String {
       result.append(scalar)
     }
     return String(result)
-  }
-}
-
-/// The generator SplitMix64, seeded by the test's argument.
-struct SplitMix: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }

@@ -65,18 +65,3 @@ func fakeResponder(
     engine, maximumCount: maximumCount, policy: policy, isStop: { $0 == end },
     encode: fakeTokens, now: { 0 })
 }
-
-/// The generator SplitMix64, seeded by the test's argument.
-struct SplitMix: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-}

@@ -48,7 +48,7 @@ import chat
   /// system text is never dropped, and an answer is what a fresh engine gives for the same tokens.
   @Test(arguments: 0..<1000)
   func randomConversations(seed: Int) throws {
-    var generator = SplitMix(seed: UInt64(seed))
+    var generator = RandomGenerator(seed: UInt64(seed))
     let contextLength = Int.random(in: 40...120, using: &generator)
     let policy: FullContextPolicy = seed % 2 == 0 ? .dropOldest : .stop
     var responder = fakeResponder(
@@ -148,7 +148,7 @@ struct GreedySession: ~Copyable, TextEngine {
     var responder = Responder(
       GreedySession(session: try Session(model, options: options)), maximumCount: 30,
       policy: .dropOldest, isStop: stops.contains, encode: format.tokens, now: { 0 })
-    var generator = SplitMix(seed: 11)
+    var generator = RandomGenerator(seed: 11)
     var conversation = Conversation(system: "Be kind.")
     var interruptions = 0
     for turn in 0..<40 {

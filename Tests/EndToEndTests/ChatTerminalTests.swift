@@ -221,14 +221,14 @@ let endless = [
 
 /// An engine that writes random tokens, every third of them a dangerous one.
 private struct RandomEngine: TextEngine {
-  private var generator: SplitMix
+  private var generator: RandomGenerator
   private let dangerous: [Int]
   private let tokenCount: Int
   var position = 0
   var contextLength: Int { 1000 }
 
   init(seed: UInt64, dangerous: [Int], tokenCount: Int) {
-    generator = SplitMix(seed: seed)
+    generator = RandomGenerator(seed: seed)
     self.dangerous = dangerous
     self.tokenCount = tokenCount
   }

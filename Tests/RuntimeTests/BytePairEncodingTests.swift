@@ -47,7 +47,7 @@ private struct NaiveEncoder {
   ]
 
   private static func text(seed: UInt64, count: Int) -> String {
-    var generator = MutationGenerator(seed: seed)
+    var generator = RandomGenerator(seed: seed)
     var text = ""
     // Half of the texts are runs of few fragments, whose merges depend on far ones.
     let choices = seed % 2 == 0 ? fragments : [fragments.randomElement(using: &generator) ?? "a"]

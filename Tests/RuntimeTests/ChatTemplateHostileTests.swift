@@ -80,7 +80,7 @@ struct HostileTemplate: Sendable, CustomTestStringConvertible {
   /// Bytes of real templates changed at random: any outcome but a crash or a hang will do.
   @Test(arguments: 0..<20)
   func mutatedTemplates(seed: Int) {
-    var generator = MutationGenerator(seed: UInt64(seed))
+    var generator = RandomGenerator(seed: UInt64(seed))
     let sources = RenderedTemplates.shared?.templates.values.sorted() ?? []
     for source in sources {
       for _ in 0..<20 {

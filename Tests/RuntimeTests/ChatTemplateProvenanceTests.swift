@@ -55,7 +55,7 @@ import Testing
   /// it must have come from.
   @Test(arguments: 0..<200)
   func randomOperations(seed: Int) throws {
-    var generator = MutationGenerator(seed: UInt64(seed))
+    var generator = RandomGenerator(seed: UInt64(seed))
     func pick(_ options: [String]) -> String {
       options.randomElement(using: &generator) ?? ""
     }

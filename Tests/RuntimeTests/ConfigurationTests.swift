@@ -392,7 +392,7 @@ import Testing
 
   /// No text traps, and what is accepted keeps its promises.
   @Test(arguments: 0..<20) func survivesMutations(seed: Int) {
-    var generator = MutationGenerator(seed: UInt64(seed))
+    var generator = RandomGenerator(seed: UInt64(seed))
     let original = """
       {"bos_token_id":1,"eos_token_id":[2,3],"head_dim":64,"hidden_size":2048,"hidden_act":"silu",
       "intermediate_size":8192,"max_position_embeddings":131072,"model_type":"mistral",

@@ -227,7 +227,7 @@ import Testing
   /// No text traps, and what is accepted can be read.
   @Test(arguments: 0..<20)
   func survivesMutations(seed: Int) {
-    var generator = MutationGenerator(seed: UInt64(seed))
+    var generator = RandomGenerator(seed: UInt64(seed))
     let original = Array(
       #"{"a":[1,-2.5e1,true,false,null,"x\u00e9\ud83d\ude00\n"],"b":{"c":{}},"é":[[],[0]]}"#.utf8)
     for _ in 0..<500 {

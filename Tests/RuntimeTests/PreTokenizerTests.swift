@@ -38,7 +38,7 @@ import Testing
 
   @Test(arguments: WordPattern.allCases, 0..<40 as Range<UInt64>)
   func agreesWithARegularExpression(pattern: WordPattern, seed: UInt64) throws {
-    var generator = MutationGenerator(seed: seed)
+    var generator = RandomGenerator(seed: seed)
     for _ in 0..<25 {
       var text = ""
       for _ in 0..<Int.random(in: 0...30, using: &generator) {

@@ -309,7 +309,7 @@ import Testing
 
   /// No header traps, and the tensors of an accepted one lie inside the file.
   @Test(arguments: 0..<20) func survivesMutations(seed: Int) throws {
-    var generator = MutationGenerator(seed: UInt64(seed))
+    var generator = RandomGenerator(seed: UInt64(seed))
     let header =
       "{" + entry("a", "F32", "[2,3]", "0", "24") + "," + entry("b", "BF16", "[4]", "24", "32")
       + #","__metadata__":{"format":"pt"},"# + entry("c", "F4", "[0,18,2]", "32", "32") + "}"

@@ -141,7 +141,7 @@ private struct ModelWriter {
   @Test(arguments: 0..<20 as Range<UInt64>)
   func survivesMutations(seed: UInt64) throws {
     let original = ModelWriter.model()
-    var generator = MutationGenerator(seed: seed)
+    var generator = RandomGenerator(seed: seed)
     for _ in 0..<50 {
       guard let tokenizer = try? tokenizer(mutated(original, using: &generator)) else { continue }
       _ = tokenizer.decode(tokenizer.encode("ab  abc <s> é \u{0} 🦙"))

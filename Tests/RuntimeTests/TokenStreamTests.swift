@@ -41,7 +41,7 @@ import Testing
     arguments: SharedTokenizers.names)
   func streamsRandomTokens(name: String) throws {
     let tokenizer = try SharedTokenizers.named(name)
-    var generator = MutationGenerator(seed: 1)
+    var generator = RandomGenerator(seed: 1)
     for _ in 0..<500 {
       // Half of the ids are bytes and specials, which make malformed text.
       let ids = (0..<20).map { _ in
@@ -56,7 +56,7 @@ import Testing
   @Test func byteLevelRepairsLikeTheStandardLibrary() throws {
     let tokenizer = try TokenizerFixture.tokenizer(
       TokenizerFixture.byteLevel(pattern: WordPattern.llama3.regularExpression))
-    var generator = MutationGenerator(seed: 2)
+    var generator = RandomGenerator(seed: 2)
     let interesting: [UInt8] = [
       0x41, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC2, 0xDF, 0xE0, 0xE1, 0xED, 0xEF, 0xF0,
       0xF1, 0xF4, 0xF5, 0xFF,

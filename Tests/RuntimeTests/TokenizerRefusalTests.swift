@@ -277,7 +277,7 @@ struct TokenizerRefusal: Sendable, CustomTestStringConvertible {
         withJSONObject: seed % 2 == 0
           ? TokenizerFixture.sentencePiece()
           : TokenizerFixture.byteLevel(pattern: WordPattern.llama3.regularExpression)))
-    var generator = MutationGenerator(seed: seed)
+    var generator = RandomGenerator(seed: seed)
     for _ in 0..<50 {
       let data = Data(mutated(original, using: &generator))
       guard let tokenizer = try? TokenizerFixture.tokenizer(data) else { continue }

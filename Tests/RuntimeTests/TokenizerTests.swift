@@ -40,7 +40,7 @@ private struct ReferencePrompts: Decodable {
   }
 
   private func expectRoundTrips(_ tokenizer: Tokenizer, seed: UInt64) {
-    var generator = MutationGenerator(seed: seed)
+    var generator = RandomGenerator(seed: seed)
     for _ in 0..<50 {
       var text = ""
       for _ in 0..<Int.random(in: 0...40, using: &generator) {

@@ -1,27 +1,10 @@
-/// A seeded generator of random numbers, so that a failing case can be repeated.
-///
-/// Source: Steele, Lea, Flood, Fast splittable pseudorandom number generators, OOPSLA 2014.
-public struct MutationGenerator: RandomNumberGenerator {
-  private var state: UInt64
-
-  /// A generator that starts from `seed`.
-  public init(seed: UInt64) { state = seed }
-
-  /// The next 64 random bits.
-  public mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var bits = state
-    bits = (bits ^ (bits >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    bits = (bits ^ (bits >> 27)) &* 0x94D0_49BB_1331_11EB
-    return bits ^ (bits >> 31)
-  }
-}
+public import DuetRuntime
 
 /// `original` after one to four random changes of the kinds that break parsers.
 ///
 /// A change flips a bit, replaces or removes or repeats a short run of bytes, cuts the end, or puts a
 /// number or a token with a special meaning somewhere.
-public func mutated(_ original: [UInt8], using generator: inout MutationGenerator) -> [UInt8] {
+public func mutated(_ original: [UInt8], using generator: inout RandomGenerator) -> [UInt8] {
   let tokens = [
     "0", "1", "-1", "2147483648", "4294967296", "9007199254740992", "9223372036854775807",
     "9223372036854775808", "18446744073709551615", "18446744073709551616", "1.5", "1e400", "\"7\"",

@@ -65,9 +65,4 @@ package enum MachineProbe {
     openblas_set_num_threads(1)
     return duration
   }
-
-  /// The name of the processor family whose kernels OpenBLAS uses.
-  package static var blasCoreName: String {
-    unsafe openblas_get_corename().map { unsafe String(cString: $0) } ?? "unknown"
-  }
 }
