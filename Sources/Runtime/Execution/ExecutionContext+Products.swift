@@ -4,8 +4,8 @@ internal import Kernels
 extension ExecutionContext {
   /// From how many tokens on BLAS on widened weights beats a pass of the kernels per four tokens.
   ///
-  /// `bench dense` measures both sides of it; docs/performance.md has the figures.
-  static var fewestTokensForBLAS: Int { 12 }
+  /// `bench -p` on either side of it shows why; docs/performance.md has the figures.
+  static var fewestTokensForBLAS: Int { 22 }
 
   /// Multiplies: output[t, r] = sum over c of weight[r, c] * input[t, c] + bias[r].
   ///
