@@ -18,7 +18,7 @@ enum ChatProgram {
     // Checked before anything is loaded, with no advice: what the options say alone.
     _ = try ChatSettings(arguments, advice: GenerationConfiguration(), randomSeed: 0)
 
-    let model = try Model(contentsOf: folder)
+    let model = try invocation.loadModel(folder)
     let tokenizer = try Tokenizer(contentsOf: folder)
     guard tokenizer.vocabularySize > 0 else { throw ChatError.emptyVocabulary(folder: folder) }
     let advice = try GenerationConfiguration(folder: folder)

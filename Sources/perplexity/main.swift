@@ -4,7 +4,7 @@ import DuetRuntime
 run(Options.command) { invocation in
   let arguments = invocation.arguments
   let folder = arguments[CommonOptions.model]
-  let model = try Model(contentsOf: folder)
+  let model = try invocation.loadModel(folder)
   let tokenizer = try Tokenizer(contentsOf: folder)
   var reference: Reference?
   if let folder = arguments[Options.reference] {

@@ -52,6 +52,14 @@ import Testing
     #expect(result.exitCode == 0, "\(result.stderr)")
   }
 
+  @Test func tensorsWithoutAUseAreMentioned() throws {
+    let folder = try folder { $0.tensors["vision.weight"] = ([2], [1, 2]) }
+    let result = try chat(folder.path)
+    #expect(result.exitCode == 0)
+    #expect(result.stderr.contains("warning: "))
+    #expect(result.stderr.contains("vision.weight"))
+  }
+
   // MARK: - Missing and foreign files
 
   @Test(arguments: ["chat", "perplexity", "tokenize", "bench"])

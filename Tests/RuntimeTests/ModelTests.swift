@@ -103,6 +103,26 @@ import Testing
     ) { try Model(memory) }
   }
 
+  @Test func namesTensorsThatItDoesNotUse() throws {
+    var checkpoint = TinyCheckpoint(
+      Self.tiny {
+        $0.hasAttentionBias = true
+        $0.hasFeedForwardBias = true
+      })
+    #expect(try Model(checkpoint.inMemory()).unusedTensorNames == [])
+    checkpoint.tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = ([3], [1, 2, 3])
+    checkpoint.tensors["model.layers.2.input_layernorm.weight"] = ([1], [1])
+    checkpoint.tensors["vision.weight"] = ([1], [1])
+    checkpoint.configuration.hasFeedForwardBias = false
+    #expect(
+      try Model(checkpoint.inMemory()).unusedTensorNames == [
+        "model.layers.0.mlp.down_proj.bias", "model.layers.0.mlp.gate_proj.bias",
+        "model.layers.0.mlp.up_proj.bias", "model.layers.1.mlp.down_proj.bias",
+        "model.layers.1.mlp.gate_proj.bias", "model.layers.1.mlp.up_proj.bias",
+        "model.layers.2.input_layernorm.weight", "vision.weight",
+      ])
+  }
+
   @Test func refusesAMissingTensor() throws {
     var checkpoint = TinyCheckpoint(Self.tiny())
     checkpoint.tensors["lm_head.weight"] = nil

@@ -4,8 +4,28 @@ extension Model {
   /// - Complexity: Reads all weights: seconds for a large model. Meant for the moment when a result is
   ///   not finite and the culprit must be named.
   public func firstNonFiniteWeight() -> String? {
-    let linears = layers.flatMap(\.linears) + [head]
-    let matrices = [embedding] + linears.flatMap(\.parts)
-    return matrices.first { !KernelSet.standard.isFinite($0) }?.name
+    matrices.first { !KernelSet.standard.isFinite($0) }?.name
+  }
+
+  /// The names of tensors in the checkpoint that this architecture has no use for.
+  ///
+  /// There should be none: they hint at a model of another kind.
+  public var unusedTensorNames: [String] {
+    var used = matrices.map(\.name) + ["model.norm.weight", "lm_head.weight"]
+    // A bias stands beside its matrix; where the configuration wants none, it is unused.
+    for linear in layers.flatMap(\.linears) where linear.bias != nil {
+      used += linear.parts.map { "\($0.name.dropLast("weight".count))bias" }
+    }
+    for index in layers.indices {
+      used += ["input_layernorm", "post_attention_layernorm"].map {
+        "model.layers.\(index).\($0).weight"
+      }
+    }
+    return checkpoint.names(besides: used)
+  }
+
+  /// The embedding, the matrices of all layers and the head.
+  private var matrices: [DenseMatrix] {
+    [embedding] + (layers.flatMap(\.linears) + [head]).flatMap(\.parts)
   }
 }
