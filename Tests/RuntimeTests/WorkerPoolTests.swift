@@ -25,11 +25,14 @@ import Testing
     let pool = WorkerPool(threadCount: 4)
     let busy = (0..<4).map { _ in Counter() }
     let overlaps = Counter()
+    let delay = Counter()
     for _ in 0..<200 {
       pool.run(16) { _, worker in
         if busy[worker].value.wrappingAdd(1, ordering: .relaxed).oldValue != 0 {
           overlaps.value.wrappingAdd(1, ordering: .relaxed)
         }
+        // Long enough for other threads to be in here at the same time.
+        for _ in 0..<5_000 { delay.value.wrappingAdd(1, ordering: .relaxed) }
         busy[worker].value.wrappingSubtract(1, ordering: .relaxed)
       }
     }
@@ -59,12 +62,12 @@ import Testing
       for _ in 0..<4 {
         group.addTask {
           for _ in 0..<500 {
-            pool.run(5) { part, _ in sum.value.wrappingAdd(part, ordering: .relaxed) }
+            pool.run(5) { part, _ in sum.value.wrappingAdd(part + 1, ordering: .relaxed) }
           }
         }
       }
     }
-    #expect(sum.value.load(ordering: .relaxed) == 4 * 500 * (0 + 1 + 2 + 3 + 4))
+    #expect(sum.value.load(ordering: .relaxed) == 4 * 500 * (1 + 2 + 3 + 4 + 5))
   }
 
   @Test func poolsComeAndGo() {
