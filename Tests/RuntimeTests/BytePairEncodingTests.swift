@@ -104,6 +104,36 @@ private struct NaiveEncoder {
     }
   }
 
+  /// Words of several segments against the same word in one piece; the borders fall into characters of
+  /// several bytes and, where the vocabulary has no piece for a character, into unknown text.
+  @Test(
+    .enabled(if: SharedTokenizers.arePresent, "../shared is absent"),
+    arguments: SharedTokenizers.sentencePieceNames)
+  func segmentsChangeNothing(name: String) throws {
+    let tokenizer = try SharedTokenizers.named(name)
+    for unit in ["a", "東京", "🦙x", "thegardenwas"] {
+      let text = String(repeating: unit, count: 900_000 / unit.utf8.count)
+      let whole = tokenizer.encodeWord(Array("\u{2581}\(text)".utf8), windowSize: 1024)
+      #expect(tokenizer.encode(text, addingSpecialTokens: false) == whole, "\(unit)")
+    }
+  }
+
+  @Test func segmentsChangeNothingByteLevel() throws {
+    let tokenizer = try Tokenizer(contentsOf: SharedData.project("models/stories"))
+    for unit in ["a", "é", "onceuponatime"] {
+      let text = String(repeating: unit, count: 900_000 / unit.utf8.count)
+      let whole = tokenizer.encodeWord(Array(text.utf8), windowSize: 1024)
+      #expect(tokenizer.encode(text, addingSpecialTokens: false) == whole, "\(unit)")
+    }
+  }
+
+  @Test func unknownTextIsFusedAcrossSegments() throws {
+    let tokenizer = try TokenizerFixture.tokenizer(TokenizerFixture.sentencePiece())
+    let text = String(repeating: "東", count: 300_000)
+    let whole = tokenizer.encodeWord(Array("\u{2581}\(text)".utf8), windowSize: 1024)
+    #expect(tokenizer.encode(text, addingSpecialTokens: false) == whole)
+  }
+
   @Test func mergesLeftmostFirstAmongEquals() throws {
     let tokenizer = try TokenizerFixture.tokenizer(TokenizerFixture.sentencePiece())
     func id(_ piece: String) -> Int? { tokenizer.token(piece) }

@@ -125,13 +125,31 @@ extension BytePairEncoding {
   /// time is proportional to the length. Each window ends at a boundary that provably no merge of the
   /// whole word crosses, so the result is exactly that of merging the word at once.
   func mergeLongWord(_ workspace: inout Workspace, windowSize: Int, into ids: inout [Int]) {
+    var size = windowSize
+    _ = mergeWindows(&workspace, smallest: windowSize, size: &size, isWhole: true, into: &ids)
+  }
+
+  /// Merges `workspace.symbols` window by window, all of them when they end the word.
+  ///
+  /// - Parameters:
+  ///   - workspace: The symbols, and memory.
+  ///   - smallest: The number of symbols in the smallest window.
+  ///   - size: The number of symbols in the next window.
+  ///   - isWhole: Whether no symbols follow. If some do, half a window is left for the look ahead,
+  ///     which `usesWindows` keeps within a quarter of `windowSize`.
+  ///   - ids: Gets the tokens.
+  /// - Returns: The number of symbols whose tokens are certain and appended.
+  func mergeWindows(
+    _ workspace: inout Workspace, smallest: Int, size: inout Int, isWhole: Bool,
+    into ids: inout [Int]
+  ) -> Int {
     let count = workspace.symbols.count
     var start = 0
-    var size = windowSize
     while start < count {
       // A window beyond 2^30 symbols could not be addressed in 32 bits: there alone, and only if not
       // one boundary was found before, the word is cut without proof.
       let isOpen = usesWindows && count - start > size + size / 2 && size < 1 << 30
+      if !isOpen, !isWhole { break }
       let end = isOpen ? start + size : min(count, start + 1 << 30)
       if workspace.window.capacity < end - start {
         workspace.window = MergeWindow(capacity: end - start)
@@ -141,11 +159,12 @@ extension BytePairEncoding {
       // Where boundaries are rare, larger windows keep the repeated work below the useful work.
       if isOpen, boundary - start < size / 2 {
         size *= 2
-      } else if size > windowSize {
+      } else if size > smallest {
         size /= 2
       }
       start = boundary
     }
+    return start
   }
 
   /// The lowest rank at which `left` could merge with a token that starts at `position`, or `max`.

@@ -14,11 +14,15 @@ struct BytePairEncoding: Sendable {
 
   /// The number of symbols in the longest piece that can be the right part of a merge.
   let longestRightPart: Int
+  /// The number of bytes of the longest piece.
+  private let longestPiece: Int
   /// Whether long words may be encoded window by window.
   let usesWindows: Bool
 
   /// The number of symbols in a window: its tokens and queue, 44 bytes a symbol, stay in the caches.
   static let windowSize = 1024
+  /// The number of bytes of a segment.
+  private static let segmentSize = 1 << 18
   /// Up to this many symbols, looking at all pairs is faster than keeping a queue.
   private static let shortWordLimit = 24
 
@@ -35,6 +39,9 @@ struct BytePairEncoding: Sendable {
       longest = max(longest, scalars)
     }
     longestRightPart = longest
+    longestPiece = (0..<vocabulary.idCount).reduce(0) {
+      max($0, vocabulary.piece($1)?.count ?? 0)
+    }
     // The proof in `lowestRank(of:followedBy:)` needs pieces that spell their text. The limit keeps
     // the look ahead a small part of a window.
     usesWindows =
@@ -58,6 +65,10 @@ struct BytePairEncoding: Sendable {
       return
     }
     workspace.symbols.removeAll(keepingCapacity: true)
+    if usesWindows, range.count > Self.segmentSize {
+      encodeSegments(of: text, in: range, &workspace, into: &ids)
+      return
+    }
     workspace.symbols.reserveCapacity(range.count)
     alphabet.appendSymbols(
       of: text, in: range, vocabulary: vocabulary, to: &workspace.symbols)
@@ -69,8 +80,39 @@ struct BytePairEncoding: Sendable {
     }
   }
 
+  /// Encodes a word of many segments, holding the symbols of a few at a time.
+  ///
+  /// Memory that is written once and read once costs more to get from the system than to use.
+  private func encodeSegments(
+    of text: [UInt8], in range: Range<Int>, _ workspace: inout Workspace, into ids: inout [Int]
+  ) {
+    // At most one token per byte. Room that is never used is never touched either, while an array
+    // that grows is written twice.
+    ids.reserveCapacity(ids.count + range.count)
+    var position = range.lowerBound
+    var size = Self.windowSize
+    while true {
+      while position < range.upperBound,
+        workspace.symbols.count < max(Self.segmentSize, 4 * size)
+      {
+        var end = min(position + Self.segmentSize, range.upperBound)
+        while end < range.upperBound, text[end] & 0xC0 == 0x80 { end += 1 }
+        alphabet.appendSymbols(
+          of: text, in: position..<end, vocabulary: vocabulary, to: &workspace.symbols)
+        position = end
+      }
+      let isWhole = position == range.upperBound
+      let merged = mergeWindows(
+        &workspace, smallest: Self.windowSize, size: &size, isWhole: isWhole, into: &ids)
+      if isWhole { return }
+      workspace.symbols.removeFirst(merged)
+    }
+  }
+
   /// The piece that is the whole word.
   private func wholePiece(_ text: [UInt8], in range: Range<Int>, key: inout [UInt8]) -> Int32? {
+    // A byte is at least one byte of a piece too.
+    if range.count > longestPiece { return nil }
     guard alphabet.unit == .byte else { return vocabulary.id(of: text, in: range) }
     key.removeAll(keepingCapacity: true)
     for index in range { ByteLevelAlphabet.append(text[index], to: &key) }

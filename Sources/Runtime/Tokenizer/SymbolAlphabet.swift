@@ -86,11 +86,14 @@ struct SymbolAlphabet: Sendable {
   }
 
   /// Appends the symbols of `text[range]`, which is valid UTF-8.
+  ///
+  /// What stands in `symbols` is taken for the text in front: unknown scalars on both sides of the
+  /// border become one symbol where they are to be fused.
   func appendSymbols(
     of text: [UInt8], in range: Range<Int>, vocabulary: Vocabulary, to symbols: inout [Int32]
   ) {
     var position = range.lowerBound
-    var endsInUnknown = false
+    var endsInUnknown = unknown >= 0 && symbols.last == unknown
     while position < range.upperBound {
       let first = text[position]
       let count = unit == .byte || first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4
