@@ -163,6 +163,46 @@ import Testing
     expect(try chat(folder.path), code: 4, shard)
   }
 
+  /// The refusals a to k of the format's table, and duplicate names, each as a file.
+  static let malformedFiles: [(reason: String, bytes: [UInt8])] = [
+    ("a: shorter than its length field", [1, 2, 3]),
+    ("b: header beyond 100 MB", [0, 0, 0, 0, 1, 0, 0, 0] + [UInt8](repeating: 32, count: 64)),
+    ("c: header longer than the file", [200, 0, 0, 0, 0, 0, 0, 0] + Array("{}".utf8)),
+    ("d: header not UTF-8", [2, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFE]),
+    ("e: header not JSON", safeTensorsBytes(header: "{", dataBytes: 0)),
+    ("e: unknown type", oneTensor("X9", "[1]", "[0,4]", dataBytes: 4)),
+    ("f: end before begin", oneTensor("F32", "[1]", "[4,0]", dataBytes: 4)),
+    ("g: hole in front", oneTensor("F32", "[1]", "[4,8]", dataBytes: 8)),
+    ("h: overflow", oneTensor("F32", "[9223372036854775807,4]", "[0,4]", dataBytes: 4)),
+    ("i: size and shape disagree", oneTensor("F32", "[2]", "[0,4]", dataBytes: 4)),
+    ("j: trailing bytes", oneTensor("F32", "[1]", "[0,4]", dataBytes: 5)),
+    ("k: half a byte", oneTensor("F4", "[1]", "[0,1]", dataBytes: 1)),
+    (
+      "two tensors of one name",
+      safeTensorsBytes(
+        header: #"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"#
+          + #""a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}"#, dataBytes: 2)
+    ),
+  ]
+
+  private static func oneTensor(
+    _ type: String, _ shape: String, _ offsets: String, dataBytes: Int
+  ) -> [UInt8] {
+    safeTensorsBytes(
+      header: #"{"a":{"dtype":"\#(type)","shape":\#(shape),"data_offsets":\#(offsets)}}"#,
+      dataBytes: dataBytes)
+  }
+
+  @Test(arguments: malformedFiles.indices)
+  func malformedWeights(index: Int) throws {
+    let folder = try folder()
+    try folder.write("model.safetensors", Self.malformedFiles[index].bytes)
+    let result = try chat(folder.path)
+    expect(result, code: 3, "model.safetensors")
+    // It is the file that is refused, not what the model misses in it.
+    #expect(!result.stderr.contains("embed_tokens"), "\(Self.malformedFiles[index].reason)")
+  }
+
   @Test func emptyWeights() throws {
     let folder = try folder()
     try folder.write("model.safetensors", [UInt8]())
