@@ -5,11 +5,14 @@ import Kernels
 let kernelTables: [String] = KernelSet.supported.map(\.name)
 
 /// The table called `name`.
-func table(_ name: String) -> kernels_set {
+func table(_ name: String) -> kernels_set { tableAddress(name).pointee }
+
+/// The address of the table called `name`, for functions that take one.
+func tableAddress(_ name: String) -> UnsafePointer<kernels_set> {
   var count = 0
   let sets = kernels_supported(&count)
-  for index in 0..<count {
-    if String(cString: sets[index].pointee.name) == name { return sets[index].pointee }
+  for index in 0..<count where String(cString: sets[index].pointee.name) == name {
+    return sets[index]
   }
   preconditionFailure("no kernel set \(name)")
 }

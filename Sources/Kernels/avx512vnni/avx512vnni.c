@@ -13,13 +13,23 @@ enum { lanes = 16 };
 #include "../vector/vector.inc"
 #include "../vector/dense.inc"
 #include "../vector/elementwise.inc"
+#include "../vector/hadamard.inc"
 #include "../vector/attention.inc"
+#include "dot.inc"
+#include "../vector/bytes.inc"
+#include "../vector/lattice_by_nibbles.inc"
+#include "../vector/lattice.inc"
+#include "../vector/codes.inc"
+#include "../vector/tile.inc"
+#include "../vector/packed.inc"
+#include "../vector/packed_entries.inc"
 
 #pragma clang attribute pop
 
 const kernels_set kernels_avx512vnni = {
     .name = "avx512vnni",
 #include "../vector/table.inc"
+#include "../vector/packed_table.inc"
 };
 
 #endif

@@ -11,6 +11,8 @@
 // result depends on the lengths alone, never on threads or addresses). The portable set sums in
 // double and is the oracle of the others.
 
+#include "PackedFormats.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,6 +44,9 @@ typedef void (*kernels_attend)(const float *_Nonnull const *_Nonnull queries, si
                                const size_t *first, const size_t *last, float *_Nonnull const *_Nonnull outputs,
                                float *scratch);
 
+// Below this 127 / a would overflow. No activation of a working model is so small.
+#define KERNELS_SMALLEST_ACTIVATION 0x1p-100f
+
 typedef struct kernels_set {
   const char *name;
 
@@ -71,6 +76,30 @@ typedef struct kernels_set {
   // y[i] = silu(gate[i]) * up[i], silu(a) = a / (1 + exp(-a)). y may be gate.
   void (*silu_product)(const float *gate, const float *up, size_t n, float *y);
 
+  // The three steps of the randomised Hadamard transform, Tseng et al., arXiv:2402.04396, section 3:
+  // signs, butterflies along the inner axis, and a dense factor along the outer. Each computes the same
+  // bits in every set; of a NaN only that it is one.
+
+  // y[i] = signs[i] * x[i], signs +1 or -1; y may be x.
+  void (*multiply_signs)(const int8_t *signs, const float *x, size_t n, float *y);
+
+  // Replaces each of `rows` contiguous rows of n floats, n a power of two, 1 among them, by
+  //   scale * (H_n row),   H_1 = (1),   H_2m = (H_m H_m; H_m -H_m),
+  // by log2 n stages of butterflies (u, v) -> (u + v, u - v) of numbers at distance 1, 2, 4, ...
+  // n / 2, in this order; the product by scale comes last. Every sum and product is rounded by itself,
+  // so a number of the result differs from its exact value by at most
+  // (log2 n + 1) * 2^-24 * scale * sum |row_i| (but for second-order terms and underflow).
+  void (*hadamard)(float *x, size_t rows, size_t n, float scale);
+
+  // The dense factor of the sizes that are no power of two, along the outer axis:
+  //   y[i * stride + c] = sum over k of factor[i * inputs + k] * x[k * stride + c]
+  // for i < outputs, k < inputs and c < columns, stride at least columns: from zero on, one fused
+  // multiply-add per term in the order of k. No number depends on how many outputs and columns share
+  // the call, so a caller may deal out both. Numbers between the rows of x may be read, but change
+  // nothing.
+  void (*mix_rows)(const float *factor, size_t outputs, size_t inputs, const float *x,
+                   size_t columns, size_t stride, float *y);
+
   kernels_attend _Nonnull attend_f32;
   kernels_attend _Nonnull attend_f16;
 
@@ -80,6 +109,29 @@ typedef struct kernels_set {
   // 1 when every x[i] is finite, else 0.
   int (*all_finite)(const float *x, size_t n);
 
+  // Sums of products with packed matrices by kernels_format, for one token and for 1 ...
+  // KERNELS_TOKEN_BLOCK tokens: the contract is at kernels_packed_sum. Their activations come from
+  // quantize_int8, for e8p through reorder_e8p.
+  kernels_packed_sum _Nonnull packed_matvec[KERNELS_FORMAT_COUNT];
+  kernels_packed_sum _Nonnull packed_matmul[KERNELS_FORMAT_COUNT];
+
+  // Quantises n numbers per group of 128, symmetric by the largest magnitude: with a = max |x[i]|,
+  //   value = x[i] * (127 / a) rounded to nearest, ties to even;   scale = a / 127,
+  // and fills the last group with zeros. Group g's values go to values + g * group_stride * 128, its
+  // scale to scales[g * group_stride], its sums to sums[(4g + k) * group_stride], k < 4: group_stride
+  // is the number of tokens that share a kernels_activations. A group of which a is below
+  // KERNELS_SMALLEST_ACTIVATION has scale 0; one that holds a NaN or an infinity has scale NaN, which
+  // every product with it then is. Bit-identical in all sets.
+  void (*quantize_int8)(const float *x, size_t n, size_t group_stride, int8_t *values,
+                        float *scales, int32_t *sums);
+
+  // The order in which e8p reads activations: y[32b + 4s + k] = x[32b + 8k + s], n a multiple of 32.
+  void (*reorder_e8p)(const int8_t *x, size_t n, int8_t *y);
+
+  // Multiplies bytes in registers with the set's dot-product instruction and returns how many products
+  // that were: what prompt processing cannot be faster than. `sink` keeps the loop alive.
+  uint64_t (*multiply_bytes)(size_t rounds, int32_t *sink);
+
   // The sum of the n bytes, taken as 64-bit words (n a multiple of 64, x 64-byte aligned): the plain
   // read loop that memory-bound kernels are measured against. `bench` uses it.
   uint64_t (*read_bytes)(const void *x, size_t n);
@@ -87,6 +139,14 @@ typedef struct kernels_set {
 
 // The sets this processor can run, best first, `portable` last; `count` receives their number.
 const kernels_set *_Nonnull const *_Nonnull kernels_supported(size_t *count);
+
+// y[t * y_stride + i] = the sum over `terms` of W x at row first_row + i and token t, for i < rows and
+// first_token <= t < first_token + tokens (y belongs to first_token), term by term, each y written
+// once. first_row is a multiple of 16; all terms have at least first_row + rows rows. tokens is at most
+// KERNELS_TOKEN_BLOCK. One token takes packed_matvec, more take packed_matmul: the bits are the same.
+void kernels_packed_product(const kernels_set *set, const kernels_term *terms, size_t term_count,
+                            size_t first_row, size_t rows, size_t first_token, size_t tokens,
+                            float *y, size_t y_stride);
 
 #pragma clang assume_nonnull end
 

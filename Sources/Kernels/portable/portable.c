@@ -111,6 +111,34 @@ static void silu_product(const float *gate, const float *up, size_t n, float *y)
   for (size_t i = 0; i < n; i++) y[i] = (float)(gate[i] / (1 + exp(-(double)gate[i])) * up[i]);
 }
 
+static void multiply_signs(const int8_t *signs, const float *x, size_t n, float *y) {
+  for (size_t i = 0; i < n; i++) y[i] = signs[i] * x[i];
+}
+
+static void hadamard(float *x, size_t rows, size_t n, float scale) {
+  for (size_t r = 0; r < rows; r++, x += n) {
+    for (size_t distance = 1; distance < n; distance *= 2)
+      for (size_t i = 0; i < n; i++) {
+        if (i & distance) continue;
+        const float u = x[i], v = x[i + distance];
+        x[i] = u + v;
+        x[i + distance] = u - v;
+      }
+    for (size_t i = 0; i < n; i++) x[i] *= scale;
+  }
+}
+
+static void mix_rows(const float *factor, size_t outputs, size_t inputs, const float *x,
+                     size_t columns, size_t stride, float *y) {
+  for (size_t i = 0; i < outputs; i++)
+    for (size_t c = 0; c < columns; c++) {
+      float sum = 0;
+      for (size_t k = 0; k < inputs; k++)
+        sum = fmaf(factor[i * inputs + k], x[k * stride + c], sum);
+      y[i * stride + c] = sum;
+    }
+}
+
 // Two passes over the keys, maximum first: the definition of softmax rather than its recurrence.
 static inline void attend(element at, const float *const *queries, size_t query_count,
                           size_t head_size, float scale, const void *keys, const void *values,
@@ -169,7 +197,14 @@ static uint64_t read_bytes(const void *x, size_t n) {
   return sum;
 }
 
+#include "packed.inc"
+
 const kernels_set kernels_portable = {
     .name = "portable",
 #include "../vector/table.inc"
+    .packed_matvec = {packed_sum, packed_sum, packed_sum, packed_sum, packed_sum},
+    .packed_matmul = {packed_sum, packed_sum, packed_sum, packed_sum, packed_sum},
+    .quantize_int8 = quantize_int8,
+    .reorder_e8p = reorder_e8p,
+    .multiply_bytes = multiply_bytes,
 };

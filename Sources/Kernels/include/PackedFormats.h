@@ -1,0 +1,140 @@
+#ifndef DUET_PACKED_FORMATS_H
+#define DUET_PACKED_FORMATS_H
+
+// Packed matrices: the layout in memory and in files, the same for every processor.
+//
+// A matrix W (rows, columns) is cut into panels of 16 rows. Rows are padded to 16, columns to a
+// multiple of the group size (32 when there is one scale per row). Padding has codes of any value, for
+// which writers put zeros; padded rows have scales and offsets of zero, and the activations of padded
+// columns are zero. Within a panel the blocks of a format follow each other in the order of their
+// columns, so a panel is one run of bytes, and panel p begins at p times its size.
+//
+// In every block byte 4r + i belongs to row r of the panel, r < 16 and i < 4: a vector of 64 bytes has
+// one row in each lane of 32 bits, which is what an instruction that multiplies four bytes by four
+// and adds them to a lane wants. No sum ever crosses lanes.
+//
+// int2: 16 rows x 16 columns in 64 bytes, value scale * (code - 1.5)
+//     byte 4r + i:   bit  7 6 | 5 4 | 3 2 | 1 0
+//                  column 12+i  8+i   4+i    i       of row r
+//   Row 0 with codes 0 1 2 3 3 2 1 0 in columns 0 ... 7 and zeros after them: byte 0 holds columns 0
+//   and 4, 0 | 3 << 2 = 0x0c; byte 1 columns 1 and 5, 1 | 2 << 2 = 0x09; byte 2 is 2 | 1 << 2 = 0x06,
+//   byte 3 is 3 | 0 << 2 = 0x03.
+//
+// int3: 16 rows x 32 columns in 192 bytes, three vectors A, B, C, value scale * (code - 3.5)
+//     byte 4r + i of A:  bit    7 6      | 5 4 3 | 2 1 0
+//                     high of 24+i (2,1)   4+i       i
+//     byte 4r + i of B:      high of 28+i  12+i     8+i
+//     byte 4r + i of C:  bit   7     |   6     | 5 4 3 | 2 1 0
+//                     low of 28+i  low of 24+i  20+i     16+i
+//   Six of eight codes lie whole in one byte, where a mask alone makes them factors (times 1 or 8),
+//   which two planes of low and high bits would not allow.
+//   Row 0 with codes 7 0 0 0 5 0 0 0 in columns 0 ... 7 and 6 in column 24: byte 0 of A is
+//   7 | 5 << 3 | (6 >> 1) << 6 = 0xef, byte 0 of C is (6 & 1) << 6 = 0x00.
+//
+// int4: 16 rows x 8 columns in 64 bytes, value scale * (code - 7.5)
+//     byte 4r + i:   bit 7 6 5 4 | 3 2 1 0
+//                    column 4+i      i
+//   Row 0 with codes 0 ... 7 in columns 0 ... 7: bytes 0x40, 0x51, 0x62, 0x73.
+//
+// int8: 16 rows x 4 columns in 64 bytes, value scale * (code - 128)
+//     byte 4r + i: column i
+//   Row 0 with codes 1 2 3 4, row 1 with codes 5 6 7 8: bytes 1 2 3 4 5 6 7 8.
+//
+// e8p: 16 rows x 32 columns in 128 bytes: 64 index bytes, then 64 sign bytes; byte 4r + k of both is
+// the code of columns 8k ... 8k+7 of row r, value scale * (a point of E8 + 1/4 or E8 - 1/4).
+//   The codebook is E8P of Tseng et al., QuIP#, arXiv:2402.04396, section 4.2: the half-integer
+//   patterns of absolute values 1/2, 3/2, 5/2 with squared norm at most 10 and 29 of norm 12, with
+//   all signs that make the sum even, shifted by +1/4 or -1/4. Each coordinate is
+//     value_i = t_i - 5/2 + (1/4 or -1/4),   t_i in 0 ... 5,   sum of t_i even,
+//   so |t_i - 5/2| is the pattern and the parity of t is that of the plane of its lowest bits.
+//   Index byte m, low nibble l and high nibble h, names the pattern. With the bits b_l, b_h set in the
+//   nibbles, f = 10 b_l + (5 if b_l > 2) and g = 10 b_h, but 5 for h = 1:
+//   - f + g <= 50: coordinate i is 3/2 where bit i of m is set, else 1/2. These are the masks of at
+//     most four bits, and 29 of five: two in l and three in h, one in l and four in h, and 0x1f;
+//   - else number j = first(l) + rank(h) = 8p + q is the pattern with 5/2 at p and, unless q = p, 3/2
+//     at q. rank counts h among those of two bits and more (3 5 6 7 9 10 11 12 13 14 15: 0 ... 10),
+//     then 2, 4, 8: 11, 12, 13; first(15) = 0, first(7 11 13 14) = 14 25 36 47 and
+//     first(3 5 6 9 10 12) = 48 ... 53.
+//   Sign byte: an odd number of set bits means the shift is -1/4, and then bit 7 is to be flipped;
+//   after that bit i is the lowest bit of t_i: 1/2 has t = 2 + bit, 3/2 has 4 - 3 bit, 5/2 has 5 bit.
+//   Index 0x01 and sign 0x00: pattern 3/2 1/2 1/2 ..., t = 4 2 2 2 2 2 2 2, shift +1/4, values
+//   1.75 -0.25 -0.25 ... ; sign 0x80 is odd: bit 7 flips to 0, the same t and the shift -1/4.
+//
+// Scales are F16, (panels, groups, 16): one number per row and group of columns, with one scale per
+// row (panels, 1, 16). With offsets, laid out likewise, value = scale * code + offset instead.
+
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+enum {
+  KERNELS_PANEL_ROWS = 16,
+  // Columns of an int8 activation group, and the step in which their sums are kept.
+  KERNELS_ACTIVATION_GROUP = 128,
+  KERNELS_SUM_COLUMNS = 32,
+  // Tokens that one call of a token-block product takes at most.
+  KERNELS_TOKEN_BLOCK = 96
+};
+
+typedef enum kernels_format {
+  KERNELS_INT2,
+  KERNELS_INT3,
+  KERNELS_INT4,
+  KERNELS_INT8,
+  KERNELS_E8P,
+} kernels_format;
+
+enum { KERNELS_FORMAT_COUNT = 5 };
+
+// A packed matrix. `columns` is the padded number, a multiple of 32 and of group_size; group_size is
+// 32, 64 or 128, or 0 for one scale per row; offsets are null unless the grid is asymmetric, and never
+// there with e8p. codes need no alignment, but 64 bytes are faster.
+typedef struct kernels_packed {
+  kernels_format format;
+  const uint8_t *codes;
+  const uint16_t *scales;
+  const uint16_t *_Nullable offsets;
+  size_t columns;
+  size_t group_size;
+} kernels_packed;
+
+// Quantised activations of `tokens` vectors of `groups` groups of 128 numbers, the last padded with
+// zeros: number i of group g of token t is scales[g * tokens + t] * values[(g * tokens + t) * 128 + i],
+// and sums[(g * 4 + k) * tokens + t] is the sum of its values 32k ... 32k + 31.
+typedef struct kernels_activations {
+  const int8_t *values;
+  const float *scales;
+  const int32_t *sums;
+  size_t tokens;
+} kernels_activations;
+
+// One product of a sum of products: y += W x.
+typedef struct kernels_term {
+  kernels_packed weight;
+  kernels_activations activations;
+} kernels_term;
+
+// sums[(p * tokens + t) * 16 + r] += row r of panel first_panel + p of W times token first_token + t,
+// for p < panels and t < tokens.
+//
+// Per group of columns, the smaller of the weight's and the activations', the integer dot product is
+// exact:
+//   dot = sum of q x,   q = 2 code - 3, 2 code - 7, 2 code - 15, code - 128 and 4 value for the five
+//   formats (with offsets q = code),
+// then, in the order of the groups, s += fl(weight scale * unit * activation scale) * dot, with the
+// unit 1/2, 1/2, 1/2, 1 and 1/4 (with offsets 1) as one fused multiply-add; with offsets then also
+// s += fl(offset * activation scale) * sum of x. With one scale per row the weight scale is left out
+// of the sum, which starts from zero, and sums += weight scale * unit * s at the end, fused too
+// (with offsets, a second sum s' of activation scale * sum of x, and sums += offset * s').
+// Every set computes exactly this, so all sets and token counts agree to the last bit.
+//
+// No overflow: |q| <= 255, |x| <= 127 and at most 128 columns, so |dot| < 2^22.1, which a float holds
+// exactly too; what each set keeps on the way is argued at its instructions.
+typedef void (*kernels_packed_sum)(const kernels_packed *weight, size_t first_panel, size_t panels,
+                                   const kernels_activations *activations, size_t first_token,
+                                   size_t tokens, float *sums);
+
+#pragma clang assume_nonnull end
+
+#endif
