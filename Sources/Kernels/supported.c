@@ -4,8 +4,8 @@
 
 #if defined(__x86_64__)
 
-static const kernels_set *const with_avx512vnni[] = {&kernels_avx512vnni, &kernels_avx2,
-                                                     &kernels_portable};
+static const kernels_set *const best_first[] = {&kernels_avx512vbmi, &kernels_avx512vnni,
+                                                &kernels_avx2, &kernels_portable};
 
 // The sets are ordered so that what a processor supports is a tail of the list.
 const kernels_set *const *kernels_supported(size_t *count) {
@@ -17,9 +17,11 @@ const kernels_set *const *kernels_supported(size_t *count) {
                          __builtin_cpu_supports("avx512vl") &&
                          __builtin_cpu_supports("avx512dq") &&
                          __builtin_cpu_supports("avx512vnni");
-  const size_t skipped = avx512vnni ? 0 : avx2 ? 1 : 2;
-  *count = 3 - skipped;
-  return with_avx512vnni + skipped;
+  const int avx512vbmi = avx512vnni && __builtin_cpu_supports("avx512vbmi") &&
+                         __builtin_cpu_supports("gfni");
+  const size_t skipped = avx512vbmi ? 0 : avx512vnni ? 1 : avx2 ? 2 : 3;
+  *count = 4 - skipped;
+  return best_first + skipped;
 }
 
 #else

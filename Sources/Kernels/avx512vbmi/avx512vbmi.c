@@ -1,0 +1,37 @@
+// The avx512vbmi set: the avx512vnni set on processors that also look up and permute bytes (VBMI) and
+// multiply bit matrices (GFNI), which e8p gains from.
+
+#if defined(__x86_64__)
+
+#include "../sets.h"
+
+#pragma clang attribute push(                                                        \
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,gfni," \
+                          "avx2,fma,f16c"))),                                      \
+    apply_to = function)
+
+enum { lanes = 16 };
+
+#include "../vector/vector.inc"
+#include "../vector/dense.inc"
+#include "../vector/elementwise.inc"
+#include "../vector/hadamard.inc"
+#include "../vector/attention.inc"
+#include "../avx512vnni/dot.inc"
+#include "../vector/bytes.inc"
+#include "lattice_by_tables.inc"
+#include "../vector/lattice.inc"
+#include "../vector/codes.inc"
+#include "../vector/tile.inc"
+#include "../vector/packed.inc"
+#include "../vector/packed_entries.inc"
+
+#pragma clang attribute pop
+
+const kernels_set kernels_avx512vbmi = {
+    .name = "avx512vbmi",
+#include "../vector/table.inc"
+#include "../vector/packed_table.inc"
+};
+
+#endif
