@@ -10,6 +10,8 @@ extern const kernels_set kernels_portable;
 extern const kernels_set kernels_avx2;
 extern const kernels_set kernels_avx512vnni;
 extern const kernels_set kernels_avx512vbmi;
+#elif defined(__aarch64__)
+extern const kernels_set kernels_neon;
 #endif
 
 #endif

@@ -2,6 +2,11 @@
 
 #include "sets.h"
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 #if defined(__x86_64__)
 
 static const kernels_set *const best_first[] = {&kernels_avx512vbmi, &kernels_avx512vnni,
@@ -22,6 +27,27 @@ const kernels_set *const *kernels_supported(size_t *count) {
   const size_t skipped = avx512vbmi ? 0 : avx512vnni ? 1 : avx2 ? 2 : 3;
   *count = 4 - skipped;
   return best_first + skipped;
+}
+
+#elif defined(__aarch64__)
+
+static const kernels_set *const with_neon[] = {&kernels_neon, &kernels_portable};
+
+// Every Mac with an Apple processor has the instructions; elsewhere the kernel says so.
+static int has_dot_product(void) {
+#if defined(__APPLE__)
+  return 1;
+#elif defined(__linux__)
+  return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#else
+  return 0;
+#endif
+}
+
+const kernels_set *const *kernels_supported(size_t *count) {
+  const size_t skipped = has_dot_product() ? 0 : 1;
+  *count = 2 - skipped;
+  return with_neon + skipped;
 }
 
 #else

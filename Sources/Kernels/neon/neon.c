@@ -1,0 +1,33 @@
+// The neon set: the shared bodies at 128-bit, for aarch64 with the dot-product instructions.
+
+#if defined(__aarch64__)
+
+#include "../sets.h"
+
+#pragma clang attribute push(__attribute__((target("dotprod"))), apply_to = function)
+
+enum { lanes = 4 };
+
+#include "../vector/vector.inc"
+#include "../vector/dense.inc"
+#include "../vector/elementwise.inc"
+#include "../vector/hadamard.inc"
+#include "../vector/attention.inc"
+#include "dot.inc"
+#include "../vector/bytes.inc"
+#include "../vector/lattice_by_nibbles.inc"
+#include "../vector/lattice.inc"
+#include "../vector/codes.inc"
+#include "../vector/tile.inc"
+#include "../vector/packed.inc"
+#include "../vector/packed_entries.inc"
+
+#pragma clang attribute pop
+
+const kernels_set kernels_neon = {
+    .name = "neon",
+#include "../vector/table.inc"
+#include "../vector/packed_table.inc"
+};
+
+#endif

@@ -1,0 +1,23 @@
+#ifndef DUET_CROSS_CHECK_PACKED_H
+#define DUET_CROSS_CHECK_PACKED_H
+
+#include "check.h"
+
+// What the numbers of a case are.
+typedef enum {
+  RANDOM,
+  // All bits of codes 0 or 1, all activations 127 or -127 or alternating, scales of 1: the largest
+  // sums that an integer has to hold.
+  EXTREME,
+} filling;
+
+// A matrix of `panels` panels; codes, scales and offsets at `offset` bytes behind a multiple of 64,
+// the latter two rounded down to an even number.
+kernels_packed random_matrix(kernels_format format, size_t panels, size_t columns,
+                             size_t group_size, int asymmetric, size_t offset, filling filling);
+// Activations of `tokens` tokens for that many columns, with sums that belong to them.
+kernels_activations random_activations(size_t tokens, size_t columns, filling filling);
+
+extern const char *const format_names[KERNELS_FORMAT_COUNT];
+
+#endif
