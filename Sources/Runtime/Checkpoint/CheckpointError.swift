@@ -36,6 +36,8 @@ public enum CheckpointError: DuetError, Equatable {
   case nonFiniteValues(path: String, tensor: String)
   /// A tensor has another shape than config.json demands.
   case shapeMismatch(path: String, tensor: String, expected: [Int], actual: [Int])
+  /// A tensor is there that the format given in config.json has no use for.
+  case unexpectedTensor(path: String, tensor: String)
   /// The elements of a tensor have a type that cannot be used there.
   case elementTypeMismatch(
     path: String, tensor: String, expected: [ElementType], actual: ElementType)
@@ -97,6 +99,9 @@ public enum CheckpointError: DuetError, Equatable {
     case .shapeMismatch(let path, let tensor, let expected, let actual):
       "\(printable(path)): the tensor \"\(printable(tensor))\" has the shape \(actual), but "
         + "config.json asks for \(expected)"
+    case .unexpectedTensor(let path, let tensor):
+      "\(printable(path)): the tensor \"\(printable(tensor))\" has no place in the format that "
+        + "config.json gives; fetch or make the model anew"
     case .nonFiniteValues(let path, let tensor):
       "\(printable(path)): the tensor \"\(printable(tensor))\" holds an infinity or NaN; "
         + "fetch or make the model anew"

@@ -1,0 +1,96 @@
+/// The sizes of a packed matrix, before there is one: what is stored and how many bytes it takes.
+public struct PackedLayout: Sendable, Hashable {
+  /// The rows of a panel.
+  public static let panelRows = 16
+  /// What the stored columns are a multiple of when a scale serves a whole row.
+  static let columnStep = 32
+
+  /// How the codes are stored.
+  public let format: WeightFormat
+  /// How many columns share a scale.
+  public let groupSize: GroupSize
+  /// The number of rows.
+  public let outputSize: Int
+  /// The number of columns.
+  public let inputSize: Int
+
+  /// The layout of a matrix (outputSize, inputSize).
+  ///
+  /// - Precondition: Both sizes are positive.
+  public init(_ format: WeightFormat, groupSize: GroupSize, outputSize: Int, inputSize: Int) {
+    precondition(outputSize > 0 && inputSize > 0, "a matrix of \(outputSize) x \(inputSize)")
+    self.format = format
+    self.groupSize = groupSize
+    self.outputSize = outputSize
+    self.inputSize = inputSize
+  }
+
+  /// The number of panels of 16 rows, the last of which may be padded.
+  public var panelCount: Int { Self.quotient(outputSize, Self.panelRows) }
+
+  /// The stored columns: a multiple of the group, or of 32.
+  public var paddedInputSize: Int {
+    let step = groupSize.columnCount ?? Self.columnStep
+    return Self.quotient(inputSize, step) * step
+  }
+
+  /// The scales of a row.
+  public var groupCount: Int { groupSize.columnCount.map { paddedInputSize / $0 } ?? 1 }
+
+  /// The codes of a row, without padding: one for each weight, of e8p one for eight.
+  public var codesPerRow: Int { format == .e8p ? Self.quotient(inputSize, 8) : inputSize }
+
+  /// The bytes of a panel's codes, a multiple of 64.
+  public var panelByteCount: Int { paddedInputSize * Self.panelRows * format.bitsPerCode / 8 }
+
+  /// The shape of the stored codes, (panels, bytes of a panel).
+  public var codesShape: [Int] { [panelCount, panelByteCount] }
+
+  /// The shape of the stored scales, and of the offsets: (panels, groups, 16).
+  public var scalesShape: [Int] { [panelCount, groupCount, Self.panelRows] }
+
+  /// The bytes of all codes.
+  public var codeByteCount: Int { panelCount * panelByteCount }
+
+  /// The stored scales, with those of padded rows.
+  public var scaleCount: Int { panelCount * groupCount * Self.panelRows }
+
+  /// The bytes of the codes, the scales and the offsets, if there are any.
+  public func byteCount(hasOffsets: Bool = false) -> Int {
+    codeByteCount + scaleCount * 2 * (hasOffsets ? 2 : 1)
+  }
+
+  /// The stored bits, padding included, divided by the number of weights.
+  public func bitsPerWeight(hasOffsets: Bool = false) -> Double {
+    Double(byteCount(hasOffsets: hasOffsets)) * 8 / (Double(outputSize) * Double(inputSize))
+  }
+
+  // MARK: - Places
+
+  /// Where the scales begin in memory that starts with the codes, whose size is a multiple of 64.
+  var scalesStart: Int { codeByteCount }
+
+  /// Where the offsets begin there: behind the scales, at the next multiple of 64.
+  var offsetsStart: Int { codeByteCount + Self.quotient(2 * scaleCount, 64) * 64 }
+
+  /// The index of the scale of `row` and `group` among all stored scales.
+  func scaleIndex(row: Int, group: Int) -> Int {
+    precondition(
+      row >= 0 && row < outputSize && group >= 0 && group < groupCount,
+      "row \(row) and group \(group) of \(outputSize) and \(groupCount)")
+    return (row / Self.panelRows * groupCount + group) * Self.panelRows + row % Self.panelRows
+  }
+
+  /// The row of the stored scale at `index`.
+  func row(ofScale index: Int) -> Int {
+    index / (groupCount * Self.panelRows) * Self.panelRows + index % Self.panelRows
+  }
+
+  /// The group of the stored scale at `index`.
+  func group(ofScale index: Int) -> Int { index / Self.panelRows % groupCount }
+
+  /// `count` divided by `step`, rounded up, without a sum that could overflow.
+  private static func quotient(_ count: Int, _ step: Int) -> Int {
+    count / step + (count % step == 0 ? 0 : 1)
+  }
+}
