@@ -6,9 +6,9 @@ internal import Kernels
 /// `+Elementwise`. They take owned buffers, check sizes once, and split their work into parts that
 /// write disjoint memory, by rows or tokens, so that results do not depend on the number of threads.
 @safe
-struct ExecutionContext: ~Copyable {
-  let kernelSet: KernelSet
-  let pool: WorkerPool
+package struct ExecutionContext: ~Copyable {
+  package let kernelSet: KernelSet
+  package let pool: WorkerPool
   /// Floats of scratch per worker.
   let scratchCount: Int
   /// (threadCount, scratchCount).
@@ -16,10 +16,16 @@ struct ExecutionContext: ~Copyable {
 
   /// A context for the sizes of `configuration`.
   init(_ configuration: Configuration, kernelSet: KernelSet, threadCount: Int) {
+    self.init(
+      kernelSet: kernelSet, threadCount: threadCount,
+      scratchCount: max(Self.widenedCount, 2 * Int(KERNELS_KEY_BLOCK) * configuration.headSize))
+  }
+
+  /// A context with `scratchCount` floats of scratch per worker; packed products need none.
+  package init(kernelSet: KernelSet, threadCount: Int, scratchCount: Int = 0) {
     self.kernelSet = kernelSet
+    self.scratchCount = scratchCount
     pool = WorkerPool(threadCount: threadCount)
-    scratchCount = max(
-      Self.widenedCount, 2 * Int(KERNELS_KEY_BLOCK) * configuration.headSize)
     scratch = Buffer(count: scratchCount * pool.threadCount)
   }
 

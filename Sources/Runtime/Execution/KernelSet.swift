@@ -1,4 +1,4 @@
-internal import Kernels
+package import Kernels
 
 #if canImport(Glibc)
   internal import Glibc
@@ -15,7 +15,7 @@ internal import Kernels
 @safe
 public struct KernelSet: @unchecked Sendable {
   // The tables are constants of the program: immutable and alive for ever.
-  let table: UnsafePointer<kernels_set>
+  package let table: UnsafePointer<kernels_set>
 
   /// The sets this processor can run, best first; the last is always `portable`.
   public static let supported: [KernelSet] = {
@@ -43,6 +43,6 @@ public struct KernelSet: @unchecked Sendable {
     self = set
   }
 
-  /// The name: `portable`, `avx2` or `avx512vnni`.
+  /// The name: `portable`, `avx2`, `avx512vnni`, `avx512vbmi` or `neon`.
   public var name: String { unsafe String(cString: table.pointee.name) }
 }

@@ -1,0 +1,94 @@
+internal import Kernels
+
+/// The rows of one part of a packed product: Q, or Q and L, and where they go.
+@safe
+struct PackedRows {
+  /// The products whose sum a row is; one or two of them count.
+  let terms: InlineArray<2, kernels_term>
+  let termCount: Int
+  /// The number of rows.
+  let rowCount: Int
+  /// The row of the output that the first one is.
+  let outputRow: Int
+  /// The codes of 16 rows of all terms.
+  let panelByteCount: Int
+
+  /// Rows of `matrix` times vector `segment` of `activations`, plus, with `second`, those of another.
+  init(
+    outputRow: Int, _ first: PackedMatrix, _ activations: kernels_activations,
+    plus second: PackedMatrix? = nil, _ secondActivations: kernels_activations? = nil
+  ) {
+    let term = unsafe kernels_term(weight: first.kernelsPacked, activations: activations)
+    if let second, let secondActivations = unsafe secondActivations {
+      unsafe terms = [
+        term, kernels_term(weight: second.kernelsPacked, activations: secondActivations),
+      ]
+      termCount = 2
+    } else {
+      unsafe terms = [term, term]
+      termCount = 1
+    }
+    rowCount = first.outputSize
+    self.outputRow = outputRow
+    panelByteCount = first.layout.panelByteCount + (second?.layout.panelByteCount ?? 0)
+  }
+}
+
+/// How a job of packed products is cut: by blocks of tokens, and within them by runs of panels.
+///
+/// A piece is a few panels of one product and the tokens of one block. The result does not depend on
+/// the cut; the speed does. One token reads its weights from memory, so a piece is a run of bytes long
+/// enough for the memory's read-ahead; many tokens compute, so a piece is only as many panels as share
+/// one expansion in the first cache.
+struct PackedPieces {
+  /// The number of pieces.
+  let count: Int
+  private let tokenCount: Int
+  private let tokensPerBlock: Int
+  private let products: [PackedRows]
+  private let panelsPerPiece: [Int]
+  /// The first piece of each product within a block, and behind the last their number.
+  private let firstPieces: [Int]
+
+  /// The bytes of codes that a piece of one token has, unless threads would lack work.
+  ///
+  /// bench: docs/performance.md.
+  private static let byteCount = 1 << 20
+  /// The panels of a piece of many tokens.
+  private static let panelCount = 4
+  /// Pieces per thread, so that a thread that is held up leaves its share to the others.
+  private static let piecesPerThread = 4
+
+  init(_ products: [PackedRows], tokenCount: Int, threadCount: Int) {
+    self.products = products
+    self.tokenCount = tokenCount
+    // Blocks of equal length, in whole tiles of 6 tokens.
+    let blocks = (tokenCount + Int(KERNELS_TOKEN_BLOCK) - 1) / Int(KERNELS_TOKEN_BLOCK)
+    let even = (tokenCount + blocks - 1) / blocks
+    tokensPerBlock = tokenCount == 1 ? 1 : min((even + 5) / 6 * 6, Int(KERNELS_TOKEN_BLOCK))
+    let panels = products.map { ($0.rowCount + 15) / 16 }
+    let share = max(1, panels.reduce(0, +) / (threadCount * Self.piecesPerThread))
+    panelsPerPiece = products.map { product in
+      let run = Self.byteCount / max(product.panelByteCount, 1)
+      return tokenCount > 1 ? Self.panelCount : max(1, min(share, run))
+    }
+    firstPieces = zip(panels, panelsPerPiece).reduce(into: [0]) { first, product in
+      first.append(first[first.count - 1] + (product.0 + product.1 - 1) / product.1)
+    }
+    count = firstPieces[products.count] * ((tokenCount + tokensPerBlock - 1) / tokensPerBlock)
+  }
+
+  /// Calls `body` with the product, its rows and the tokens of piece `index`.
+  func piece(_ index: Int) -> (product: PackedRows, rows: Range<Int>, tokens: Range<Int>) {
+    let (block, within) = index.quotientAndRemainder(dividingBy: firstPieces[products.count])
+    var product = 0
+    while within >= firstPieces[product + 1] { product += 1 }
+    let rowsPerPiece = panelsPerPiece[product] * PackedLayout.panelRows
+    let row = (within - firstPieces[product]) * rowsPerPiece
+    let token = block * tokensPerBlock
+    return (
+      products[product], row..<min(row + rowsPerPiece, products[product].rowCount),
+      token..<min(token + tokensPerBlock, tokenCount)
+    )
+  }
+}

@@ -1,0 +1,93 @@
+/// The low-rank part of a decomposed weight matrix: L R, beside the quantised part Q.
+public struct LowRankFactors: Sendable {
+  /// L, (outputSize, rank).
+  public let left: PackedMatrix
+  /// R, (rank, inputSize).
+  public let right: PackedMatrix
+
+  /// The product of two packed factors.
+  ///
+  /// - Precondition: The columns of `left` are as many as the rows of `right`, and `right` is not e8p,
+  ///   which reads activations in another order than the formats that factors are stored in.
+  public init(left: PackedMatrix, right: PackedMatrix) {
+    precondition(
+      left.inputSize == right.outputSize, "ranks \(left.inputSize) and \(right.outputSize)")
+    self.left = left
+    self.right = right
+  }
+
+  /// The inner size.
+  public var rank: Int { right.outputSize }
+}
+
+/// One or more decomposed weight matrices that share their input: y = Q z + L (R z).
+///
+/// The rows of the parts follow each other in the output, as in `Linear`: the queries, keys and values
+/// of a token stand side by side, and so do gate and up. The input is the rotated one where the matrices
+/// were compressed under `Incoherence`; this type knows nothing of rotations.
+public struct PackedLinear: Sendable {
+  /// A matrix W = Q + L R, or Q alone.
+  public struct Part: Sendable {
+    /// Q, (outputSize, inputSize).
+    public let quantized: PackedMatrix
+    /// L and R, or nil when W is Q.
+    public let lowRank: LowRankFactors?
+
+    /// The decomposition of one matrix.
+    ///
+    /// - Precondition: The sizes of the parts agree.
+    public init(quantized: PackedMatrix, lowRank: LowRankFactors? = nil) {
+      if let lowRank {
+        precondition(
+          lowRank.left.outputSize == quantized.outputSize
+            && lowRank.right.inputSize == quantized.inputSize,
+          "L R (\(lowRank.left.outputSize), \(lowRank.right.inputSize)) beside "
+            + "Q (\(quantized.outputSize), \(quantized.inputSize))")
+      }
+      self.quantized = quantized
+      self.lowRank = lowRank
+    }
+
+    /// The bytes that one token reads once.
+    var byteCount: Int {
+      quantized.byteCount + (lowRank.map { $0.left.byteCount + $0.right.byteCount } ?? 0)
+    }
+  }
+
+  /// The matrices, in the order of their rows in the output.
+  public let parts: [Part]
+  /// The number of columns of every part.
+  public let inputSize: Int
+  /// The number of rows of all parts.
+  public let outputSize: Int
+
+  /// Matrices that are multiplied as one job.
+  ///
+  /// - Precondition: There is at least one, and all have the same number of columns.
+  public init(_ parts: [Part]) {
+    precondition(!parts.isEmpty, "a linear layer without matrices")
+    inputSize = parts[0].quantized.inputSize
+    for part in parts {
+      precondition(
+        part.quantized.inputSize == inputSize,
+        "parts of \(part.quantized.inputSize) and \(inputSize) columns share no input")
+    }
+    self.parts = parts
+    outputSize = parts.reduce(0) { $0 + $1.quantized.outputSize }
+  }
+
+  /// The bytes of all matrices, which one token reads once.
+  public var byteCount: Int { parts.reduce(0) { $0 + $1.byteCount } }
+
+  /// Multiplications that one token takes, those of the factors included.
+  public var multiplicationCount: Int {
+    parts.reduce(0) { sum, part in
+      let q = part.quantized
+      let rank = part.lowRank?.rank ?? 0
+      return sum + q.outputSize * q.inputSize + rank * (q.outputSize + q.inputSize)
+    }
+  }
+
+  /// Whether some Q reads its activations in the order of e8p.
+  var readsLatticeOrder: Bool { parts.contains { $0.quantized.format == .e8p } }
+}
