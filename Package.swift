@@ -55,7 +55,7 @@ let package = Package(
       name: "perplexity", dependencies: ["DuetRuntime", "DuetCommandLine"],
       swiftSettings: swiftSettings),
     .executableTarget(
-      name: "bench", dependencies: ["DuetRuntime", "DuetCommandLine"],
+      name: "bench", dependencies: ["DuetRuntime", "DuetCommandLine", "Kernels"],
       swiftSettings: swiftSettings),
     .executableTarget(
       name: "tokenize", dependencies: ["DuetRuntime", "DuetCommandLine"],

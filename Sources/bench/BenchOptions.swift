@@ -14,6 +14,29 @@ enum DenseFormat: String, CaseIterable, Sendable {
   }
 }
 
+/// How the random weights of a shape are stored: dense, or packed.
+enum ShapeFormat: String, CaseIterable, Sendable {
+  case bf16, f16, f32
+  case int2, int3, int4, int8, e8p
+
+  /// The dense format, or nil for packed ones.
+  var dense: DenseFormat? { DenseFormat(rawValue: rawValue) }
+  /// The packed format, or nil for dense ones.
+  var packed: WeightFormat? { WeightFormat(rawValue: rawValue) }
+}
+
+/// How the low-rank factors of a packed shape are stored.
+enum FactorFormat: String, CaseIterable, Sendable {
+  case int4, int8
+
+  var weightFormat: WeightFormat {
+    switch self {
+    case .int4: .int4
+    case .int8: .int8
+    }
+  }
+}
+
 /// How a result is printed.
 enum OutputFormat: String, CaseIterable, Sendable {
   case md, json
@@ -30,8 +53,18 @@ enum Options {
   static let layers: Option<Int?> = .integer(
     "layers", "N", in: 1...1000, defaultText: "all",
     help: "Decoder layers of the shape; fewer need less memory")
-  static let format = Option<DenseFormat>.choice(
+  static let format = Option<ShapeFormat>.choice(
+    "format", default: .bf16,
+    help: "How the random weights are stored; from int2 on they are packed")
+  static let formatToWrite = Option<DenseFormat>.choice(
     "format", default: .bf16, help: "The element type of the random weights")
+  static let groupSize = Option<GroupSize>.choice(
+    "group-size", default: .columns128, help: "Columns that share a scale in a packed matrix")
+  static let rank = Option<Int>.integer(
+    "rank", "R", in: 0...4096, default: 128,
+    help: "Rank of the low-rank part beside every packed matrix but the head; 0 for none")
+  static let factorFormat = Option<FactorFormat>.choice(
+    "lr-format", default: .int4, help: "How the low-rank factors are stored")
   static let prompt = Option<Int>.integer(
     "prompt-tokens", short: "p", "N", in: 0...65536, default: 512,
     help: "Tokens of the prompt test; 0 skips it")
@@ -59,15 +92,20 @@ enum Options {
     name: "bench",
     summary: "how fast a model runs, as a share of what the machine allows",
     options: [
-      model, shape, layers, format, prompt, generated, threads, repeats, output, cache, kernelSet,
-      CommonOptions.json, CommonOptions.quiet,
+      model, shape, layers, format, groupSize, rank, factorFormat, prompt, generated, threads,
+      repeats, output, cache, kernelSet, CommonOptions.json, CommonOptions.quiet,
     ],
-    subcommands: [tokenizerBenchmarkCommand, writing],
+    subcommands: [kernelBenchmarkCommand, tokenizerBenchmarkCommand, writing],
     notes: [
       "Generation is compared with a plain read loop over the same weights, run just before and just "
         + "after each measurement: what no program can beat. A prompt is compared with OpenBLAS's "
         + "own sgemm on the shapes of the linear layers, its weights in F32 and its own threads. The "
         + "share is the median over the measurements, the speed their mean and standard deviation.",
+      "With a packed --format it is the linear layers alone that are measured, each with quantising "
+        + "its input: no rotation, norms or attention. The output head is int8 in groups of 128 "
+        + "without a low-rank part, and of a prompt it sees the last token. A prompt is then compared "
+        + "with the peak of the kernels' dot product, counting two operations for each weight, those "
+        + "of the low-rank factors included.",
       "With -m it also says how long the checkpoint took to open, when the first token was there, "
         + "and how much memory the process held at most.",
     ])
@@ -75,5 +113,5 @@ enum Options {
   static let writing = Command(
     name: "bench write",
     summary: "write a checkpoint of random weights, to measure loading",
-    options: [shapeToWrite, layers, format, folder, CommonOptions.json, CommonOptions.quiet])
+    options: [shapeToWrite, layers, formatToWrite, folder, CommonOptions.json, CommonOptions.quiet])
 }

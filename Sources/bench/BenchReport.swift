@@ -12,25 +12,46 @@ struct LoadingCost {
   let peakByteCount: Int
 }
 
-/// The results of one run of `bench`, as a table and as JSON.
-struct BenchReport {
+/// What was measured: the columns that all tests of a run of `bench` share.
+struct BenchSubject {
   let name: String
-  let model: Model
   let format: String
   let kernelSet: KernelSet
-  let loading: LoadingCost?
-  var measurements: [Measurement] = []
+  let byteCountPerToken: Int
+  let parameterCount: Int
+  /// The packed layers, unless a whole model was measured.
+  let plan: PackedPlan?
 
-  private var parameterCount: Int {
+  /// A model as it runs.
+  init(_ model: Model, name: String, format: String, kernelSet: KernelSet) {
+    self.name = name
+    self.format = format
+    self.kernelSet = kernelSet
+    plan = nil
+    byteCountPerToken = model.byteCountPerToken
     let configuration = model.configuration
     let embedding = configuration.vocabularySize * configuration.hiddenSize
     let norms = (2 * configuration.layerCount + 1) * configuration.hiddenSize
-    return model.multipliedWeightCount + norms + (configuration.tiesEmbeddings ? 0 : embedding)
+    parameterCount =
+      model.multipliedWeightCount + norms + (configuration.tiesEmbeddings ? 0 : embedding)
   }
 
-  private func gib(_ byteCount: Int) -> String {
-    "\(decimalText(Double(byteCount) / 0x1p30, digits: 2)) GiB"
+  /// The packed linear layers of a shape.
+  init(_ layers: RandomPackedLayers, name: String, kernelSet: KernelSet) {
+    self.name = name
+    format = layers.plan.recipe.text
+    self.kernelSet = kernelSet
+    byteCountPerToken = layers.byteCount
+    parameterCount = layers.plan.weightCount
+    plan = layers.plan
   }
+}
+
+/// The results of one run of `bench`, as a table and as JSON.
+struct BenchReport {
+  let subject: BenchSubject
+  let loading: LoadingCost?
+  var measurements: [Measurement] = []
 
   /// A table in the style of llama-bench, with the share of the limit as its last column.
   var lines: [String] {
@@ -41,8 +62,9 @@ struct BenchReport {
     for measurement in measurements {
       let (mean, deviation) = meanAndDeviation(measurement.speeds)
       let cells = [
-        "\(name) \(format)", gib(model.byteCountPerToken),
-        "\(decimalText(Double(parameterCount) / 1e6, digits: 2)) M", kernelSet.name,
+        "\(subject.name) \(subject.format)", gib(subject.byteCountPerToken),
+        "\(decimalText(Double(subject.parameterCount) / 1e6, digits: 2)) M",
+        subject.kernelSet.name,
         "\(measurement.threadCount)", measurement.test,
         "\(decimalText(mean, digits: 2)) ± \(decimalText(deviation, digits: 2))",
         share(measurement),
@@ -62,26 +84,21 @@ struct BenchReport {
   }
 
   private func share(_ measurement: Measurement) -> String {
-    let percent = "\(decimalText(median(measurement.shares) * 100, digits: 1)) %"
-    switch measurement.limit {
-    case .reading(let rate, _):
-      return "\(percent) of reading \(decimalText(rate / 1e9, digits: 1)) GB/s"
-    case .multiplying(let rate, _):
-      return "\(percent) of sgemm \(decimalText(rate / 1e9, digits: 0)) GFLOP/s "
-        + "(\(BLASCore.name))"
-    }
+    let bar = subject.bar(of: measurement).map { " (\($0.text(measurement.pairs.share)))" }
+    return measurement.pairs.text + (bar ?? "")
   }
 
   /// Everything, as one document.
   var json: JSONOutput {
     var members: [JSONOutput.Member] = [
-      .init("model", .string(name)), .init("format", .string(format)),
-      .init("bytes_per_token", .integer(model.byteCountPerToken)),
-      .init("parameters", .integer(parameterCount)),
-      .init("kernel_set", .string(kernelSet.name)),
+      .init("model", .string(subject.name)), .init("format", .string(subject.format)),
+      .init("bytes_per_token", .integer(subject.byteCountPerToken)),
+      .init("parameters", .integer(subject.parameterCount)),
+      .init("kernel_set", .string(subject.kernelSet.name)),
       .init("blas_core", .string(BLASCore.name)),
-      .init("tests", .array(measurements.map(json))),
     ]
+    members += subject.plan?.json ?? []
+    members.append(.init("tests", .array(measurements.map(json))))
     if let loading {
       members.append(
         .init(
@@ -99,17 +116,14 @@ struct BenchReport {
 
   private func json(_ measurement: Measurement) -> JSONOutput {
     let (mean, deviation) = meanAndDeviation(measurement.speeds)
-    let (limitName, limit): (String, Double) =
-      switch measurement.limit {
-      case .reading(let rate, _): ("read_bytes_per_second", rate)
-      case .multiplying(let rate, _): ("sgemm_operations_per_second", rate)
-      }
+    let pairs = measurement.pairs
     return [
       "test": .string(measurement.test), "threads": .integer(measurement.threadCount),
       "tokens_per_second_mean": .number(mean), "tokens_per_second_sd": .number(deviation),
       "tokens_per_second": .array(measurement.speeds.map { .number($0) }),
-      limitName: .number(limit), "share_median": .number(median(measurement.shares)),
-      "shares": .array(measurement.shares.map { .number($0) }),
+      pairs.limit.name: .number(pairs.limitRate), "share_median": .number(pairs.share),
+      "shares": .array(pairs.shares.map { .number($0) }),
+      "bar": subject.bar(of: measurement).map { $0.json(pairs.share) } ?? .null,
     ]
   }
 }

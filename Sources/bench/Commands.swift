@@ -5,48 +5,118 @@ import Glibc
 /// `bench -m DIR` and `bench --shape NAME`.
 func benchmarkModel(_ invocation: Invocation) throws {
   let arguments = invocation.arguments
-  var kernelSet = KernelSet.standard
-  if let name = arguments[Options.kernelSet] {
-    guard let set = KernelSet(named: name) else { throw BenchError.unknownKernelSet(name) }
-    kernelSet = set
-  }
-  var options = SessionOptions(
-    cacheType: arguments[Options.cache], kernelSet: kernelSet)
+  try checkCombination(arguments)
+  let kernelSet = try kernelSet(arguments[Options.kernelSet])
+  let options = SessionOptions(cacheType: arguments[Options.cache], kernelSet: kernelSet)
+  let format = arguments[Options.format]
 
-  let name: String
-  let model: Model
-  var format = arguments[Options.format].rawValue
-  var loading: LoadingCost?
   switch (arguments[Options.model], arguments[Options.shape]) {
   case (nil, nil): throw BenchError.neitherModelNorShape
   case (.some, .some): throw BenchError.modelAndShape
   case (.some(let folder), nil):
-    name = printable(folder)
-    (model, loading) = try load(folder, options)
-    format = model.layers.first?.linears.first?.elementTypeName ?? "?"
+    let (model, loading) = try load(folder, options)
+    let subject = BenchSubject(
+      model, name: printable(folder),
+      format: model.layers.first?.linears.first?.elementTypeName ?? "?", kernelSet: kernelSet)
+    try measure(model, options, BenchReport(subject: subject, loading: loading), invocation)
   case (nil, .some(let shape)):
-    name = shape
     let configuration = try configuration(shape, arguments[Options.layers])
-    model = try Model(
-      SyntheticCheckpoint.inMemory(
-        configuration, elementType: arguments[Options.format].elementType))
-  }
-
-  var report = BenchReport(
-    name: name, model: model, format: format, kernelSet: kernelSet, loading: loading)
-  for threadCount in arguments[Options.threads] {
-    options.threadCount = threadCount
-    let benchmark = ModelBenchmark(
-      model: model, options: options, repeats: arguments[Options.repeats])
-    if arguments[Options.prompt] > 0 {
-      invocation.messages.note("\(threadCount) threads: prompt of \(arguments[Options.prompt])")
-      report.measurements.append(try benchmark.prompt(tokenCount: arguments[Options.prompt]))
+    if let format = format.packed {
+      try measurePacked(shape, configuration, format, kernelSet, invocation)
+    } else if let elementType = format.dense?.elementType {
+      try SyntheticCheckpoint.memory(configuration, elementType).check(shape)
+      let model = try Model(
+        SyntheticCheckpoint.inMemory(configuration, elementType: elementType))
+      let subject = BenchSubject(
+        model, name: shape, format: format.rawValue, kernelSet: kernelSet)
+      try measure(model, options, BenchReport(subject: subject, loading: nil), invocation)
     }
-    if arguments[Options.generated] > 0 {
-      invocation.messages.note(
-        "\(threadCount) threads: generation of \(arguments[Options.generated])")
-      report.measurements.append(
-        try benchmark.generation(tokenCount: arguments[Options.generated]))
+  }
+}
+
+/// Refuses options that would be ignored.
+private func checkCombination(_ arguments: Arguments) throws(UsageError) {
+  let isPacked = arguments[Options.format].packed != nil
+  let packedOnly = [
+    ("--group-size", arguments.isGiven(Options.groupSize)),
+    ("--rank", arguments.isGiven(Options.rank)),
+    ("--lr-format", arguments.isGiven(Options.factorFormat)),
+  ]
+  for (name, isGiven) in packedOnly where isGiven && !isPacked {
+    throw .conflict(
+      "\(name) is for packed weights: give --format "
+        + WeightFormat.allCases.map(\.rawValue).joined(separator: ", ") + " too")
+  }
+  if isPacked, arguments.isGiven(Options.cache) {
+    throw .conflict("--kv-cache is for whole models: packed weights are measured without attention")
+  }
+  if arguments[Options.model] != nil, arguments.isGiven(Options.format) {
+    throw .conflict("--format is for random weights: a checkpoint has a format of its own")
+  }
+}
+
+/// The set called `name`, or the one to use unless another is asked for.
+func kernelSet(_ name: String?) throws(BenchError) -> KernelSet {
+  guard let name else { return .standard }
+  guard let set = KernelSet(named: name) else { throw .unknownKernelSet(name) }
+  return set
+}
+
+/// Measures a model with every number of threads and prints the report.
+private func measure(
+  _ model: Model, _ options: SessionOptions, _ report: BenchReport, _ invocation: Invocation
+) throws {
+  let repeats = invocation.arguments[Options.repeats]
+  var options = options
+  try printReport(report, invocation) { threadCount in
+    options.threadCount = threadCount
+    let benchmark = ModelBenchmark(model: model, options: options, repeats: repeats)
+    return (benchmark.prompt, benchmark.generation)
+  }
+}
+
+/// Measures the packed linear layers of a shape with every number of threads and prints the report.
+private func measurePacked(
+  _ shape: String, _ configuration: Configuration, _ format: WeightFormat, _ kernelSet: KernelSet,
+  _ invocation: Invocation
+) throws {
+  let arguments = invocation.arguments
+  let recipe = PackedRecipe(
+    format: format, groupSize: arguments[Options.groupSize], rank: arguments[Options.rank],
+    factorFormat: arguments[Options.factorFormat].weightFormat)
+  let plan = PackedPlan(configuration: configuration, recipe: recipe)
+  try plan.memory.check(shape)
+  invocation.messages.note("random weights: \(gib(plan.memory.byteCount))")
+  let layers = try RandomPackedLayers(plan)
+  let subject = BenchSubject(layers, name: shape, kernelSet: kernelSet)
+  try printReport(BenchReport(subject: subject, loading: nil), invocation) { threadCount in
+    let benchmark = PackedBenchmark(
+      layers: layers, kernelSet: kernelSet, threadCount: threadCount,
+      repeats: arguments[Options.repeats])
+    return (benchmark.prompt, benchmark.generation)
+  }
+}
+
+/// A test with a number of tokens.
+private typealias Test = (_ tokenCount: Int) throws -> Measurement
+
+/// Adds the tests that `tests` makes for each number of threads to `report`, and prints it.
+private func printReport(
+  _ report: BenchReport, _ invocation: Invocation,
+  _ tests: (_ threadCount: Int) throws -> (prompt: Test, generation: Test)
+) throws {
+  let arguments = invocation.arguments
+  let (prompt, generated) = (arguments[Options.prompt], arguments[Options.generated])
+  var report = report
+  for threadCount in arguments[Options.threads] {
+    let tests = try tests(threadCount)
+    if prompt > 0 {
+      invocation.messages.note("\(threadCount) threads: prompt of \(prompt)")
+      report.measurements.append(try tests.prompt(prompt))
+    }
+    if generated > 0 {
+      invocation.messages.note("\(threadCount) threads: generation of \(generated)")
+      report.measurements.append(try tests.generation(generated))
     }
   }
   if arguments[CommonOptions.json] || arguments[Options.output] == .json {
@@ -96,7 +166,7 @@ func writeSyntheticCheckpoint(_ invocation: Invocation) throws {
   let configuration = try configuration(
     arguments[Options.shapeToWrite], arguments[Options.layers])
   let checkpoint = try SyntheticCheckpoint.inMemory(
-    configuration, elementType: arguments[Options.format].elementType)
+    configuration, elementType: arguments[Options.formatToWrite].elementType)
   guard unsafe mkdir(folder, 0o777) == 0 else {
     throw errno == EEXIST
       ? BenchError.outputExists(path: folder) : BenchError.cannotCreate(path: folder)

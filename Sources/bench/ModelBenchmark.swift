@@ -1,25 +1,5 @@
 import DuetRuntime
 
-/// One test of a model: its speed in each measurement, and its share of the machine's limit.
-struct Measurement {
-  /// `pp512`: a prompt of 512 tokens; `tg64`: 64 tokens one after the other.
-  let test: String
-  let threadCount: Int
-  /// Tokens per second of each measurement.
-  let speeds: [Double]
-  /// Speed over the limit measured around it, for each measurement.
-  let shares: [Double]
-  /// What the limit is.
-  let limit: Limit
-
-  enum Limit {
-    /// Bytes per second of the plain read loop, the median over the measurements.
-    case reading(bytesPerSecond: Double, bytesPerToken: Int)
-    /// Operations per second of sgemm on the same shapes, the median over the measurements.
-    case multiplying(operationsPerSecond: Double, operationsPerToken: Double)
-  }
-}
-
 /// Measures prompt and generation speed of one model.
 struct ModelBenchmark {
   let model: Model
@@ -32,21 +12,18 @@ struct ModelBenchmark {
     var session = try session(contextLength: tokenCount + 1)
     try session.append([0])
     var speeds: [Double] = []
-    var rates = [readRate(session)]
+    var pairs = PairedRuns(.reading, before: readRate(session))
     for _ in 0..<repeats {
       session.truncate(to: 0)
       let duration = try measure {
         for index in 0..<tokenCount { try session.append([token(index)]) }
       }
       speeds.append(Double(tokenCount) / duration)
-      rates.append(readRate(session))
+      pairs.append(
+        Double(tokenCount * model.byteCountPerToken) / duration, limitAfter: readRate(session))
     }
-    let byteCount = model.byteCountPerToken
-    let limits = zip(rates, rates.dropFirst()).map { ($0 + $1) / 2 }
     return Measurement(
-      test: "tg\(tokenCount)", threadCount: session.threadCount, speeds: speeds,
-      shares: zip(speeds, limits).map { $0 * Double(byteCount) / $1 },
-      limit: .reading(bytesPerSecond: median(limits), bytesPerToken: byteCount))
+      test: "tg\(tokenCount)", threadCount: session.threadCount, speeds: speeds, pairs: pairs)
   }
 
   /// A whole prompt at once, sgemm before and after each measurement.
@@ -57,19 +34,19 @@ struct ModelBenchmark {
     let weightCount = model.layers.reduce(0) { sum, layer in
       sum + layer.linears.reduce(0) { $0 + $1.inputSize * $1.outputSize }
     }
-    let operations = 2 * Double(weightCount)
+    let operations = 2 * Double(weightCount) * Double(tokenCount)
+    let threadCount = session.threadCount
     var speeds: [Double] = []
-    var rates = [multiplicationRate(tokenCount, session.threadCount)]
+    var pairs = PairedRuns(.sgemm, before: multiplicationRate(tokenCount, threadCount))
     for _ in 0..<repeats {
       session.truncate(to: 0)
-      speeds.append(Double(tokenCount) / (try measure { try session.append(tokens) }))
-      rates.append(multiplicationRate(tokenCount, session.threadCount))
+      let duration = try measure { try session.append(tokens) }
+      speeds.append(Double(tokenCount) / duration)
+      pairs.append(
+        operations / duration, limitAfter: multiplicationRate(tokenCount, threadCount))
     }
-    let limits = zip(rates, rates.dropFirst()).map { ($0 + $1) / 2 }
     return Measurement(
-      test: "pp\(tokenCount)", threadCount: session.threadCount, speeds: speeds,
-      shares: zip(speeds, limits).map { $0 * operations / $1 },
-      limit: .multiplying(operationsPerSecond: median(limits), operationsPerToken: operations))
+      test: "pp\(tokenCount)", threadCount: threadCount, speeds: speeds, pairs: pairs)
   }
 
   private func session(contextLength: Int) throws -> Session {
@@ -106,28 +83,4 @@ struct ModelBenchmark {
     }
     return operations / seconds(duration)
   }
-}
-
-/// The seconds that `body` takes.
-func measure(_ body: () throws -> Void) rethrows -> Double {
-  seconds(try ContinuousClock().measure(body))
-}
-
-/// A duration in seconds.
-func seconds(_ duration: Duration) -> Double {
-  Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
-}
-
-/// The middle value, or the mean of the two in the middle.
-func median(_ values: [Double]) -> Double {
-  let sorted = values.sorted()
-  guard !sorted.isEmpty else { return .nan }
-  return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
-}
-
-/// The mean, and the standard deviation (n - 1) where there is one.
-func meanAndDeviation(_ values: [Double]) -> (mean: Double, deviation: Double) {
-  let mean = values.reduce(0, +) / Double(values.count)
-  let squares = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
-  return (mean, values.count > 1 ? (squares / Double(values.count - 1)).squareRoot() : 0)
 }

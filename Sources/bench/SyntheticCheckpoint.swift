@@ -30,6 +30,20 @@ enum SyntheticCheckpoint {
     return Checkpoint(configuration: configuration, tensors: tensors)
   }
 
+  /// What `inMemory` takes.
+  static func memory(_ configuration: Configuration, _ elementType: ElementType) -> ShapeMemory {
+    func byteCount(layerCount: Int) -> Int {
+      var configuration = configuration
+      configuration.layerCount = layerCount
+      let counts = tensorShapes(configuration).map { $0.sizes.reduce(1, *) }
+      return counts.reduce(0, +) * elementType.byteCount
+    }
+    let other = byteCount(layerCount: 0)
+    return ShapeMemory(
+      layerByteCount: byteCount(layerCount: 1) - other, otherByteCount: other,
+      layerCount: configuration.layerCount)
+  }
+
   /// Every tensor of a model, by the names of Hugging Face checkpoints.
   static func tensorShapes(_ configuration: Configuration) -> [(name: String, sizes: [Int])] {
     let hidden = configuration.hiddenSize

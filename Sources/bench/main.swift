@@ -4,6 +4,7 @@ import DuetRuntime
 run(Options.command) { invocation in
   switch invocation.arguments.command.name {
   case tokenizerBenchmarkCommand.name: return try runTokenizerBenchmark(invocation)
+  case kernelBenchmarkCommand.name: try runKernelBenchmark(invocation)
   case Options.writing.name: try writeSyntheticCheckpoint(invocation)
   default: try benchmarkModel(invocation)
   }

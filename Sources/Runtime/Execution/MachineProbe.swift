@@ -10,30 +10,10 @@ package enum MachineProbe {
   ///
   /// - Returns: The bytes read, and a sum of them that keeps the loop from being optimised away.
   package static func readWeights(of session: borrowing Session) -> (byteCount: Int, sum: UInt64) {
-    let kernels = unsafe session.context.kernels
-    let pool = session.context.pool
-    let sums = Buffer<UInt64>(count: pool.threadCount * 8)
     let model = session.model
-    var byteCount = 0
-    for linear in model.layers.flatMap(\.linears) + [model.head] {
-      for matrix in linear.parts {
-        // The loop reads whole cache lines: the bytes before the first and after the last are left.
-        let start = unsafe UInt(bitPattern: matrix.pointer(toRow: 0))
-        let first = (start + 63) & ~63
-        let lineCount = max(0, Int((start + UInt(matrix.byteCount)) &- first) / 64)
-        let partCount = pool.threadCount * 16
-        pool.run(partCount) { part, worker in
-          let lines = (part * lineCount / partCount)..<((part + 1) * lineCount / partCount)
-          guard !lines.isEmpty, let address = unsafe UnsafeRawPointer(bitPattern: first) else {
-            return
-          }
-          unsafe sums.pointer[worker * 8] &+= unsafe kernels.pointee.read_bytes(
-            address + lines.lowerBound * 64, lines.count * 64)
-        }
-        byteCount += lineCount * 64
-      }
-    }
-    return (byteCount, (0..<pool.threadCount).reduce(0) { $0 &+ sums[$1 * 8] })
+    let matrices = (model.layers.flatMap(\.linears) + [model.head]).flatMap(\.parts)
+    let regions = matrices.map { unsafe MemoryRegion($0.pointer(toRow: 0), $0.byteCount) }
+    return read(regions, session.context)
   }
 
   /// The time of one product of two matrices of ones by OpenBLAS's sgemm with its own threads.

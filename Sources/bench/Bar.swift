@@ -1,0 +1,79 @@
+import DuetCommandLine
+import DuetRuntime
+
+/// What a figure must reach, from the project's table of bars.
+struct Bar {
+  /// What is compared, with its unit: "GB/s".
+  let quantity: String
+  let must: Double
+  /// Whether less is better.
+  var isUpper = false
+  /// What the figure is multiplied by to be printed.
+  var scale = 1.0
+
+  /// A share that must be reached.
+  static func share(_ must: Double) -> Bar { Bar(quantity: "%", must: must, scale: 100) }
+
+  func isReached(by value: Double) -> Bool { isUpper ? value <= must : value >= must }
+
+  /// As a person reads it: "must 65 %: reached".
+  func text(_ value: Double) -> String {
+    // 0.55 * 100 is not quite 55.
+    let isWhole = abs(must * scale - (must * scale).rounded()) < 1e-9
+    let digits = isWhole ? 0 : 2
+    return "must \(isUpper ? "<= " : "")\(decimalText(must * scale, digits: digits)) \(quantity): "
+      + (isReached(by: value) ? "reached" : "missed")
+  }
+
+  /// As an object of a JSON document.
+  func json(_ value: Double) -> JSONOutput {
+    [
+      "quantity": .string(scale == 1 ? quantity : "share"),
+      "comparison": .string(isUpper ? "at most" : "at least"), "must": .number(must),
+      "value": .number(value), "reached": .boolean(isReached(by: value)),
+    ]
+  }
+}
+
+extension Bar {
+  /// Packed bytes per second from the cache, one thread.
+  static func cached(_ format: WeightFormat) -> Bar? {
+    let must: [WeightFormat: Double] = [.int2: 45, .int3: 40, .int4: 55, .e8p: 18]
+    return must[format].map { Bar(quantity: "GB/s", must: $0) }
+  }
+
+  /// The time of Q + LR over that of Q alone, divided by the ratio of their bytes.
+  static let lowRank = Bar(quantity: "time ratio / byte ratio", must: 1.15, isUpper: true)
+
+  /// An empty job of the worker pool with two threads, the best run.
+  static let emptyJob = Bar(quantity: "us", must: 2, isUpper: true)
+}
+
+extension BenchSubject {
+  /// The bar of a test, which only llama-2-7b as a whole with groups of 128 and rank 128 has.
+  func bar(of measurement: Measurement) -> Bar? {
+    guard let plan, plan.isReference, name == "llama-2-7b", let best = KernelSet.supported.first
+    else { return nil }
+    let (format, threads) = (plan.recipe.format, measurement.threadCount)
+    switch (measurement.pairs.limit, kernelSet.name) {
+    case (.reading, "avx2"): return format == .int2 && threads == 2 ? .share(0.50) : nil
+    case (_, let set) where set != best.name: return nil
+    case (.reading, _):
+      let must: [WeightFormat: Double] = [.int2: 0.65, .int3: 0.65, .e8p: 0.55]
+      guard threads == 2 || (threads == 1 && format == .int2) else { return nil }
+      return must[format].map(Bar.share)
+    case (.dotProduct, _) where threads == 2 && measurement.test == "pp512":
+      let must: [WeightFormat: Double] = [.int2: 0.60, .int3: 0.55, .e8p: 0.55]
+      return must[format].map(Bar.share)
+    default: return nil
+    }
+  }
+}
+
+extension PackedPlan {
+  /// Whether these are the packed layers that the bars are about, all of them.
+  fileprivate var isReference: Bool {
+    recipe.groupSize == .columns128 && recipe.rank == 128 && recipe.factorFormat == .int4
+      && configuration.layerCount == Configuration.preset(named: "llama-2-7b")?.layerCount
+  }
+}

@@ -1,0 +1,122 @@
+import DuetCommandLine
+import DuetRuntime
+
+/// How a random packed matrix is stored: the format, and the low-rank part beside it.
+struct PackedRecipe {
+  var format: WeightFormat
+  var groupSize = GroupSize.columns128
+  /// The rank of L R; 0 for none.
+  var rank = 0
+  var factorFormat = WeightFormat.int4
+  var hasOffsets = false
+
+  /// As a person reads it.
+  var text: String {
+    "\(format.rawValue) group \(groupSize.rawValue)" + (hasOffsets ? " with offsets" : "")
+      + (rank > 0 ? " rank \(rank) \(factorFormat.rawValue)" : "")
+  }
+
+  /// The same as members of a JSON document.
+  var json: [JSONOutput.Member] {
+    [
+      .init("weight_format", .string(format.rawValue)),
+      .init("group_size", .string(groupSize.rawValue)),
+      .init("offsets", .boolean(hasOffsets)), .init("rank", .integer(rank)),
+      .init("factor_format", rank > 0 ? .string(factorFormat.rawValue) : .null),
+    ]
+  }
+
+  /// The same without the low-rank part.
+  var quantizedAlone: PackedRecipe {
+    var recipe = self
+    recipe.rank = 0
+    return recipe
+  }
+
+  /// The layouts of Q, and of R and L if there are any, for a matrix of `size`.
+  private func layouts(_ size: MatrixSize) -> (quantized: PackedLayout, factors: [PackedLayout]) {
+    let quantized = PackedLayout(
+      format, groupSize: groupSize, outputSize: size.outputSize, inputSize: size.inputSize)
+    guard rank > 0 else { return (quantized, []) }
+    // A group of L is no longer than its rows, which would otherwise be padded.
+    let group = GroupSize(columnCount: rank <= 32 ? 32 : rank <= 64 ? 64 : 128) ?? .columns128
+    return (
+      quantized,
+      [
+        PackedLayout(
+          factorFormat, groupSize: .columns128, outputSize: rank, inputSize: size.inputSize),
+        PackedLayout(
+          factorFormat, groupSize: group, outputSize: size.outputSize, inputSize: rank),
+      ]
+    )
+  }
+
+  /// The bytes of a matrix of `size`.
+  func byteCount(_ size: MatrixSize) -> Int {
+    let (quantized, factors) = layouts(size)
+    return quantized.byteCount(hasOffsets: hasOffsets)
+      + factors.reduce(0) { $0 + $1.byteCount() }
+  }
+
+  /// Random matrices of `sizes` that share their input, filled by the threads of `pool`.
+  func linear(_ sizes: [MatrixSize], _ pool: WorkerPool) throws(PackedMatrixError) -> PackedLinear {
+    var parts: [PackedLinear.Part] = []
+    for size in sizes {
+      let (quantized, factors) = layouts(size)
+      let matrix = try PackedMatrix.random(quantized, hasOffsets: hasOffsets, pool)
+      var lowRank: LowRankFactors?
+      if factors.count == 2 {
+        lowRank = LowRankFactors(
+          left: try .random(factors[1], pool), right: try .random(factors[0], pool))
+      }
+      parts.append(PackedLinear.Part(quantized: matrix, lowRank: lowRank))
+    }
+    return PackedLinear(parts)
+  }
+}
+
+/// The size of a weight matrix.
+struct MatrixSize {
+  let outputSize: Int
+  let inputSize: Int
+
+  var weightCount: Int { outputSize * inputSize }
+  var text: String { "\(outputSize) x \(inputSize)" }
+}
+
+extension PackedMatrix {
+  /// Random codes, of which any bytes are valid, and scales of either sign between 2^-7 and 2^-6.
+  ///
+  /// Subnormal scales would be slow and large ones would overflow; speed depends on nothing else.
+  /// Scales of padded rows are not zero, as nobody reads those rows.
+  static func random(
+    _ layout: PackedLayout, hasOffsets: Bool = false, _ pool: WorkerPool
+  ) throws(PackedMatrixError) -> PackedMatrix {
+    try PackedMatrix(layout: layout, hasOffsets: hasOffsets) { memory in
+      let byteCount = memory.byteCount
+      let codesEnd = layout.codeByteCount
+      let step = 1 << 20
+      unsafe memory.withUnsafeMutableBytes { bytes in
+        pool.run((byteCount + step - 1) / step) { piece, _ in
+          var generator = RandomGenerator(seed: UInt64(piece))
+          for offset in stride(from: piece * step, to: min((piece + 1) * step, byteCount), by: 8) {
+            // Scales and offsets are halves with the sign and the fraction drawn and the exponent 8,
+            // which is biased by 15.
+            let word = generator.next()
+            unsafe bytes.storeBytes(
+              of: offset < codesEnd ? word : word & 0x83FF_83FF_83FF_83FF | 0x2000_2000_2000_2000,
+              toByteOffset: offset, as: UInt64.self)
+          }
+        }
+      }
+    }
+  }
+}
+
+extension PackedLinear {
+  /// All matrices, in the order in which a token reads them.
+  var matrices: [PackedMatrix] {
+    parts.compactMap(\.lowRank?.right)
+      + parts.flatMap { [$0.quantized] + ($0.lowRank.map { [$0.left] } ?? []) }
+  }
+}
