@@ -78,7 +78,7 @@ struct PackedPieces {
     count = firstPieces[products.count] * ((tokenCount + tokensPerBlock - 1) / tokensPerBlock)
   }
 
-  /// Calls `body` with the product, its rows and the tokens of piece `index`.
+  /// The product of piece `index`, and its rows and tokens.
   func piece(_ index: Int) -> (product: PackedRows, rows: Range<Int>, tokens: Range<Int>) {
     let (block, within) = index.quotientAndRemainder(dividingBy: firstPieces[products.count])
     var product = 0

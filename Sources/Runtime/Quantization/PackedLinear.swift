@@ -7,8 +7,7 @@ public struct LowRankFactors: Sendable {
 
   /// The product of two packed factors.
   ///
-  /// - Precondition: The columns of `left` are as many as the rows of `right`, and `right` is not e8p,
-  ///   which reads activations in another order than the formats that factors are stored in.
+  /// - Precondition: The columns of `left` are as many as the rows of `right`.
   public init(left: PackedMatrix, right: PackedMatrix) {
     precondition(
       left.inputSize == right.outputSize, "ranks \(left.inputSize) and \(right.outputSize)")
@@ -87,7 +86,4 @@ public struct PackedLinear: Sendable {
       return sum + q.outputSize * q.inputSize + rank * (q.outputSize + q.inputSize)
     }
   }
-
-  /// Whether some Q reads its activations in the order of e8p.
-  var readsLatticeOrder: Bool { parts.contains { $0.quantized.format == .e8p } }
 }
