@@ -1,3 +1,5 @@
+internal import DuetRuntime
+
 /// The parsed arguments of a command.
 public struct Arguments: Sendable {
   /// The command or subcommand that was chosen.

@@ -1,6 +1,3 @@
-/// The version that every executable prints.
-public let duetVersion = "0.1.0"
-
 /// A positional argument.
 public struct Operand: Sendable {
   /// The name in `--help`, in capitals.

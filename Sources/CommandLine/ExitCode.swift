@@ -31,6 +31,7 @@ public enum ExitCode: Int32, Sendable, CaseIterable {
       case .inputOutput: .inputOutput
       case .numerical: .numerical
       case .usage: .usage
+      case .resumable: .resumable
       case .failure: .failure
       }
   }

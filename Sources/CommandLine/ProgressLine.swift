@@ -27,6 +27,9 @@ public final class ProgressLine {
   private var schedule: ProgressSchedule
   private var shownWidth = 0
 
+  /// Whether progress on standard error is one line that rewrites itself, not lines of a log.
+  public static var isRewriting: Bool { Environment.rewritesLines(on: 2) }
+
   /// Starts a progress line on standard error.
   ///
   /// - Parameters:
@@ -131,7 +134,7 @@ struct ProgressSchedule {
   init(style: ProgressLine.Style, total: Int, time: Double, done: Int) {
     switch style {
     case .silent: (isSilent, interval, step) = (true, 0, 0)
-    case .plain: (isSilent, interval, step) = (false, 30, max(1, total / 20))
+    case .plain: (isSilent, interval, step) = (false, 30, max(1, (total + 19) / 20))
     case .rewriting: (isSilent, interval, step) = (false, 0.1, .max)
     }
     lastTime = time

@@ -26,6 +26,8 @@ public func run(_ command: Command, _ body: (Invocation) throws -> ExitCode) -> 
   chooseBLASCore()
   // A closed pipe must become an error of `write`, so that the terminal is restored on the way out.
   _ = signal(SIGPIPE, SIG_IGN)
+  // So must a file that grows beyond what the system allows the process: a full disk by another name.
+  _ = signal(SIGXFSZ, SIG_IGN)
   CrashSignals.install()
   MappedFile.installTruncationHandler(beforeExit: { TerminalMode.restore() })
   let arguments = Array(CommandLine.arguments.dropFirst())

@@ -8,6 +8,8 @@ public enum FailureCategory: Sendable, Hashable {
   case numerical
   /// The caller asked for something that cannot be done with this model.
   case usage
+  /// Stopped but resumable, or the state to resume from does not match.
+  case resumable
   /// Anything else that went wrong while running.
   case failure
 }

@@ -1,4 +1,5 @@
-package import DuetCommandLine
+internal import DuetCommandLine
+package import DuetRuntime
 
 /// Why an answer ended.
 package enum StopReason: String, Sendable {

@@ -1,4 +1,5 @@
 import DuetCommandLine
+import DuetRuntime
 import Foundation
 import Testing
 

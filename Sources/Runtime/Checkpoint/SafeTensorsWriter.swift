@@ -5,9 +5,10 @@ public enum SafeTensorsWriter {
 
   /// Writes `tensors` to a file at `path`, replacing what is there.
   ///
-  /// The tensors are ordered by descending alignment of their elements, then by the bytes of their
-  /// names, so that all of them are aligned; the header is padded with spaces so that the data start
-  /// at a multiple of 64 bytes. The file appears complete or not at all.
+  /// The header is padded with spaces so that the data start at a multiple of 64 bytes. Tensors whose
+  /// sizes are multiples of 64 bytes come first, so that all of these, the large ones, begin at
+  /// multiples of 64 too; then by descending alignment of the elements, so that the others are aligned;
+  /// then by the bytes of the names. The file appears complete or not at all.
   ///
   /// - Precondition: No two tensors have the same name, none is called "__metadata__", and no two
   ///   keys of `metadata` are the same.
@@ -15,23 +16,56 @@ public enum SafeTensorsWriter {
   public static func write(
     _ tensors: [StoredTensor], metadata: [(key: String, value: String)] = [], to path: String
   ) throws(SafeTensorsError) {
-    let ordered = tensors.sorted {
-      $0.elementType.alignment == $1.elementType.alignment
-        ? $0.name.precedesInBytes($1.name)
-        : $0.elementType.alignment > $1.elementType.alignment
-    }
+    _ = try write(tensors, metadata: metadata, to: path, operations: .system)
+  }
+
+  /// Writes `tensors` likewise, with `operations`, and returns the SHA-256 digest of the file.
+  ///
+  /// The room on the disk is reserved first. Tensors go from where they lie to the disk piece by piece,
+  /// so that a file may be larger than the memory.
+  package static func write(
+    _ tensors: [StoredTensor], metadata: [(key: String, value: String)] = [], to path: String,
+    operations: FileOperations
+  ) throws(SafeTensorsError) -> [UInt8] {
+    let ordered = ordered(tensors)
     let header = header(of: ordered, metadata: metadata)
     guard header.count <= JSONLimits.safeTensorsHeader.byteCount else {
       throw .headerTooLarge(path: path, headerBytes: UInt64(header.count))
     }
+    let prefix = (0..<8).map { UInt8(truncatingIfNeeded: header.count >> (8 * $0)) }
+    let byteCount = ordered.reduce(prefix.count + header.count) { $0 + $1.byteCount }
+    var hash = SHA256()
     do throws(FileError) {
-      var file = try AtomicFile(path: path)
-      try file.append((0..<8).map { UInt8(truncatingIfNeeded: header.count >> (8 * $0)) })
-      try file.append(header)
-      for tensor in ordered { try file.append(tensor.bytes) }
+      var file = try AtomicFile(path: path, byteCount: byteCount, operations: operations)
+      for bytes in [prefix, header] {
+        hash.update(bytes.span)
+        try file.append(bytes)
+      }
+      for tensor in ordered {
+        // A piece is hashed and written while the cache holds it.
+        for start in stride(from: 0, to: tensor.byteCount, by: pieceBytes) {
+          let piece = tensor.bytes.extracting(start..<min(start + pieceBytes, tensor.byteCount))
+          hash.update(piece)
+          try file.append(piece)
+        }
+      }
       try file.commit()
     } catch {
       throw .file(error)
+    }
+    return hash.finalized()
+  }
+
+  /// The bytes that are hashed and written at a time.
+  private static let pieceBytes = 1 << 20
+
+  /// The tensors in the order in which their data are written.
+  package static func ordered(_ tensors: [StoredTensor]) -> [StoredTensor] {
+    tensors.sorted { left, right in
+      let isWhole = left.byteCount % dataAlignment == 0
+      guard isWhole == (right.byteCount % dataAlignment == 0) else { return isWhole }
+      let (alignment, other) = (left.elementType.alignment, right.elementType.alignment)
+      return alignment == other ? left.name.precedesInBytes(right.name) : alignment > other
     }
   }
 

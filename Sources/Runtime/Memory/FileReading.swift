@@ -20,6 +20,8 @@ public enum FileError: DuetError, Equatable {
   case tooLarge(path: String, byteCount: Int, limit: Int)
   /// The file became shorter while it was being read.
   case truncatedWhileReading(path: String, expectedBytes: Int, actualBytes: Int)
+  /// There is no room for the bytes that are still to be written.
+  case diskFull(path: String, neededBytes: Int, freeBytes: Int)
   /// The system refused an operation on the file.
   case system(path: String, operation: Operation, code: Int32)
 
@@ -35,6 +37,10 @@ public enum FileError: DuetError, Equatable {
     case write
     /// Giving the finished file its name.
     case rename
+    /// Removing.
+    case remove
+    /// Making the folder.
+    case makeFolder
   }
 
   /// The kind of trouble, for the exit code: a file that is too large counts as refused data.
@@ -53,6 +59,11 @@ public enum FileError: DuetError, Equatable {
       "\(printable(path)): the file has \(byteCount) bytes, more than the \(limit) allowed"
     case .truncatedWhileReading(let path, let expected, let actual):
       "\(printable(path)): the file shrank from \(expected) to \(actual) bytes while it was read"
+    case .diskFull(let path, let needed, let free):
+      "\(printable(path)): no space left on the disk: \(needed) more bytes are needed, \(free) are "
+        + "free"
+    case .system(let path, .makeFolder, let code):
+      "\(printable(path)): cannot make the folder: \(systemMessage(code))"
     case .system(let path, let operation, let code):
       "\(printable(path)): cannot \(operation.rawValue) the file: \(systemMessage(code))"
     }
@@ -60,7 +71,7 @@ public enum FileError: DuetError, Equatable {
 }
 
 /// The system's words for the error `code`.
-func systemMessage(_ code: Int32) -> String {
+package func systemMessage(_ code: Int32) -> String {
   guard let text = unsafe strerror(code) else { return "error \(code)" }
   return unsafe String(cString: text)
 }
@@ -140,7 +151,7 @@ public func readFile(_ path: String, limit: Int) throws(FileError) -> [UInt8] {
 /// The names in the folder at `path` in the order of their bytes, without "." and "..".
 ///
 /// - Throws: `FileError`.
-func listFolder(_ path: String) throws(FileError) -> [String] {
+package func listFolder(_ path: String) throws(FileError) -> [String] {
   guard let folder = unsafe path.utf8.contains(0) ? nil : opendir(path) else {
     switch path.utf8.contains(0) ? ENOENT : errno {
     case ENOENT: throw .notFound(path: path)

@@ -46,6 +46,14 @@ public struct SHA256: Sendable {
     }
   }
 
+  /// Adds `bytes` to the message.
+  ///
+  /// - Complexity: O(bytes).
+  public mutating func update(_ bytes: RawSpan) {
+    // Every pattern of bits is a byte.
+    update(Span<UInt8>(_bytes: bytes))
+  }
+
   /// The 32 bytes of the digest; the hash itself can be fed further.
   public func finalized() -> [UInt8] {
     var hash = self
@@ -68,8 +76,13 @@ public struct SHA256: Sendable {
   public static func hexadecimalDigest(of bytes: [UInt8]) -> String {
     var hash = SHA256()
     hash.update(bytes.span)
+    return hexadecimal(hash.finalized())
+  }
+
+  /// The bytes of a digest as lowercase hexadecimal digits.
+  public static func hexadecimal(_ digest: [UInt8]) -> String {
     let digits = Array("0123456789abcdef".utf8)
-    let text = hash.finalized().flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
+    let text = digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
     return String(decoding: text, as: UTF8.self)
   }
 

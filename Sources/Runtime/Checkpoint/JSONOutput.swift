@@ -1,6 +1,4 @@
-internal import DuetRuntime
-
-/// A JSON document to be printed.
+/// A JSON document to be printed or written.
 ///
 /// Literals work: `["text": "a", "tokens": 3, "seconds": .number(0.5)]`. The members of an object
 /// keep the order in which they were given.
@@ -26,8 +24,10 @@ public indirect enum JSONOutput: Sendable, Equatable {
 
   /// A name and its value.
   public struct Member: Sendable, Equatable {
-    let name: String
-    let value: JSONOutput
+    /// The name.
+    public let name: String
+    /// The value.
+    public let value: JSONOutput
 
     /// Makes a member of an object.
     public init(_ name: String, _ value: JSONOutput) {
@@ -41,6 +41,55 @@ public indirect enum JSONOutput: Sendable, Equatable {
     var result = ""
     append(to: &result)
     return result
+  }
+
+  /// The document on lines of their own for members and elements, with a line feed at the end.
+  ///
+  /// Arrays and objects of plain values stay on one line when they are short.
+  public var indentedText: String {
+    var result = ""
+    append(to: &result, indentation: "\n")
+    return result + "\n"
+  }
+
+  /// What `indentedText` keeps on one line, in bytes.
+  private static let shortLine = 80
+
+  private func append(to result: inout String, indentation: String) {
+    let text = text
+    let inner = indentation + "  "
+    switch self {
+    case .array(let values) where text.utf8.count > Self.shortLine || isNested:
+      for (index, value) in values.enumerated() {
+        result += (index == 0 ? "[" : ",") + inner
+        value.append(to: &result, indentation: inner)
+      }
+      result += indentation + "]"
+    case .object(let members) where text.utf8.count > Self.shortLine || isNested:
+      for (index, member) in members.enumerated() {
+        result += (index == 0 ? "{" : ",") + inner
+        Self.append(member.name, to: &result)
+        result += ": "
+        member.value.append(to: &result, indentation: inner)
+      }
+      result += indentation + "}"
+    default: result += text
+    }
+  }
+
+  /// Whether there are arrays or objects inside.
+  private var isNested: Bool {
+    func isContainer(_ value: JSONOutput) -> Bool {
+      switch value {
+      case .array, .object: true
+      default: false
+      }
+    }
+    return switch self {
+    case .array(let values): values.contains(where: isContainer)
+    case .object(let members): members.contains { isContainer($0.value) }
+    default: false
+    }
   }
 
   private func append(to result: inout String) {

@@ -1,0 +1,216 @@
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#else
+  internal import Darwin
+#endif
+
+/// The operations that change files and folders, in one place.
+///
+/// Whoever writes files that must survive a crash calls these and nothing else, so that a test can let
+/// any of them fail, and the process "die" between any two.
+package struct FileOperations: Sendable {
+  /// A kind of operation.
+  package enum Step: String, Sendable {
+    case makeFolder, create, allocate, write, synchronize, rename, remove, synchronizeFolder
+  }
+
+  /// What a test makes of an operation.
+  package enum Outcome: Sendable {
+    /// It is done.
+    case done
+    /// Nothing happens and the system's error code is reported.
+    case failed(code: Int32)
+    /// The first half of the bytes is written before the error.
+    case torn(code: Int32)
+  }
+
+  private let intercept: (@Sendable (_ step: Step, _ path: String) -> Outcome)?
+
+  /// The operations of the system.
+  package static let system = FileOperations(intercept: nil)
+
+  /// The operations of the system, each of which `intercept` may let fail.
+  package init(intercept: (@Sendable (_ step: Step, _ path: String) -> Outcome)?) {
+    self.intercept = intercept
+  }
+
+  private func check(
+    _ step: Step, _ path: String, _ operation: FileError.Operation
+  ) throws(FileError) {
+    switch intercept?(step, path) ?? .done {
+    case .done: break
+    case .failed(let code), .torn(let code):
+      throw .system(path: path, operation: operation, code: code)
+    }
+  }
+
+  // MARK: - Folders
+
+  /// Makes the folder at `path` and those above it, where they are missing.
+  package func makeFolders(_ path: String) throws(FileError) {
+    var status = stat()
+    if unsafe stat(path, &status) == 0 {
+      guard status.st_mode & S_IFMT == S_IFDIR else { throw .notAFolder(path: path) }
+      return
+    }
+    if let parent = parentFolder(of: path) { try makeFolders(parent) }
+    try check(.makeFolder, path, .makeFolder)
+    // Another process may have made it meanwhile.
+    guard unsafe mkdir(path, 0o755) == 0 || errno == EEXIST else {
+      throw .system(path: path, operation: .makeFolder, code: errno)
+    }
+  }
+
+  /// Brings the names in the folder at `path` to the disk.
+  package func synchronizeFolder(_ path: String) throws(FileError) {
+    try check(.synchronizeFolder, path, .write)
+    let folder = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard folder >= 0 else { throw .system(path: path, operation: .write, code: errno) }
+    defer { close(folder) }
+    // Some file systems refuse to do this for folders; they order the renames themselves.
+    guard fsync(folder) == 0 || errno == EINVAL else {
+      throw .system(path: path, operation: .write, code: errno)
+    }
+  }
+
+  // MARK: - Names
+
+  /// Gives a file or folder another name, replacing a file of that name.
+  package func rename(_ source: String, to target: String) throws(FileError) {
+    try check(.rename, target, .rename)
+    #if canImport(Glibc)
+      let result = unsafe Glibc.rename(source, target)
+    #elseif canImport(Musl)
+      let result = unsafe Musl.rename(source, target)
+    #else
+      let result = unsafe Darwin.rename(source, target)
+    #endif
+    guard result == 0 else { throw .system(path: target, operation: .rename, code: errno) }
+  }
+
+  /// Removes a file, or an empty folder; one that is not there is fine.
+  package func remove(_ path: String) throws(FileError) {
+    try check(.remove, path, .remove)
+    if unsafe unlink(path) == 0 || errno == ENOENT { return }
+    // Linux answers EISDIR, others EPERM.
+    guard errno == EISDIR || errno == EPERM else {
+      throw .system(path: path, operation: .remove, code: errno)
+    }
+    guard unsafe rmdir(path) == 0 else {
+      throw .system(path: path, operation: .remove, code: errno)
+    }
+  }
+
+  /// Removes a folder with everything in it; one that is not there is fine.
+  ///
+  /// Symbolic links are removed, not followed.
+  package func removeTree(_ path: String) throws(FileError) {
+    var status = stat()
+    guard unsafe lstat(path, &status) == 0 else { return }
+    if status.st_mode & S_IFMT == S_IFDIR {
+      for name in try listFolder(path) { try removeTree("\(path)/\(name)") }
+    }
+    try remove(path)
+  }
+
+  // MARK: - Files
+
+  /// Creates an empty file, replacing what is there, and returns its descriptor.
+  func create(_ path: String) throws(FileError) -> Int32 {
+    try check(.create, path, .write)
+    let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else { throw .system(path: path, operation: .write, code: errno) }
+    return descriptor
+  }
+
+  /// Reserves room on the disk for the first `byteCount` bytes of a file.
+  func allocate(_ byteCount: Int, _ descriptor: Int32, _ path: String) throws(FileError) {
+    guard byteCount > 0 else { return }
+    try check(.allocate, path, .write)
+    #if os(Linux)
+      var code: Int32 = 0
+      repeat { code = posix_fallocate(descriptor, 0, byteCount) } while code == EINTR
+      guard code != ENOSPC, code != EDQUOT else {
+        throw .diskFull(path: path, neededBytes: byteCount, freeBytes: freeByteCount(path) ?? 0)
+      }
+      // A file system that cannot reserve will say so when it is full.
+      guard code == 0 || code == EOPNOTSUPP || code == EINVAL else {
+        throw .system(path: path, operation: .write, code: code)
+      }
+    #endif
+  }
+
+  /// Appends all of `bytes` to a file.
+  func write(_ bytes: RawSpan, _ descriptor: Int32, _ path: String) throws(FileError) {
+    let code: Int32
+    switch intercept?(.write, path) ?? .done {
+    case .done: code = unsafe bytes.withUnsafeBytes { unsafe Self.write($0, to: descriptor) }
+    case .failed(let injected): code = injected
+    case .torn(let injected):
+      let half = bytes.extracting(first: bytes.byteCount / 2)
+      _ = unsafe half.withUnsafeBytes { unsafe Self.write($0, to: descriptor) }
+      code = injected
+    }
+    guard code != ENOSPC, code != EDQUOT else {
+      throw .diskFull(path: path, neededBytes: bytes.byteCount, freeBytes: freeByteCount(path) ?? 0)
+    }
+    guard code == 0 else { throw .system(path: path, operation: .write, code: code) }
+  }
+
+  /// Brings the bytes of a file to the disk.
+  func synchronize(_ descriptor: Int32, _ path: String) throws(FileError) {
+    try check(.synchronize, path, .write)
+    guard fsync(descriptor) == 0 else {
+      throw .system(path: path, operation: .write, code: errno)
+    }
+  }
+
+  /// Writes all of `bytes` and returns 0 or the system's error code.
+  private static func write(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) -> Int32 {
+    var position = 0
+    while position < bytes.count, let base = bytes.baseAddress {
+      // Linux writes at most 2^31 - 4096 bytes at once.
+      let length = min(bytes.count - position, 1 << 30)
+      #if canImport(Glibc)
+        let written = unsafe Glibc.write(descriptor, base + position, length)
+      #elseif canImport(Musl)
+        let written = unsafe Musl.write(descriptor, base + position, length)
+      #else
+        let written = unsafe Darwin.write(descriptor, base + position, length)
+      #endif
+      if written > 0 {
+        position += written
+      } else if written == 0 {
+        return EIO
+      } else if errno != EINTR {
+        return errno
+      }
+    }
+    return 0
+  }
+}
+
+/// The folder that holds the file or folder at `path`: "." for a plain name, nil for "/" and ".".
+package func parentFolder(of path: String) -> String? {
+  var bytes = Array(path.utf8)
+  while bytes.count > 1, bytes.last == UInt8(ascii: "/") { bytes.removeLast() }
+  guard let slash = bytes.lastIndex(of: UInt8(ascii: "/")) else {
+    return bytes.isEmpty || bytes == [UInt8(ascii: ".")] ? nil : "."
+  }
+  if slash == 0 { return bytes.count == 1 ? nil : "/" }
+  return String(decoding: bytes[..<slash], as: UTF8.self)
+}
+
+/// The bytes that may still be written to the file system of the file or folder at `path`, or of the
+/// folder it would be in; nil when the system does not say.
+package func freeByteCount(_ path: String) -> Int? {
+  var status = statvfs()
+  if unsafe statvfs(path, &status) == 0 {
+    let (bytes, overflow) = Int(clamping: status.f_bavail)
+      .multipliedReportingOverflow(by: Int(clamping: status.f_frsize))
+    return overflow ? .max : bytes
+  }
+  return parentFolder(of: path).flatMap(freeByteCount)
+}
