@@ -22,6 +22,8 @@ FOLDER = ROOT / "Tests" / "Golden" / "packed"
 SEED = 20250717
 
 BITS = {"int2": 2, "int3": 3, "int4": 4, "int8": 8}
+# The columns of a block, what a row with one scale is padded to.
+BLOCK = {"int2": 16, "int3": 32, "int4": 8, "int8": 4, "e8p": 32}
 ZERO = {"int2": 1.5, "int3": 3.5, "int4": 7.5, "int8": 128}
 
 # For each column of a block, its bits from the lowest: (vector, bit of the byte 4r + column % 4).
@@ -101,7 +103,7 @@ def by_panel(numbers, rows):
 
 
 def make(file, name, rows, columns, group, has_offsets, generator):
-    stored = padded(columns, group or 32)
+    stored = padded(columns, group or BLOCK[name])
     groups = stored // group if group else 1
     scales = generator.uniform(0.5, 2, (rows, groups)).astype(np.float16)
     tensors = {"scales": scales.astype(np.float32)}

@@ -62,6 +62,12 @@ extension KernelCall {
         // The scale keeps lengths, so that numbers neither grow nor fade.
         unsafe table.pointee.hadamard(o.turned.pointer, 1, hidden, 1 / 64)
       },
+      call(
+        "round_e8p", "\(hidden / 8) rows of 8", reads: 4 * hidden + hidden / 2, writes: 4 * hidden
+      ) {
+        unsafe table.pointee.round_e8p(
+          o.x.pointer, o.halfRoots.pointer, hidden / 8, hidden / 8, o.y.pointer)
+      },
       unsafe mixing(order: 28, columns: 512, o, table),
       unsafe mixing(order: 43, columns: 256, o, table),
       unsafe mixing(order: 108, columns: 128, o, table),
@@ -134,7 +140,7 @@ private final class Operands {
   let y = Buffer<Float>(count: count)
   let sum = Buffer<Float>(count: count)
   let turned = MachineProbe.gaussians(count: 4096)
-  let halfRoots = Buffer<Float>(count: 64)
+  let halfRoots = Buffer<Float>(count: 512)
   let target = Buffer<UInt16>(count: count)
   let reordered = Buffer<Int8>(count: 4096)
   let signs = Buffer<Int8>(count: 4096)

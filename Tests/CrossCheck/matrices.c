@@ -6,6 +6,8 @@
 
 const char *const format_names[KERNELS_FORMAT_COUNT] = {"int2", "int3", "int4", "int8", "e8p"};
 
+const size_t format_blocks[KERNELS_FORMAT_COUNT] = {16, 32, 8, 4, 32};
+
 static const size_t bits[KERNELS_FORMAT_COUNT] = {2, 3, 4, 8, 2};
 
 // F16 of 2^-14 ... 2^15 with any sign and fraction, now and then zero or subnormal. Extreme ones

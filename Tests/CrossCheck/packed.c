@@ -25,12 +25,13 @@ static void check_sums(const kernels_set *set, const kernels_set *portable, cons
 
 static void check_format(const kernels_set *set, const kernels_set *portable, kernels_format format,
                          size_t group_size, int asymmetric, filling filling) {
-  static const size_t widths[] = {32, 64, 96, 128, 160, 224, 256, 288, 384, 416};
+  static const size_t widths[] = {4,  8,   12,  16,  20,  24,  32,  40,  48,  64,
+                                  96, 124, 128, 136, 160, 224, 256, 288, 384, 416};
   static const size_t token_counts[] = {1, 2, 3, 4, 5, 6, 7, 8, 11, 13, 25};
   size_t round = group_size + (size_t)asymmetric;
   for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
     const size_t columns = widths[i];
-    if (group_size && columns % group_size) continue;
+    if (columns % (group_size ? group_size : format_blocks[format])) continue;
     for (int repeat = 0; repeat < 2; repeat++, round++) {
       const size_t tokens = repeat == 0 ? 1 : token_counts[round % 11];
       const size_t panels = 1 + round % 6, first_panel = round % 3, first_token = round % 4;

@@ -19,5 +19,7 @@ kernels_packed random_matrix(kernels_format format, size_t panels, size_t column
 kernels_activations random_activations(size_t tokens, size_t columns, filling filling);
 
 extern const char *const format_names[KERNELS_FORMAT_COUNT];
+// The columns of a block.
+extern const size_t format_blocks[KERNELS_FORMAT_COUNT];
 
 #endif

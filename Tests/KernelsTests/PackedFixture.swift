@@ -26,7 +26,8 @@ final class PackedBytes {
   private let offsets: UnsafeMutablePointer<UInt16>?
   private let misalignment: Int
 
-  /// A matrix of `columns`, padded here to the group, or to 32 when `groupSize` is 0, one scale per row.
+  /// A matrix of `columns`, padded here to the group, or to the format's block when `groupSize` is 0, one
+  /// scale per row.
   ///
   /// With `unitScales` the scales are 1 and the offsets 0.
   init(
@@ -34,7 +35,7 @@ final class PackedBytes {
     fill: CodeFill = .random, unitScales: Bool = false, misalignment: Int = 0,
     _ generator: inout RandomGenerator
   ) {
-    let step = groupSize == 0 ? 32 : groupSize
+    let step = groupSize == 0 ? Self.block(format) : groupSize
     self.format = format
     self.rows = rows
     self.columns = (columns + step - 1) / step * step
@@ -101,6 +102,16 @@ final class PackedBytes {
     case KERNELS_INT4: 4
     case KERNELS_INT8: 8
     default: 2
+    }
+  }
+
+  /// The columns of a block.
+  static func block(_ format: kernels_format) -> Int {
+    switch format {
+    case KERNELS_INT2: 16
+    case KERNELS_INT4: 8
+    case KERNELS_INT8: 4
+    default: 32
     }
   }
 

@@ -75,7 +75,9 @@ private let packedTables = kernelTables.filter {
     name: String, format: WeightFormat, group: GroupSize, hasOffsets: Bool
   ) throws {
     var generator = RandomGenerator(seed: 8)
-    for (rows, columns) in [(1, 1), (17, 33), (33, 129), (16, 344)] {
+    for (rows, columns) in [
+      (1, 1), (17, 6), (16, 12), (33, 20), (16, 24), (17, 33), (16, 40), (33, 129), (16, 344),
+    ] {
       let layout = PackedLayout(format, groupSize: group, outputSize: rows, inputSize: columns)
       func halves(_ low: Double) -> [Float16] {
         (0..<layout.scaleCount).map { _ in Float16(low + 3 * generator.nextUnit()) }

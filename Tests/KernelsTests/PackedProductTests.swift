@@ -21,6 +21,10 @@ import Testing
     Shape(rows: 33, columns: 1000, tokens: 96),
   ]
 
+  /// The widths of left factors and of outlier columns: quarters of an activation group that blocks fill
+  /// in part, alone and behind whole ones.
+  static let narrow = [4, 6, 8, 12, 16, 20, 24, 40, 100, 132, 136, 148]
+
   static let fastSets = kernelTables.filter { $0 != "portable" }
 
   @Test(arguments: fastSets, PackedBytes.formats)
@@ -28,7 +32,9 @@ import Testing
     var generator = RandomGenerator(seed: 1)
     for groupSize in [0, 32, 64, 128] {
       for hasOffsets in format == KERNELS_E8P ? [false] : [false, true] {
-        for shape in Self.shapes {
+        let narrow =
+          groupSize == 0 ? Self.narrow.map { Shape(rows: 81, columns: $0, tokens: 7) } : []
+        for shape in Self.shapes + narrow {
           let matrix = PackedBytes(
             format, rows: shape.rows, columns: shape.columns, groupSize: groupSize,
             hasOffsets: hasOffsets, misalignment: shape.rows % 64, &generator)

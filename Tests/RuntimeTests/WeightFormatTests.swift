@@ -41,6 +41,24 @@ import Testing
     #expect(row.codesPerRow == 17)
   }
 
+  /// Ranks and numbers of outlier columns, and the columns that are stored of them.
+  @Test(arguments: [
+    (WeightFormat.int2, [16, 16, 16, 16, 16, 32, 32, 48]),
+    (.int3, [32, 32, 32, 32, 32, 32, 32, 64]), (.int4, [8, 8, 8, 16, 16, 24, 24, 40]),
+    (.int8, [4, 8, 8, 12, 16, 20, 24, 40]), (.e8p, [32, 32, 32, 32, 32, 32, 32, 64]),
+  ])
+  func narrowRowsArePaddedToABlock(format: WeightFormat, stored: [Int]) {
+    for (columns, padded) in zip([4, 6, 8, 12, 16, 20, 24, 40], stored) {
+      let row = PackedLayout(format, groupSize: .row, outputSize: 100, inputSize: columns)
+      #expect(row.paddedInputSize == padded)
+      #expect(row.panelByteCount == padded / format.blockColumns * format.blockByteCount)
+      #expect(row.groupCount == 1)
+      let grouped = PackedLayout(
+        format, groupSize: .columns32, outputSize: 100, inputSize: columns)
+      #expect(grouped.paddedInputSize == (columns + 31) / 32 * 32)
+    }
+  }
+
   // 16 / 128 bits of a scale for each weight, 16 / 4096 with one for a row of 4096.
   @Test(arguments: [
     (WeightFormat.int2, GroupSize.columns128, false, 2.125), (.int2, .columns128, true, 2.25),

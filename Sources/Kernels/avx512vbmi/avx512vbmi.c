@@ -17,6 +17,7 @@ enum { lanes = 16 };
 #include "../vector/elementwise.inc"
 #include "../vector/hadamard.inc"
 #include "../vector/attention.inc"
+#include "../vector/rounding.inc"
 #include "../avx512vnni/dot.inc"
 #include "../vector/bytes.inc"
 #include "lattice_by_tables.inc"

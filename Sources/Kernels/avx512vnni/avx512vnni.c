@@ -15,6 +15,7 @@ enum { lanes = 16 };
 #include "../vector/elementwise.inc"
 #include "../vector/hadamard.inc"
 #include "../vector/attention.inc"
+#include "../vector/rounding.inc"
 #include "dot.inc"
 #include "../vector/bytes.inc"
 #include "../vector/lattice_by_nibbles.inc"

@@ -128,6 +128,17 @@ typedef struct kernels_set {
   // The order in which e8p reads activations: y[32b + 4s + k] = x[32b + 8k + s], n a multiple of 32.
   void (*reorder_e8p)(const int8_t *x, size_t n, int8_t *y);
 
+  // Rounds eight numbers of each of `rows` rows to the codebook of e8p, for r < rows and i < 8:
+  //   y[i * stride + r] = scales[r] * point_i,   point nearest to the eight x[i * stride + r] / scales[r]
+  // in the Euclidean norm, but for rounding: with v = x * fl(1 / scale) the squared distance is within
+  // 2^-16 * sum (1 + |v_i|) of the least. A scale of 0 gives zeros. Of points that cost the same, those
+  // shifted by +1/4 come first, then those with the fewest numbers above 1/2; of equal coordinates
+  // the first gets the larger number and the flipped sign. Bit-identical in all sets.
+  //
+  // Finite x, scales 0 or at least 2^-64, |v| below 2^120. stride is a multiple of 16, and up to the
+  // next multiple of 16 behind `rows` numbers of x and scales are read and of y written. y may be x.
+  void (*round_e8p)(const float *x, const float *scales, size_t rows, size_t stride, float *y);
+
   // Multiplies bytes in registers with the set's dot-product instruction and returns how many products
   // that were: what prompt processing cannot be faster than. `sink` keeps the loop alive.
   uint64_t (*multiply_bytes)(size_t rounds, int32_t *sink);

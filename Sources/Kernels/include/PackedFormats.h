@@ -4,7 +4,8 @@
 // Packed matrices: the layout in memory and in files, the same for every processor.
 //
 // A matrix W (rows, columns) is cut into panels of 16 rows. Rows are padded to 16, columns to a
-// multiple of the group size (32 when there is one scale per row). Padding has codes of any value, for
+// multiple of the group size, or, when there is one scale per row, of the columns of the format's
+// block: int2 16, int3 32, int4 8, int8 4, e8p 32. Padding has codes of any value, for
 // which writers put zeros; padded rows have scales and offsets of zero, and the activations of padded
 // columns are zero. Within a panel the blocks of a format follow each other in the order of their
 // columns, so a panel is one run of bytes, and panel p begins at p times its size.
@@ -87,8 +88,8 @@ typedef enum kernels_format {
 
 enum { KERNELS_FORMAT_COUNT = 5 };
 
-// A packed matrix. `columns` is the padded number, a multiple of 32 and of group_size; group_size is
-// 32, 64 or 128, or 0 for one scale per row; offsets are null unless the grid is asymmetric, and never
+// A packed matrix. `columns` is the padded number, a multiple of group_size, or of the format's block
+// where that is 0; group_size is 32, 64 or 128, or 0 for one scale per row; offsets are null unless the grid is asymmetric, and never
 // there with e8p. codes need no alignment, but 64 bytes are faster.
 typedef struct kernels_packed {
   kernels_format format;

@@ -2,8 +2,6 @@
 public struct PackedLayout: Sendable, Hashable {
   /// The rows of a panel.
   public static let panelRows = 16
-  /// What the stored columns are a multiple of when a scale serves a whole row.
-  static let columnStep = 32
 
   /// How the codes are stored.
   public let format: WeightFormat
@@ -28,9 +26,10 @@ public struct PackedLayout: Sendable, Hashable {
   /// The number of panels of 16 rows, the last of which may be padded.
   public var panelCount: Int { Self.quotient(outputSize, Self.panelRows) }
 
-  /// The stored columns: a multiple of the group, or of 32.
+  /// The stored columns: a multiple of the group, or, when a scale serves a whole row, of the columns of
+  /// a block, so that a narrow matrix such as a left factor takes few bytes.
   public var paddedInputSize: Int {
-    let step = groupSize.columnCount ?? Self.columnStep
+    let step = groupSize.columnCount ?? format.blockColumns
     return Self.quotient(inputSize, step) * step
   }
 
