@@ -191,7 +191,7 @@ import Testing
       ),
       (
         #""quantization_config":{"quant_method":"duet"}"#,
-        .unsupportedQuantization(path: "c", method: "duet")
+        .missing(path: "c", key: "quantization_config.format_version")
       ),
       (
         #""quantization_config":{"bits":4}"#,

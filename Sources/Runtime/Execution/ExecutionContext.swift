@@ -1,6 +1,6 @@
 internal import Kernels
 
-/// What a session computes with: kernels, threads and each thread's scratch memory.
+/// What a forward pass computes with: kernels, threads and each thread's scratch memory.
 ///
 /// The operations are in extensions: products in `+Products`, attention in `+Attention`, the rest in
 /// `+Elementwise`. They take owned buffers, check sizes once, and split their work into parts that
@@ -15,17 +15,22 @@ package struct ExecutionContext: ~Copyable {
   private let scratch: Buffer<Float>
 
   /// A context for the sizes of `configuration`.
-  init(_ configuration: Configuration, kernelSet: KernelSet, threadCount: Int) {
+  init(_ configuration: Configuration, kernelSet: KernelSet, pool: WorkerPool) {
     self.init(
-      kernelSet: kernelSet, threadCount: threadCount,
+      kernelSet: kernelSet, pool: pool,
       scratchCount: max(Self.widenedCount, 2 * Int(KERNELS_KEY_BLOCK) * configuration.headSize))
   }
 
   /// A context with `scratchCount` floats of scratch per worker; packed products need none.
   package init(kernelSet: KernelSet, threadCount: Int, scratchCount: Int = 0) {
+    self.init(
+      kernelSet: kernelSet, pool: WorkerPool(threadCount: threadCount), scratchCount: scratchCount)
+  }
+
+  private init(kernelSet: KernelSet, pool: WorkerPool, scratchCount: Int) {
     self.kernelSet = kernelSet
     self.scratchCount = scratchCount
-    pool = WorkerPool(threadCount: threadCount)
+    self.pool = pool
     scratch = Buffer(count: scratchCount * pool.threadCount)
   }
 

@@ -30,7 +30,7 @@ extension KernelSet {
   }
 
   /// Copies `count` numbers stored as `type` to `target`, widened.
-  func widen(
+  package func widen(
     _ source: UnsafeRawPointer, _ type: ElementType, _ count: Int,
     _ target: UnsafeMutablePointer<Float>
   ) {

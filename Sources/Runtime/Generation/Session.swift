@@ -16,10 +16,10 @@ public struct Session: ~Copyable {
   /// The number of tokens evaluated so far, which is the position of the next one.
   public private(set) var position = 0
 
-  let context: ExecutionContext
-  var cache: KVCache
-  var activations: Activations
-  private let rotary: RotaryEmbedding
+  /// The forward pass of every layer, with the KV cache of all of them.
+  var pass: DecoderLayerPass
+  /// The residual stream of one batch, (token, hiddenSize).
+  private var residual: Buffer<Float>
   /// (rows, vocabularySize): one row, or as many as `evaluate` hands out together.
   private var logitRows: Buffer<Float>
   private var logitRowCount = 1
@@ -40,12 +40,15 @@ public struct Session: ~Copyable {
     else { throw .invalidContextLength(length) }
     self.model = model
     contextLength = length
-    context = ExecutionContext(
-      configuration, kernelSet: options.kernelSet, threadCount: max(1, options.threadCount))
-    cache = KVCache(configuration, capacity: length, type: options.cacheType)
-    activations = Activations(
-      configuration, tokenLimit: max(1, min(options.batchSize, length)))
-    rotary = RotaryEmbedding(configuration)
+    let tokenLimit = max(1, min(options.batchSize, length))
+    pass = DecoderLayerPass(
+      configuration, tokenLimit: tokenLimit,
+      cache: KVCache(configuration, capacity: length, type: options.cacheType),
+      context: ExecutionContext(
+        configuration, kernelSet: options.kernelSet,
+        pool: WorkerPool(threadCount: max(1, options.threadCount))),
+      linears: model.layers.flatMap(\.linears) + [model.head])
+    residual = Buffer(count: tokenLimit * configuration.hiddenSize)
     logitRows = Buffer(count: configuration.vocabularySize)
   }
 
@@ -56,7 +59,7 @@ public struct Session: ~Copyable {
   }
 
   /// The number of threads that compute.
-  public var threadCount: Int { context.pool.threadCount }
+  public var threadCount: Int { pass.context.pool.threadCount }
 
   /// Forgets everything from `position` on, so that other tokens can follow what stands before.
   ///
@@ -84,11 +87,11 @@ public struct Session: ~Copyable {
     if tokens.isEmpty { return }
     var start = 0
     while start < tokens.count {
-      let end = min(start + activations.tokenLimit, tokens.count)
+      let end = min(start + pass.tokenLimit, tokens.count)
       try forward(tokens[start..<end], isCancelled)
       start = end
     }
-    let last = (tokens.count - 1) % activations.tokenLimit
+    let last = (tokens.count - 1) % pass.tokenLimit
     try computeLogits(firstToken: last, count: 1)
   }
 
@@ -107,14 +110,14 @@ public struct Session: ~Copyable {
     try check(tokens)
     let vocabularySize = model.configuration.vocabularySize
     // At most 64 MiB of logits at a time, and enough rows for BLAS to work well.
-    let rowLimit = min(activations.tokenLimit, max(16, min(256, (1 << 24) / vocabularySize)))
+    let rowLimit = min(pass.tokenLimit, max(16, min(256, (1 << 24) / vocabularySize)))
     if logitRowCount < min(rowLimit, tokens.count) {
       logitRowCount = min(rowLimit, tokens.count)
       logitRows = Buffer(count: logitRowCount * vocabularySize)
     }
     var start = 0
     while start < tokens.count {
-      let end = min(start + activations.tokenLimit, tokens.count)
+      let end = min(start + pass.tokenLimit, tokens.count)
       try forward(tokens[start..<end], isCancelled)
       var first = 0
       while first < end - start {
@@ -143,62 +146,18 @@ public struct Session: ~Copyable {
     }
   }
 
-  /// One batch through all layers, in paper order; the residual stream stays in `activations`.
-  ///
-  /// n is the number of tokens of the batch, at most `tokenLimit`.
+  /// One batch through all layers; the residual stream stays in `residual`.
   private mutating func forward(
     _ tokens: ArraySlice<Int>, _ isCancelled: () -> Bool
   ) throws(GenerationError) {
-    let configuration = model.configuration
-    let hiddenSize = configuration.hiddenSize
-    let attendedSize = configuration.headCount * configuration.headSize
-    let intermediateSize = configuration.intermediateSize
-    let epsilon = Float(configuration.normEpsilon)
     let n = tokens.count
-
-    // token embeddings into the residual stream (n, hiddenSize)
-    for (index, token) in tokens.enumerated() {
-      context.copy(
-        row: token, of: model.embedding, to: &activations.residual, at: index * hiddenSize)
-    }
-    rotary.fill(from: position, count: n, &activations.angles)
-
+    try model.embed(tokens, into: &residual)
     for (index, layer) in model.layers.enumerated() {
       if isCancelled() { throw .cancelled }
-
-      // attention: norm, then queries, keys and values of all heads (n, q + k + v)
-      context.normalize(
-        activations.residual, layer.attentionNorm, epsilon: epsilon, tokenCount: n,
-        into: &activations.normalized)
-      context.multiply(
-        layer.queriesKeysValues, activations.normalized, inputStride: hiddenSize, tokenCount: n,
-        into: &activations.projected)
-      context.rotateAndStore(
-        &activations.projected, activations.angles, in: &cache, layer: index, position: position,
-        tokenCount: n, configuration)
-      // what every head reads (n, headCount * headSize), projected back onto the stream
-      context.attend(
-        activations.projected, to: cache, layer: index, position: position, tokenCount: n,
-        configuration, into: &activations.attended)
-      context.multiply(
-        layer.attentionOutput, activations.attended, inputStride: attendedSize, tokenCount: n,
-        into: &activations.update)
-      context.add(activations.update, tokenCount: n, size: hiddenSize, to: &activations.residual)
-
-      // feed-forward: norm, gate and up (n, 2 * intermediateSize), gating, down
-      context.normalize(
-        activations.residual, layer.feedForwardNorm, epsilon: epsilon, tokenCount: n,
-        into: &activations.normalized)
-      context.multiply(
-        layer.gateUp, activations.normalized, inputStride: hiddenSize, tokenCount: n,
-        into: &activations.gateUp)
-      context.gate(&activations.gateUp, tokenCount: n, size: intermediateSize)
-      context.multiply(
-        layer.down, activations.gateUp, inputStride: 2 * intermediateSize, tokenCount: n,
-        into: &activations.update)
-      context.add(activations.update, tokenCount: n, size: hiddenSize, to: &activations.residual)
-
-      guard context.isFinite(activations.residual, count: n * hiddenSize) else {
+      pass.run(
+        layer, &residual, cacheLayer: index, position: position, tokenCount: n,
+        observe: { _, _, _, _ in })
+      guard pass.isFinite(residual, count: n * model.configuration.hiddenSize) else {
         throw .nonFinite(layer: index, tensor: model.firstNonFiniteWeight())
       }
     }
@@ -208,13 +167,14 @@ public struct Session: ~Copyable {
   /// The logits of `count` tokens of the last batch, the first at `firstToken`, into `logitRows`.
   private mutating func computeLogits(firstToken: Int, count: Int) throws(GenerationError) {
     let configuration = model.configuration
-    context.normalize(
-      activations.residual, firstToken: firstToken, model.outputNorm,
-      epsilon: Float(configuration.normEpsilon), tokenCount: count, into: &activations.normalized)
-    context.multiply(
-      model.head, activations.normalized, inputStride: configuration.hiddenSize, tokenCount: count,
-      into: &logitRows)
-    guard context.isFinite(logitRows, count: count * configuration.vocabularySize) else {
+    pass.context.normalize(
+      residual, firstToken: firstToken, model.outputNorm,
+      epsilon: Float(configuration.normEpsilon), tokenCount: count,
+      into: &pass.activations.normalized)
+    pass.context.multiply(
+      model.head, pass.activations.normalized, inputStride: configuration.hiddenSize,
+      tokenCount: count, scratch: &pass.activations.compressed, into: &logitRows)
+    guard pass.isFinite(logitRows, count: count * configuration.vocabularySize) else {
       throw .nonFinite(layer: nil, tensor: model.firstNonFiniteWeight())
     }
   }

@@ -1,9 +1,7 @@
-/// The buffers of a forward pass over at most `tokenLimit` tokens at a time.
+/// The buffers of a decoder layer's pass over at most `tokenLimit` tokens at a time.
 struct Activations: ~Copyable {
   /// The most tokens of one batch.
   let tokenLimit: Int
-  /// The residual stream, (token, hiddenSize).
-  var residual: Buffer<Float>
   /// The residual stream after a norm, (token, hiddenSize).
   var normalized: Buffer<Float>
   /// Queries, keys, values side by side, (token, (headCount + 2 keyValueHeadCount) * headSize).
@@ -16,19 +14,23 @@ struct Activations: ~Copyable {
   var update: Buffer<Float>
   /// Cosines and sines of the positions, (token, headSize).
   var angles: Buffer<Float>
+  /// What products with compressed weights need between their steps.
+  var compressed: CompressedScratch
 
   /// Zeroed buffers.
-  init(_ configuration: Configuration, tokenLimit: Int) {
+  init(
+    _ configuration: Configuration, tokenLimit: Int, linears: [Linear], threadCount: Int
+  ) {
     self.tokenLimit = tokenLimit
     let hidden = tokenLimit * configuration.hiddenSize
     let heads = tokenLimit * configuration.headCount * configuration.headSize
     let keys = tokenLimit * configuration.keyValueHeadCount * configuration.headSize
-    residual = Buffer(count: hidden)
     normalized = Buffer(count: hidden)
     projected = Buffer(count: heads + 2 * keys)
     attended = Buffer(count: heads)
     gateUp = Buffer(count: tokenLimit * 2 * configuration.intermediateSize)
     update = Buffer(count: hidden)
     angles = Buffer(count: tokenLimit * configuration.headSize)
+    compressed = CompressedScratch(linears, tokenLimit: tokenLimit, threadCount: threadCount)
   }
 }

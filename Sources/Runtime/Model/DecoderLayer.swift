@@ -17,7 +17,16 @@ public struct DecoderLayer: Sendable {
   ///
   /// - Throws: `CheckpointError` naming the first tensor that is missing or not what the
   ///   configuration says.
-  init(_ checkpoint: borrowing Checkpoint, index: Int) throws(CheckpointError) {
+  package init(
+    _ checkpoint: borrowing Checkpoint, index: Int
+  ) throws(CheckpointError) {
+    try self.init(checkpoint, index: index, rotations: Rotations(checkpoint))
+  }
+
+  /// The same with rotations that are loaded already.
+  init(
+    _ checkpoint: borrowing Checkpoint, index: Int, rotations: Rotations
+  ) throws(CheckpointError) {
     let configuration = checkpoint.configuration
     let prefix = "model.layers.\(index)"
     let hiddenSize = configuration.hiddenSize
@@ -30,10 +39,12 @@ public struct DecoderLayer: Sendable {
       [
         ("\(prefix).self_attn.q_proj", queryRows), ("\(prefix).self_attn.k_proj", keyRows),
         ("\(prefix).self_attn.v_proj", keyRows),
-      ], inputSize: hiddenSize, hasBias: configuration.hasAttentionBias)
+      ], inputSize: hiddenSize, hasBias: configuration.hasAttentionBias,
+      rotations: rotations)
     attentionOutput = try Linear(
       checkpoint, [("\(prefix).self_attn.o_proj", hiddenSize)], inputSize: queryRows,
-      hasBias: configuration.hasAttentionBias)
+      hasBias: configuration.hasAttentionBias,
+      rotations: rotations)
     feedForwardNorm = try checkpoint.vector(
       named: "\(prefix).post_attention_layernorm.weight", count: hiddenSize)
     gateUp = try Linear(
@@ -41,10 +52,12 @@ public struct DecoderLayer: Sendable {
       [
         ("\(prefix).mlp.gate_proj", configuration.intermediateSize),
         ("\(prefix).mlp.up_proj", configuration.intermediateSize),
-      ], inputSize: hiddenSize, hasBias: configuration.hasFeedForwardBias)
+      ], inputSize: hiddenSize, hasBias: configuration.hasFeedForwardBias,
+      rotations: rotations)
     down = try Linear(
       checkpoint, [("\(prefix).mlp.down_proj", hiddenSize)],
-      inputSize: configuration.intermediateSize, hasBias: configuration.hasFeedForwardBias)
+      inputSize: configuration.intermediateSize, hasBias: configuration.hasFeedForwardBias,
+      rotations: rotations)
   }
 
   /// The linear layers in the order they run.

@@ -1,31 +1,62 @@
-import DuetRuntime
+internal import DuetRuntime
 import Foundation
-import TestSupport
 
 /// The forward pass written out in Double, one token and one number at a time: the oracle of `Session`.
-struct ForwardPassOracle {
-  let checkpoint: TinyCheckpoint
+public struct ForwardPassOracle {
+  private let checkpoint: TinyCheckpoint
+
+  /// The rows of one sequence that a layer's matrices multiply, (tokens, inputs) each.
+  public struct LayerInputs {
+    /// The input of the query, key and value matrices.
+    public var attention: [[Double]] = []
+    /// The input of the attention output matrix.
+    public var attentionOutput: [[Double]] = []
+    /// The input of the gate and up matrices.
+    public var feedForward: [[Double]] = []
+    /// The input of the down matrix.
+    public var down: [[Double]] = []
+
+    /// The rows of no token.
+    public init() {}
+  }
+
+  /// The oracle of a model of these weights.
+  public init(checkpoint: TinyCheckpoint) { self.checkpoint = checkpoint }
 
   private var configuration: Configuration { checkpoint.configuration }
 
   /// The logits after each token, (tokens.count, vocabularySize).
-  func logits(_ tokens: [Int]) -> [[Double]] {
-    var stream = tokens.map { row($0, of: "model.embed_tokens.weight") }
-    for layer in 0..<configuration.layerCount {
-      let prefix = "model.layers.\(layer)"
-      let normalized = stream.map { norm($0, "\(prefix).input_layernorm") }
-      let attended = attend(normalized, "\(prefix).self_attn")
-      for token in stream.indices {
-        stream[token] = sum(stream[token], linear(attended[token], "\(prefix).self_attn.o_proj"))
-        let input = norm(stream[token], "\(prefix).post_attention_layernorm")
-        let gate = linear(input, "\(prefix).mlp.gate_proj")
-        let up = linear(input, "\(prefix).mlp.up_proj")
-        let product = zip(gate, up).map { $0 / (1 + exp(-$0)) * $1 }
-        stream[token] = sum(stream[token], linear(product, "\(prefix).mlp.down_proj"))
-      }
-    }
+  public func logits(_ tokens: [Int]) -> [[Double]] {
+    var stream = embeddings(tokens)
+    for layer in 0..<configuration.layerCount { advance(&stream, through: layer) }
     let head = configuration.tiesEmbeddings ? "model.embed_tokens" : "lm_head"
     return stream.map { linear(norm($0, "model.norm"), head) }
+  }
+
+  /// The residual stream before the first layer, (tokens.count, hiddenSize).
+  public func embeddings(_ tokens: [Int]) -> [[Double]] {
+    tokens.map { row($0, of: "model.embed_tokens.weight") }
+  }
+
+  /// Replaces the residual stream before a layer by that after it, and returns the matrices' inputs.
+  @discardableResult
+  public func advance(_ stream: inout [[Double]], through layer: Int) -> LayerInputs {
+    let prefix = "model.layers.\(layer)"
+    var inputs = LayerInputs()
+    inputs.attention = stream.map { norm($0, "\(prefix).input_layernorm") }
+    inputs.attentionOutput = attend(inputs.attention, "\(prefix).self_attn")
+    for token in stream.indices {
+      let attended = linear(inputs.attentionOutput[token], "\(prefix).self_attn.o_proj")
+      stream[token] = sum(stream[token], attended)
+      let input = norm(stream[token], "\(prefix).post_attention_layernorm")
+      let gate = linear(input, "\(prefix).mlp.gate_proj")
+      let up = linear(input, "\(prefix).mlp.up_proj")
+      let product = zip(gate, up).map { $0 / (1 + exp(-$0)) * $1 }
+      stream[token] = sum(stream[token], linear(product, "\(prefix).mlp.down_proj"))
+      inputs.feedForward.append(input)
+      inputs.down.append(product)
+    }
+    return inputs
   }
 
   private func attend(_ inputs: [[Double]], _ prefix: String) -> [[Double]] {

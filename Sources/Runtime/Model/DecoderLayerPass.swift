@@ -1,0 +1,157 @@
+/// The inputs of a decoder layer's matrices; matrices that multiply the same input share it.
+package enum LinearInput: String, Sendable, CaseIterable {
+  /// What the query, key and value matrices multiply: the residual stream after its norm.
+  case attention
+  /// What the attention output matrix multiplies: what the heads read.
+  case attentionOutput = "attention-output"
+  /// What the gate and up matrices multiply: the residual stream after its second norm.
+  case feedForward = "feed-forward"
+  /// What the down matrix multiplies: the gated product.
+  case down
+
+  /// The numbers of one token.
+  package func size(_ configuration: Configuration) -> Int {
+    switch self {
+    case .attention, .feedForward: configuration.hiddenSize
+    case .attentionOutput: configuration.headCount * configuration.headSize
+    case .down: configuration.intermediateSize
+    }
+  }
+}
+
+/// The forward pass of decoder layers, one at a time, with the memory that it needs.
+///
+/// The residual stream belongs to the caller, and so does the order of the layers: `Session` runs all
+/// layers of a model over batches of a growing sequence, calibration runs one layer over many
+/// sequences.
+package struct DecoderLayerPass: ~Copyable {
+  /// The sizes of the layers.
+  package let configuration: Configuration
+  let context: ExecutionContext
+  var cache: KVCache
+  var activations: Activations
+  private let rotary: RotaryEmbedding
+  /// The positions whose angles are in `activations`.
+  private var positions = 0..<0
+
+  /// A pass over batches of at most `tokenLimit` tokens.
+  ///
+  /// - Parameters:
+  ///   - configuration: The sizes of the layers.
+  ///   - tokenLimit: The most tokens of one call of `run`.
+  ///   - cache: Room for the keys and values of all layers and positions that are to be run.
+  ///   - context: What to compute with, made for the same configuration.
+  ///   - linears: The layers that are to be multiplied, as far as they are compressed.
+  init(
+    _ configuration: Configuration, tokenLimit: Int, cache: consuming KVCache,
+    context: consuming ExecutionContext, linears: [Linear] = []
+  ) {
+    self.configuration = configuration
+    self.context = context
+    self.cache = cache
+    activations = Activations(
+      configuration, tokenLimit: tokenLimit, linears: linears,
+      threadCount: self.context.pool.threadCount)
+    rotary = RotaryEmbedding(configuration)
+  }
+
+  /// A pass over one layer at a time, each over whole sequences of at most `contextLength` tokens.
+  ///
+  /// Keys and values are kept in single precision.
+  ///
+  /// - Parameters:
+  ///   - configuration: The sizes of the layers.
+  ///   - contextLength: The most tokens of a sequence.
+  ///   - kernelSet: The kernels to compute with.
+  ///   - pool: The threads to compute with.
+  package init(
+    _ configuration: Configuration, contextLength: Int, kernelSet: KernelSet = .standard,
+    pool: WorkerPool
+  ) {
+    precondition(contextLength > 0, "a context of \(contextLength) tokens")
+    var oneLayer = configuration
+    oneLayer.layerCount = 1
+    self.init(
+      configuration, tokenLimit: contextLength,
+      cache: KVCache(oneLayer, capacity: contextLength, type: .f32),
+      context: ExecutionContext(configuration, kernelSet: kernelSet, pool: pool))
+  }
+
+  /// The most tokens of one call of `run`.
+  package var tokenLimit: Int { activations.tokenLimit }
+
+  /// Runs `layer` over n = `tokenCount` tokens, in paper order.
+  ///
+  /// - Parameters:
+  ///   - layer: The weights.
+  ///   - hidden: The residual stream, (n, hiddenSize), changed in place.
+  ///   - cacheLayer: Where the keys and values of this layer are in the cache.
+  ///   - position: The position of the first token; those before it must be in the cache.
+  ///   - n: The number of tokens, at most `tokenLimit`.
+  ///   - endsBeforeDown: Whether to leave out the last product, for callers that want nothing but the
+  ///     inputs; `hidden` is then the residual stream between attention and feed-forward part.
+  ///   - observe: Called with every input of a matrix before it is multiplied: rows of `n` tokens,
+  ///     `stride` numbers apart, valid during the call.
+  /// - Throws: What `observe` throws; `hidden` is then of no use.
+  /// - Complexity: One pass over the weights of the layer.
+  package mutating func run<Failure: Error>(
+    _ layer: DecoderLayer, _ hidden: inout Buffer<Float>, cacheLayer: Int = 0, position: Int = 0,
+    tokenCount n: Int, endsBeforeDown: Bool = false,
+    observe: (_ input: LinearInput, _ rows: Span<Float>, _ stride: Int, _ tokenCount: Int)
+      throws(Failure) -> Void
+  ) throws(Failure) {
+    let hiddenSize = configuration.hiddenSize
+    let attendedSize = configuration.headCount * configuration.headSize
+    let intermediateSize = configuration.intermediateSize
+    let epsilon = Float(configuration.normEpsilon)
+    precondition(n <= tokenLimit, "\(n) tokens in a pass of \(tokenLimit)")
+    prepareAngles(position..<position + n)
+
+    // attention: norm, then queries, keys and values of all heads (n, q + k + v)
+    context.normalize(
+      hidden, layer.attentionNorm, epsilon: epsilon, tokenCount: n, into: &activations.normalized)
+    try observe(.attention, activations.normalized.span, hiddenSize, n)
+    context.multiply(
+      layer.queriesKeysValues, activations.normalized, inputStride: hiddenSize, tokenCount: n,
+      scratch: &activations.compressed, into: &activations.projected)
+    context.rotateAndStore(
+      &activations.projected, activations.angles, in: &cache, layer: cacheLayer,
+      position: position, tokenCount: n, configuration)
+    // what every head reads (n, headCount * headSize), projected back onto the stream
+    context.attend(
+      activations.projected, to: cache, layer: cacheLayer, position: position, tokenCount: n,
+      configuration, into: &activations.attended)
+    try observe(.attentionOutput, activations.attended.span, attendedSize, n)
+    context.multiply(
+      layer.attentionOutput, activations.attended, inputStride: attendedSize, tokenCount: n,
+      scratch: &activations.compressed, into: &activations.update)
+    context.add(activations.update, tokenCount: n, size: hiddenSize, to: &hidden)
+
+    // feed-forward: norm, gate and up (n, 2 * intermediateSize), gating, down
+    context.normalize(
+      hidden, layer.feedForwardNorm, epsilon: epsilon, tokenCount: n, into: &activations.normalized)
+    try observe(.feedForward, activations.normalized.span, hiddenSize, n)
+    context.multiply(
+      layer.gateUp, activations.normalized, inputStride: hiddenSize, tokenCount: n,
+      scratch: &activations.compressed, into: &activations.gateUp)
+    context.gate(&activations.gateUp, tokenCount: n, size: intermediateSize)
+    try observe(.down, activations.gateUp.span, 2 * intermediateSize, n)
+    if endsBeforeDown { return }
+    context.multiply(
+      layer.down, activations.gateUp, inputStride: 2 * intermediateSize, tokenCount: n,
+      scratch: &activations.compressed, into: &activations.update)
+    context.add(activations.update, tokenCount: n, size: hiddenSize, to: &hidden)
+  }
+
+  /// Whether the first `count` numbers are all finite.
+  package func isFinite(_ values: borrowing Buffer<Float>, count: Int) -> Bool {
+    context.isFinite(values, count: count)
+  }
+
+  /// Fills in the angles of `positions`, which all layers share.
+  private mutating func prepareAngles(_ positions: Range<Int>) {
+    if positions == self.positions { return }
+    rotary.fill(from: positions.lowerBound, count: positions.count, &activations.angles)
+    self.positions = positions
+  }
+}
