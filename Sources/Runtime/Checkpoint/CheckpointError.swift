@@ -36,6 +36,12 @@ public enum CheckpointError: DuetError, Equatable {
   case nonFiniteValues(path: String, tensor: String)
   /// A tensor has another shape than config.json demands.
   case shapeMismatch(path: String, tensor: String, expected: [Int], actual: [Int])
+  /// The rotation of a size cannot be used.
+  case rotation(path: String, size: Int, IncoherenceError)
+  /// The stored factor of a rotation is not the one that follows from its size.
+  case otherRotation(path: String, tensor: String)
+  /// The channels of outlier columns are not ascending inputs.
+  case channelsNotAscending(path: String, tensor: String, inputSize: Int)
   /// A tensor is there that the format given in config.json has no use for.
   case unexpectedTensor(path: String, tensor: String)
   /// The elements of a tensor have a type that cannot be used there.
@@ -99,6 +105,13 @@ public enum CheckpointError: DuetError, Equatable {
     case .shapeMismatch(let path, let tensor, let expected, let actual):
       "\(printable(path)): the tensor \"\(printable(tensor))\" has the shape \(actual), but "
         + "config.json asks for \(expected)"
+    case .rotation(let path, let size, let error):
+      "\(printable(path)): the rotation of size \(size) cannot be used: \(error)"
+    case .otherRotation(let path, let tensor):
+      "\(printable(path)): tensor \"\(printable(tensor))\" is not the rotation of its size; the file was "
+        + "damaged or made by another program"
+    case .channelsNotAscending(let path, let tensor, let inputSize):
+      "\(printable(path)): tensor \"\(printable(tensor))\" must hold ascending channels below \(inputSize)"
     case .unexpectedTensor(let path, let tensor):
       "\(printable(path)): the tensor \"\(printable(tensor))\" has no place in the format that "
         + "config.json gives; fetch or make the model anew"

@@ -65,6 +65,7 @@ extension Configuration {
         ? nil : try file.int("bos_token_id", in: Self.tokens) ?? 1,
       endOfSequence: file.isNull("eos_token_id")
         ? [] : try file.ints("eos_token_id", in: Self.tokens) ?? [2])
+    compression = try CompressedFormat(file)
   }
 
   /// Token ids that a vocabulary may hold.
@@ -83,10 +84,6 @@ extension Configuration {
   }
 
   private static func refuseUnsupported(_ file: ConfigurationFile) throws(ConfigurationError) {
-    if let quantization = try file.object("quantization_config") {
-      let method = try quantization.string("quant_method") ?? "an unnamed method"
-      throw .unsupportedQuantization(path: file.path, method: method)
-    }
     if let activation = try file.string("hidden_act"), activation != "silu" {
       throw .unsupportedActivation(path: file.path, value: activation)
     }

@@ -59,6 +59,8 @@ public struct Configuration: Sendable, Hashable {
   public var beginningOfSequence: Int?
   /// The tokens that end a text.
   public var endOfSequence: [Int]
+  /// How the weights are packed, or nil when they are dense.
+  public var compression: CompressedFormat?
 
   /// A configuration of the given values, which are not checked.
   ///

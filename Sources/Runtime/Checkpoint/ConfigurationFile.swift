@@ -42,6 +42,9 @@ struct ConfigurationFile {
     return value
   }
 
+  /// The keys, in the order of the file.
+  var keys: [String] { root.members.map { $0.map(\.name) } ?? [] }
+
   func isNull(_ key: String) -> Bool { root[key]?.isNull == true }
 
   func object(_ key: String) throws(ConfigurationError) -> ConfigurationFile? {

@@ -41,7 +41,7 @@ extension ExecutionContext {
   /// added before a row is written. All parts of `linear` are one job, and so are all blocks of tokens.
   ///
   /// - Parameters:
-  ///   - linear: The decomposed weights (outputSize, inputSize).
+  ///   - linear: The decomposed weights (outputSize, inputSize), without outlier columns.
   ///   - activations: z, (tokenCount, inputSize): one segment.
   ///   - scratch: Room for R z, of `linear` and as many tokens.
   ///   - output: (tokenCount, outputSize), overwritten.
@@ -55,17 +55,32 @@ extension ExecutionContext {
   ) {
     let tokenCount = activations.tokenCount
     precondition(
-      activations.segments == [linear.inputSize],
-      "activations of \(activations.segments) numbers for \(linear.inputSize) columns")
-    precondition(
       output.count >= tokenCount * linear.outputSize,
       "output of \(output.count) numbers for \(tokenCount) x \(linear.outputSize)")
-    let ranks = linear.parts.compactMap { $0.lowRank?.rank }
-    if !ranks.isEmpty {
-      scratch.check(ranks, tokenCount)
+    precondition(!linear.parts.contains { $0.columns != nil }, "columns without their inputs")
+    // Without columns nobody reads their inputs.
+    let none = QuantizedActivations(tokenCapacity: 1, segments: [], inLatticeOrder: false)
+    unsafe multiply(linear, activations, outliers: none, &scratch, output.pointer)
+  }
+
+  /// The same with outlier columns: output[t] = Q z[t] + L (R z[t]) + C x_O[t].
+  ///
+  /// `outliers` are x_O, a segment for every part that has columns; without any they are of no use.
+  func multiply(
+    _ linear: PackedLinear, _ activations: borrowing QuantizedActivations,
+    outliers: borrowing QuantizedActivations, _ scratch: inout LowRankScratch,
+    _ output: UnsafeMutablePointer<Float>
+  ) {
+    let tokenCount = activations.tokenCount
+    precondition(
+      activations.segments == [linear.inputSize],
+      "activations of \(activations.segments) numbers for \(linear.inputSize) columns")
+    let rights = linear.parts.compactMap(\.lowRank?.right)
+    if !rights.isEmpty {
+      scratch.prepare(rights.map(\.outputSize), tokenCount)
       var products: [PackedRows] = []
       var row = 0
-      for case let right? in linear.parts.map(\.lowRank?.right) {
+      for right in rights {
         let z = unsafe activations.kernelsActivations(segment: 0, for: right.format)
         unsafe products.append(PackedRows(outputRow: row, right, z))
         row += right.outputSize
@@ -74,22 +89,24 @@ extension ExecutionContext {
       scratch.quantizeProduct(tokenCount, self)
     }
     var products: [PackedRows] = []
-    var row = 0
-    var segment = 0
+    var (factor, outlier) = (0, 0)
     for part in linear.parts {
       let z = unsafe activations.kernelsActivations(segment: 0, for: part.quantized.format)
+      var rows = unsafe PackedRows(outputRow: part.outputRow, part.quantized, z)
       if let left = part.lowRank?.left {
-        let product = unsafe scratch.activations.kernelsActivations(
-          segment: segment, for: left.format)
-        unsafe products.append(
-          PackedRows(outputRow: row, part.quantized, z, plus: left, product))
-        segment += 1
-      } else {
-        unsafe products.append(PackedRows(outputRow: row, part.quantized, z))
+        unsafe rows.add(
+          left, scratch.activations.kernelsActivations(segment: factor, for: left.format))
+        factor += 1
       }
-      row += part.quantized.outputSize
+      if let columns = part.columns {
+        unsafe rows.add(
+          columns.weights,
+          outliers.kernelsActivations(segment: outlier, for: columns.weights.format))
+        outlier += 1
+      }
+      products.append(rows)
     }
-    unsafe run(products, tokenCount, output.pointer, outputStride: linear.outputSize)
+    unsafe run(products, tokenCount, output, outputStride: linear.outputSize)
   }
 
   /// Every product of a list as one job, cut into blocks of tokens and of rows.
@@ -126,11 +143,22 @@ package struct LowRankScratch: ~Copyable {
       inLatticeOrder: linear.parts.contains { $0.lowRank?.left.format == .e8p })
   }
 
-  func check(_ ranks: [Int], _ tokenCount: Int) {
+  /// Room for the products of any layers whose ranks fill no more than `groupCount` groups of 128 for a
+  /// token.
+  init(groupCount: Int, tokenCapacity: Int) {
+    let segments = [Int](repeating: Int(KERNELS_ACTIVATION_GROUP), count: groupCount)
+    product = Buffer(count: segments.reduce(0, +) * tokenCapacity)
+    // Factors are of integers.
+    activations = QuantizedActivations(
+      tokenCapacity: tokenCapacity, segments: segments, inLatticeOrder: false)
+  }
+
+  mutating func prepare(_ ranks: [Int], _ tokenCount: Int) {
+    activations.reshape(ranks)
     precondition(
-      activations.segments == ranks && activations.tokenCapacity >= tokenCount,
-      "scratch for ranks \(activations.segments) and \(activations.tokenCapacity) tokens, "
-        + "not \(ranks) and \(tokenCount)")
+      activations.tokenCapacity >= tokenCount
+        && product.count >= ranks.reduce(0, +) * tokenCount,
+      "scratch for \(activations.tokenCapacity) tokens, not \(ranks) and \(tokenCount)")
   }
 
   mutating func quantizeProduct(_ tokenCount: Int, _ context: borrowing ExecutionContext) {

@@ -14,13 +14,14 @@ extension ExecutionContext {
   ///   - input: (tokenCount, inputSize), rows `inputStride` apart.
   ///   - inputStride: At least inputSize.
   ///   - tokenCount: Rows of input and output.
+  ///   - scratch: The memory that compressed parts need.
   ///   - output: (tokenCount, outputSize), overwritten.
   /// - Complexity: O(tokenCount * outputSize * inputSize).
   ///
   /// The result of a token depends on how many tokens share the call only through rounding.
   func multiply(
     _ linear: Linear, _ input: borrowing Buffer<Float>, inputStride: Int, tokenCount: Int,
-    into output: inout Buffer<Float>
+    scratch: inout CompressedScratch, into output: inout Buffer<Float>
   ) {
     precondition(
       inputStride >= linear.inputSize
@@ -31,11 +32,10 @@ extension ExecutionContext {
       "output of \(output.count) numbers for \(tokenCount) x \(linear.outputSize)")
     let x = unsafe UnsafePointer(input.pointer)
     let y = unsafe output.pointer
-    if tokenCount >= Self.fewestTokensForBLAS {
-      unsafe multiplyWide(linear, x, inputStride, tokenCount, y)
-    } else {
-      unsafe multiplyNarrow(linear, x, inputStride, tokenCount, y)
+    if let weights = linear.compressed {
+      unsafe multiply(weights, x, inputStride, tokenCount, &scratch, y)
     }
+    unsafe multiplyDense(linear.dense, x, inputStride, tokenCount, y)
     guard let bias = linear.bias else { return }
     forEachToken(tokenCount) { token in
       unsafe bias.withUnsafeBufferPointer { bias in
@@ -45,9 +45,22 @@ extension ExecutionContext {
     }
   }
 
+  /// Dense matrices that share their input, rows of `y` outputSize apart.
+  func multiplyDense(
+    _ linear: DenseRows, _ x: UnsafePointer<Float>, _ xStride: Int, _ tokenCount: Int,
+    _ y: UnsafeMutablePointer<Float>
+  ) {
+    if linear.parts.isEmpty { return }
+    if tokenCount >= Self.fewestTokensForBLAS {
+      unsafe multiplyWide(linear, x, xStride, tokenCount, y)
+    } else {
+      unsafe multiplyNarrow(linear, x, xStride, tokenCount, y)
+    }
+  }
+
   /// A few tokens: the weights stream through the kernels once for every four.
   private func multiplyNarrow(
-    _ linear: Linear, _ x: UnsafePointer<Float>, _ xStride: Int, _ tokenCount: Int,
+    _ linear: DenseRows, _ x: UnsafePointer<Float>, _ xStride: Int, _ tokenCount: Int,
     _ y: UnsafeMutablePointer<Float>
   ) {
     // 16 parts per thread even out threads that are held up; a part is not below about 16 KiB.
@@ -76,7 +89,7 @@ extension ExecutionContext {
   /// more than an eighth of them, so that there is work for every thread. The blocks depend on the
   /// shape alone, and so does the rounding.
   private func multiplyWide(
-    _ linear: Linear, _ x: UnsafePointer<Float>, _ xStride: Int, _ tokenCount: Int,
+    _ linear: DenseRows, _ x: UnsafePointer<Float>, _ xStride: Int, _ tokenCount: Int,
     _ y: UnsafeMutablePointer<Float>
   ) {
     Self.prepareBLAS()
@@ -121,18 +134,6 @@ extension ExecutionContext {
     return unsafe (UnsafePointer(block), columns.count)
   }
 
-  /// Copies row `row` of an embedding to `output` at `offset`, widened.
-  func copy(
-    row: Int, of matrix: DenseMatrix, to output: inout Buffer<Float>, at offset: Int
-  ) {
-    precondition(
-      row >= 0 && row < matrix.outputSize && offset >= 0
-        && offset + matrix.inputSize <= output.count,
-      "row \(row) of \(matrix.outputSize) to \(offset) of \(output.count)")
-    unsafe kernelSet.widen(
-      matrix.pointer(toRow: row), matrix.elementType, matrix.inputSize, output.pointer + offset)
-  }
-
   private func matvec(_ type: ElementType) -> kernels_matvec {
     switch type {
     case .bf16: unsafe kernels.pointee.matvec_bf16
@@ -152,21 +153,20 @@ extension ExecutionContext {
   private static let singleThreadedBLAS: Void = openblas_set_num_threads(1)
 }
 
-extension Linear {
+extension DenseRows {
   /// Calls `body` for each part that has some of `rows` of the output: the matrix, its own rows, and
   /// the output row of the first of them.
   fileprivate func forEachPart(
     overlapping rows: Range<Int>,
     _ body: (_ matrix: DenseMatrix, _ matrixRows: Range<Int>, _ outputRow: Int) -> Void
   ) {
-    var start = 0
-    for matrix in parts {
+    for part in parts {
+      let (matrix, start) = (part.matrix, part.outputRow)
       let overlap = rows.clamped(to: start..<start + matrix.outputSize)
       if !overlap.isEmpty {
         body(
           matrix, (overlap.lowerBound - start)..<(overlap.upperBound - start), overlap.lowerBound)
       }
-      start += matrix.outputSize
     }
   }
 }

@@ -115,3 +115,27 @@ extension MachineProbe {
     return regions
   }
 }
+
+extension Linear {
+  /// The memory of all weights.
+  var memoryRegions: [MemoryRegion] {
+    var regions = dense.memoryRegions
+    guard let compressed else { return regions }
+    for part in compressed.linear.parts {
+      for matrix in [
+        part.quantized, part.lowRank?.left, part.lowRank?.right, part.columns?.weights,
+      ] {
+        if let matrix { regions += MachineProbe.regions(of: matrix) }
+      }
+    }
+    for factors in compressed.halfLefts { regions += factors.left.memoryRegions }
+    return regions + (compressed.halfRight?.memoryRegions ?? [])
+  }
+}
+
+extension DenseRows {
+  /// The memory of all weights.
+  fileprivate var memoryRegions: [MemoryRegion] {
+    parts.map { unsafe MemoryRegion($0.matrix.pointer(toRow: 0), $0.matrix.byteCount) }
+  }
+}

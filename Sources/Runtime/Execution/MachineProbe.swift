@@ -11,9 +11,9 @@ package enum MachineProbe {
   /// - Returns: The bytes read, and a sum of them that keeps the loop from being optimised away.
   package static func readWeights(of session: borrowing Session) -> (byteCount: Int, sum: UInt64) {
     let model = session.model
-    let matrices = (model.layers.flatMap(\.linears) + [model.head]).flatMap(\.parts)
-    let regions = matrices.map { unsafe MemoryRegion($0.pointer(toRow: 0), $0.byteCount) }
-    return read(regions, session.context)
+    let linears = model.layers.flatMap(\.linears) + [model.head]
+    let regions = linears.flatMap(\.memoryRegions)
+    return read(regions, session.pass.context)
   }
 
   /// The time of one product of two matrices of ones by OpenBLAS's sgemm with its own threads.

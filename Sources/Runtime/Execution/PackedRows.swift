@@ -1,36 +1,34 @@
 internal import Kernels
 
-/// The rows of one part of a packed product: Q, or Q and L, and where they go.
+/// The rows of one part of a packed product: Q, with L and outlier columns if there are any, and where they
+/// go.
 @safe
 struct PackedRows {
-  /// The products whose sum a row is; one or two of them count.
-  let terms: InlineArray<2, kernels_term>
-  let termCount: Int
+  /// The products whose sum a row is; one to three of them count.
+  private(set) var terms: InlineArray<3, kernels_term>
+  private(set) var termCount = 1
   /// The number of rows.
   let rowCount: Int
   /// The row of the output that the first one is.
   let outputRow: Int
   /// The codes of 16 rows of all terms.
-  let panelByteCount: Int
+  private(set) var panelByteCount: Int
 
-  /// Rows of `matrix` times vector `segment` of `activations`, plus, with `second`, those of another.
-  init(
-    outputRow: Int, _ first: PackedMatrix, _ activations: kernels_activations,
-    plus second: PackedMatrix? = nil, _ secondActivations: kernels_activations? = nil
-  ) {
-    let term = unsafe kernels_term(weight: first.kernelsPacked, activations: activations)
-    if let second, let secondActivations = unsafe secondActivations {
-      unsafe terms = [
-        term, kernels_term(weight: second.kernelsPacked, activations: secondActivations),
-      ]
-      termCount = 2
-    } else {
-      unsafe terms = [term, term]
-      termCount = 1
-    }
-    rowCount = first.outputSize
+  /// Rows of `matrix` times a vector of `activations`.
+  init(outputRow: Int, _ matrix: PackedMatrix, _ activations: kernels_activations) {
+    let term = unsafe kernels_term(weight: matrix.kernelsPacked, activations: activations)
+    unsafe terms = [term, term, term]
+    rowCount = matrix.outputSize
     self.outputRow = outputRow
-    panelByteCount = first.layout.panelByteCount + (second?.layout.panelByteCount ?? 0)
+    panelByteCount = matrix.layout.panelByteCount
+  }
+
+  /// Adds the rows of another matrix times another vector.
+  mutating func add(_ matrix: PackedMatrix, _ activations: kernels_activations) {
+    unsafe terms[termCount] = kernels_term(
+      weight: matrix.kernelsPacked, activations: activations)
+    termCount += 1
+    panelByteCount += matrix.layout.panelByteCount
   }
 }
 

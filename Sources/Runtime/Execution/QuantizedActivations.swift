@@ -12,12 +12,14 @@ package struct QuantizedActivations: ~Copyable {
   /// The most tokens there is room for.
   package let tokenCapacity: Int
   /// The sizes of the vectors of a token.
-  package let segments: [Int]
+  package private(set) var segments: [Int]
   /// The tokens it holds now.
   package internal(set) var tokenCount = 0
 
   /// The first group of each segment, and behind the last the number of all groups.
-  private let firstGroups: [Int]
+  private var firstGroups: [Int]
+  /// The groups there is room for, of all tokens.
+  private let groupCapacity: Int
   private let values: Buffer<Int8>
   private let latticeValues: Buffer<Int8>
   private let scales: Buffer<Float>
@@ -34,14 +36,34 @@ package struct QuantizedActivations: ~Copyable {
     self.tokenCapacity = tokenCapacity
     self.segments = segments
     let group = Int(KERNELS_ACTIVATION_GROUP)
-    firstGroups = segments.reduce(into: [0]) { groups, size in
-      groups.append(groups[groups.count - 1] + (size + group - 1) / group)
-    }
+    firstGroups = Self.firstGroups(segments)
     let groupCount = firstGroups[segments.count] * tokenCapacity
+    groupCapacity = groupCount
     values = Buffer(count: groupCount * group)
     latticeValues = Buffer(count: inLatticeOrder ? groupCount * group : 0)
     scales = Buffer(count: groupCount)
     sums = Buffer(count: groupCount * group / Int(KERNELS_SUM_COLUMNS))
+  }
+
+  private static func firstGroups(_ segments: [Int]) -> [Int] {
+    let group = Int(KERNELS_ACTIVATION_GROUP)
+    return segments.reduce(into: [0]) { groups, size in
+      groups.append(groups[groups.count - 1] + (size + group - 1) / group)
+    }
+  }
+
+  /// Makes room for vectors of other sizes in the same memory; what it holds is lost.
+  ///
+  /// - Precondition: They take no more groups for `tokenCapacity` tokens than the first ones.
+  package mutating func reshape(_ segments: [Int]) {
+    if segments == self.segments { return }
+    let firstGroups = Self.firstGroups(segments)
+    precondition(
+      firstGroups[segments.count] * tokenCapacity <= groupCapacity,
+      "vectors of \(segments) numbers in \(groupCapacity) groups for \(tokenCapacity) tokens")
+    self.segments = segments
+    self.firstGroups = firstGroups
+    tokenCount = 0
   }
 
   /// Whether e8p matrices can read them.

@@ -24,6 +24,22 @@ public struct DenseMatrix: Sendable {
     self.inputSize = inputSize
   }
 
+  /// A view of a factor in half precision.
+  ///
+  /// - Throws: `CheckpointError`, also when a number is not finite; factors are small, so all are read.
+  init(
+    half checkpoint: borrowing Checkpoint, _ name: String, outputSize: Int, inputSize: Int
+  ) throws(CheckpointError) {
+    tensor = try checkpoint.tensor(
+      named: name, shape: [outputSize, inputSize], elementTypes: [.f16])
+    guard tensor.firstNonFiniteHalf == nil else {
+      throw .nonFiniteValues(path: tensor.file.path, tensor: name)
+    }
+    elementType = .f16
+    self.outputSize = outputSize
+    self.inputSize = inputSize
+  }
+
   /// The name of the stored tensor.
   public var name: String { tensor.name }
 

@@ -1,54 +1,114 @@
+/// Dense matrices that share their input, each with its place in the output.
+struct DenseRows: Sendable {
+  /// A matrix.
+  struct Part: Sendable {
+    let matrix: DenseMatrix
+    /// The row of the output that the first row is.
+    let outputRow: Int
+  }
+
+  /// The matrices, in the order of their rows in the output.
+  let parts: [Part]
+  /// The number of columns of every matrix.
+  let inputSize: Int
+  /// The rows of the output, which may have others between those of the matrices.
+  let outputSize: Int
+
+  /// The bytes of all weights.
+  var byteCount: Int { parts.reduce(0) { $0 + $1.matrix.byteCount } }
+
+  /// Matrices whose rows follow each other.
+  ///
+  /// - Precondition: All have `inputSize` columns.
+  init(_ matrices: [DenseMatrix], inputSize: Int) {
+    var parts: [Part] = []
+    var row = 0
+    for matrix in matrices {
+      parts.append(Part(matrix: matrix, outputRow: row))
+      row += matrix.outputSize
+    }
+    self.init(parts: parts, inputSize: inputSize, outputSize: row)
+  }
+
+  init(parts: [Part], inputSize: Int, outputSize: Int) {
+    self.parts = parts
+    self.inputSize = inputSize
+    self.outputSize = outputSize
+  }
+}
+
 /// One or more weight matrices that share their input, multiplied as one job: y = x W^T + b.
 ///
 /// The rows of the parts follow each other in the output: the queries, keys and values of a token
-/// stand side by side, and so do gate and up.
+/// stand side by side, and so do gate and up. Each part is dense or compressed.
 public struct Linear: Sendable {
-  /// The matrices, in the order of their rows in the output.
-  let parts: [DenseMatrix]
+  /// The dense parts.
+  let dense: DenseRows
+  /// The compressed parts, or nil when all are dense.
+  let compressed: CompressedWeights?
   /// (outputSize) numbers to add, or nil when no part has a bias.
   let bias: [Float]?
+  /// The names of the parts, without ".weight".
+  let names: [String]
 
   /// The number of columns of every part.
   public let inputSize: Int
   /// The number of rows of all parts.
   public let outputSize: Int
+  /// The shapes of the parts, (outputSize, inputSize) each.
+  public let shapes: [(outputSize: Int, inputSize: Int)]
 
-  /// The linear layer of the stored tensors `<name>.weight` and, if it has biases, `<name>.bias`.
+  /// The linear layer of the stored tensors `<name>.weight`, or of the compressed ones that stand for
+  /// them, and, if it has biases, `<name>.bias`.
   ///
   /// - Parameters:
   ///   - checkpoint: Where the tensors are.
   ///   - parts: For each part its name without ".weight" and its number of rows.
   ///   - inputSize: The columns of every part.
   ///   - hasBias: Whether every part has a bias.
+  ///   - rotations: The rotations of a compressed model.
   /// - Throws: `CheckpointError` when a tensor is missing or not what is expected.
   init(
     _ checkpoint: borrowing Checkpoint, _ parts: [(name: String, outputSize: Int)], inputSize: Int,
-    hasBias: Bool = false
+    hasBias: Bool = false, rotations: Rotations = Rotations()
   ) throws(CheckpointError) {
-    var matrices: [DenseMatrix] = []
+    var dense: [DenseRows.Part] = []
+    var compressed: [CompressedWeights.Source] = []
     var bias: [Float] = []
+    var row = 0
     for (name, outputSize) in parts {
-      matrices.append(
-        try DenseMatrix(
-          checkpoint, "\(name).weight", outputSize: outputSize, inputSize: inputSize))
+      if checkpoint.configuration.compression != nil, checkpoint.contains("\(name).codes") {
+        compressed.append(.init(name: name, outputSize: outputSize, outputRow: row))
+      } else {
+        let matrix = try DenseMatrix(
+          checkpoint, "\(name).weight", outputSize: outputSize, inputSize: inputSize)
+        dense.append(DenseRows.Part(matrix: matrix, outputRow: row))
+      }
       if hasBias {
         bias += try checkpoint.vector(named: "\(name).bias", count: outputSize)
       }
+      row += outputSize
     }
-    self.parts = matrices
+    self.dense = DenseRows(parts: dense, inputSize: inputSize, outputSize: row)
+    self.compressed =
+      compressed.isEmpty
+      ? nil
+      : try CompressedWeights(
+        checkpoint, compressed, inputSize: inputSize, outputSize: row, rotations)
     self.bias = hasBias ? bias : nil
     self.inputSize = inputSize
-    self.outputSize = matrices.reduce(0) { $0 + $1.outputSize }
+    outputSize = row
+    names = parts.map(\.name)
+    shapes = parts.map { ($0.outputSize, inputSize) }
   }
 
-  /// The element type of the weights, as checkpoints name it.
-  public var elementTypeName: String { parts.first?.elementType.rawValue ?? "" }
-
-  /// The shapes of the parts, (outputSize, inputSize) each.
-  public var shapes: [(outputSize: Int, inputSize: Int)] {
-    parts.map { ($0.outputSize, $0.inputSize) }
+  /// The type of the weights: that of the elements as checkpoints name it, or the packed format.
+  public var elementTypeName: String {
+    compressed?.formatName ?? dense.parts.first?.matrix.elementType.rawValue ?? ""
   }
 
   /// The bytes of all weights, which one token reads once.
-  public var byteCount: Int { parts.reduce(0) { $0 + $1.byteCount } }
+  public var byteCount: Int {
+    dense.byteCount + (compressed?.byteCount ?? 0)
+  }
 }

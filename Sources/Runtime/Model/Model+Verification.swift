@@ -13,9 +13,12 @@ extension Model {
   public var unusedTensorNames: [String] {
     var used = matrices.map(\.name) + ["model.norm.weight", "lm_head.weight"]
     // A bias stands beside its matrix; where the configuration wants none, it is unused.
-    for linear in layers.flatMap(\.linears) where linear.bias != nil {
-      used += linear.parts.map { "\($0.name.dropLast("weight".count))bias" }
+    for linear in layers.flatMap(\.linears) {
+      if linear.bias != nil { used += linear.names.map { "\($0).bias" } }
+      used += linear.compressed?.tensorNames ?? []
     }
+    used += head.compressed?.tensorNames ?? []
+    if configuration.compression != nil { used += Rotations.names(checkpoint) }
     for index in layers.indices {
       used += ["input_layernorm", "post_attention_layernorm"].map {
         "model.layers.\(index).\($0).weight"
@@ -24,8 +27,8 @@ extension Model {
     return checkpoint.names(besides: used)
   }
 
-  /// The embedding, the matrices of all layers and the head.
+  /// The embedding and the dense matrices of all layers and the head.
   private var matrices: [DenseMatrix] {
-    [embedding] + (layers.flatMap(\.linears) + [head]).flatMap(\.parts)
+    [embedding] + (layers.flatMap(\.linears) + [head]).flatMap { $0.dense.parts.map(\.matrix) }
   }
 }

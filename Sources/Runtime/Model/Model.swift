@@ -44,8 +44,9 @@ public struct Model: Sendable {
       checkpoint, "\(embeddingName).weight", outputSize: configuration.vocabularySize,
       inputSize: configuration.hiddenSize)
     var layers: [DecoderLayer] = []
+    let rotations = try Rotations(checkpoint)
     for index in 0..<configuration.layerCount {
-      layers.append(try DecoderLayer(checkpoint, index: index))
+      layers.append(try DecoderLayer(checkpoint, index: index, rotations: rotations))
     }
     self.layers = layers
     outputNorm = try checkpoint.vector(

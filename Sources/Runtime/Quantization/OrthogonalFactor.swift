@@ -10,8 +10,9 @@
 /// 2. otherwise, with the odd part of the size as order, up to `largestOrder`, an orthogonal matrix
 ///    drawn by a generator seeded with the order; the scale is 1 / sqrt(width).
 ///
-/// Compressed models store signs alone, so these rules, the constructions of `HadamardMatrix` and the
-/// random draws are part of the file format: they depend on nothing but the size.
+/// Compressed models are computed with the F of these rules, which depend on nothing but the size: they, the
+/// constructions of `HadamardMatrix` and the random draws are part of the file format. The F that a model
+/// stores is for other programs, and is only checked against this one.
 ///
 /// Source: Tseng et al., QuIP#, arXiv:2402.04396, section 3.
 public struct OrthogonalFactor: Sendable {

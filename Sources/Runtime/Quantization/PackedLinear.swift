@@ -19,6 +19,25 @@ public struct LowRankFactors: Sendable {
   public var rank: Int { right.outputSize }
 }
 
+/// The columns of a weight matrix that are stored apart, in eight bits: C beside Q + L R.
+public struct PackedColumns: Sendable {
+  /// The input channels that they multiply, ascending.
+  public let channels: [Int]
+  /// C, (outputSize, channels).
+  public let weights: PackedMatrix
+
+  /// Columns.
+  ///
+  /// - Precondition: There are as many columns as channels.
+  public init(channels: [Int], weights: PackedMatrix) {
+    precondition(
+      channels.count == weights.inputSize,
+      "\(channels.count) channels and \(weights.inputSize) columns")
+    self.channels = channels
+    self.weights = weights
+  }
+}
+
 /// One or more decomposed weight matrices that share their input: y = Q z + L (R z).
 ///
 /// The rows of the parts follow each other in the output, as in `Linear`: the queries, keys and values
@@ -31,11 +50,20 @@ public struct PackedLinear: Sendable {
     public let quantized: PackedMatrix
     /// L and R, or nil when W is Q.
     public let lowRank: LowRankFactors?
+    /// C, which multiplies some of the inputs as they are before any rotation, or nil.
+    public let columns: PackedColumns?
+    /// The row of the output that the first row is.
+    public fileprivate(set) var outputRow = 0
 
     /// The decomposition of one matrix.
     ///
     /// - Precondition: The sizes of the parts agree.
-    public init(quantized: PackedMatrix, lowRank: LowRankFactors? = nil) {
+    public init(
+      quantized: PackedMatrix, lowRank: LowRankFactors? = nil, columns: PackedColumns? = nil
+    ) {
+      precondition(
+        columns?.weights.outputSize ?? quantized.outputSize == quantized.outputSize,
+        "columns of \(columns?.weights.outputSize ?? 0) rows beside \(quantized.outputSize)")
       if let lowRank {
         precondition(
           lowRank.left.outputSize == quantized.outputSize
@@ -45,11 +73,13 @@ public struct PackedLinear: Sendable {
       }
       self.quantized = quantized
       self.lowRank = lowRank
+      self.columns = columns
     }
 
     /// The bytes that one token reads once.
     var byteCount: Int {
       quantized.byteCount + (lowRank.map { $0.left.byteCount + $0.right.byteCount } ?? 0)
+        + (columns?.weights.byteCount ?? 0)
     }
   }
 
@@ -60,19 +90,30 @@ public struct PackedLinear: Sendable {
   /// The number of rows of all parts.
   public let outputSize: Int
 
-  /// Matrices that are multiplied as one job.
+  /// Matrices that are multiplied as one job, their rows one after the other.
   ///
   /// - Precondition: There is at least one, and all have the same number of columns.
   public init(_ parts: [Part]) {
+    let sizes = parts.map(\.quantized.outputSize)
+    let rows = sizes.reduce(into: [0]) { rows, size in rows.append(rows[rows.count - 1] + size) }
+    self.init(parts, outputRows: Array(rows.dropLast()), outputSize: rows[parts.count])
+  }
+
+  /// Matrices whose rows begin at `outputRows` of an output of `outputSize` rows.
+  ///
+  /// - Precondition: As above, and the rows lie in the output.
+  init(_ parts: [Part], outputRows: [Int], outputSize: Int) {
     precondition(!parts.isEmpty, "a linear layer without matrices")
     inputSize = parts[0].quantized.inputSize
+    var parts = parts
+    for (index, row) in outputRows.enumerated() { parts[index].outputRow = row }
     for part in parts {
       precondition(
         part.quantized.inputSize == inputSize,
         "parts of \(part.quantized.inputSize) and \(inputSize) columns share no input")
     }
     self.parts = parts
-    outputSize = parts.reduce(0) { $0 + $1.quantized.outputSize }
+    self.outputSize = outputSize
   }
 
   /// The bytes of all matrices, which one token reads once.
@@ -83,7 +124,8 @@ public struct PackedLinear: Sendable {
     parts.reduce(0) { sum, part in
       let q = part.quantized
       let rank = part.lowRank?.rank ?? 0
-      return sum + q.outputSize * q.inputSize + rank * (q.outputSize + q.inputSize)
+      let columns = part.columns?.channels.count ?? 0
+      return sum + q.outputSize * (q.inputSize + columns) + rank * (q.outputSize + q.inputSize)
     }
   }
 }

@@ -1,0 +1,155 @@
+/// The compressed parts of a linear layer: y = S_out B_out^T (Q z + L (R z) + C x_O), z = B_in S_in x.
+///
+/// All parts share z. The factors L and R are packed in four bits, and then computed with Q as one job, or
+/// they are dense in half precision.
+struct CompressedWeights: Sendable {
+  /// A part that is to be loaded.
+  struct Source {
+    let name: String
+    let outputSize: Int
+    /// The row of the output that the first row is.
+    let outputRow: Int
+  }
+
+  /// The factors of one part in half precision.
+  struct HalfFactors: Sendable {
+    /// L, (outputSize, rank), as rows of their own.
+    let left: DenseRows
+    let outputRow: Int
+    /// The place of its R z among those of all parts.
+    let productRow: Int
+  }
+
+  /// Where a part's rows are rotated back.
+  struct OutputRotation: Sendable {
+    let rotation: Incoherence
+    let outputRow: Int
+  }
+
+  /// Q, packed factors and outlier columns of all parts.
+  let linear: PackedLinear
+  /// B_in S_in, or nil.
+  let inputRotation: Incoherence?
+  /// S_out B_out^T of the parts; empty without.
+  let outputRotations: [OutputRotation]
+  /// R of all parts in half precision, (sum of ranks, inputSize), or nil.
+  let halfRight: DenseRows?
+  /// L of each of them.
+  let halfLefts: [HalfFactors]
+  /// The names of all stored tensors.
+  let tensorNames: [String]
+
+  /// Loads the parts.
+  ///
+  /// - Throws: `CheckpointError` when a tensor is missing, is not what config.json says, or holds a
+  ///   scale or factor that is not finite.
+  init(
+    _ checkpoint: borrowing Checkpoint, _ sources: [Source], inputSize: Int, outputSize: Int,
+    _ rotations: Rotations
+  ) throws(CheckpointError) {
+    guard let compression = checkpoint.configuration.compression else {
+      preconditionFailure("compressed weights of a dense model")
+    }
+    var parts: [PackedLinear.Part] = []
+    var rights: [DenseMatrix] = []
+    var lefts: [HalfFactors] = []
+    var rotated: [OutputRotation] = []
+    var productRow = 0
+    let isHead = sources.map(\.name) == ["lm_head"]
+    for source in sources {
+      let (name, size) = (source.name, source.outputSize)
+      let rank = isHead ? 0 : compression.rank(of: name, outputSize: size, inputSize: inputSize)
+      let layout =
+        isHead
+        ? CompressedFormat.headLayout(vocabularySize: size, hiddenSize: inputSize)
+        : PackedLayout(
+          compression.format, groupSize: compression.groupSize, outputSize: size,
+          inputSize: inputSize)
+      var factors: LowRankFactors?
+      if rank > 0, compression.factorFormat == .int4 {
+        factors = LowRankFactors(
+          left: try PackedMatrix(
+            checkpoint, "\(name).left",
+            layout: CompressedFormat.leftLayout(outputSize: size, rank: rank)),
+          right: try PackedMatrix(
+            checkpoint, "\(name).right",
+            layout: CompressedFormat.rightLayout(rank: rank, inputSize: inputSize)))
+      } else if rank > 0 {
+        let left = try DenseMatrix(
+          half: checkpoint, "\(name).left.values", outputSize: size, inputSize: rank)
+        rights.append(
+          try DenseMatrix(
+            half: checkpoint, "\(name).right.values", outputSize: rank, inputSize: inputSize))
+        lefts.append(
+          HalfFactors(
+            left: DenseRows([left], inputSize: rank), outputRow: source.outputRow,
+            productRow: productRow))
+        productRow += rank
+      }
+      parts.append(
+        PackedLinear.Part(
+          quantized: try PackedMatrix(checkpoint, name, layout: layout), lowRank: factors,
+          columns: try Self.columns(checkpoint, name, outputSize: size, inputSize: inputSize)))
+      if !isHead, compression.incoherence == .both {
+        rotated.append(
+          OutputRotation(
+            rotation: try rotations.rotation(of: size, checkpoint), outputRow: source.outputRow))
+      }
+    }
+    linear = PackedLinear(
+      parts, outputRows: sources.map(\.outputRow), outputSize: outputSize)
+    inputRotation =
+      isHead || compression.incoherence == .none
+      ? nil : try rotations.rotation(of: inputSize, checkpoint)
+    outputRotations = rotated
+    halfRight = rights.isEmpty ? nil : DenseRows(rights, inputSize: inputSize)
+    halfLefts = lefts
+    let prefixes = sources.map { "\($0.name)." }
+    tensorNames = checkpoint.names.filter { name in
+      prefixes.contains { name.hasPrefix($0) } && !name.hasSuffix(".bias")
+        && !name.hasSuffix(".weight")
+    }
+  }
+
+  /// The outlier columns of a layer, if it has any.
+  private static func columns(
+    _ checkpoint: borrowing Checkpoint, _ name: String, outputSize: Int, inputSize: Int
+  ) throws(CheckpointError) -> PackedColumns? {
+    guard let index = try checkpoint.tensor(named: "\(name).columns.index") else { return nil }
+    let count = index.elementCount
+    guard count > 0, count < inputSize, index.shape == [count] else {
+      throw .shapeMismatch(
+        path: index.file.path, tensor: index.name, expected: [max(1, count)], actual: index.shape)
+    }
+    guard index.elementType == .i32 else {
+      throw .elementTypeMismatch(
+        path: index.file.path, tensor: index.name, expected: [.i32], actual: index.elementType)
+    }
+    let channels = (0..<count).map {
+      unsafe Int(index.bytes.unsafeLoadUnaligned(fromByteOffset: 4 * $0, as: Int32.self))
+    }
+    guard channels.allSatisfy({ $0 >= 0 && $0 < inputSize }),
+      zip(channels, channels.dropFirst()).allSatisfy({ $0 < $1 })
+    else {
+      throw .channelsNotAscending(path: index.file.path, tensor: index.name, inputSize: inputSize)
+    }
+    return PackedColumns(
+      channels: channels,
+      weights: try PackedMatrix(
+        checkpoint, "\(name).columns",
+        layout: CompressedFormat.columnsLayout(outputSize: outputSize, count: count)))
+  }
+
+  /// The packed format of Q.
+  var formatName: String { linear.parts[0].quantized.format.rawValue }
+
+  /// The bytes of all weights, which one token reads once.
+  var byteCount: Int {
+    halfLefts.reduce(linear.byteCount + (halfRight?.byteCount ?? 0)) { $0 + $1.left.byteCount }
+  }
+
+  /// The rank of every part's packed factors.
+  var packedRanks: [Int] { linear.parts.compactMap { $0.lowRank?.rank } }
+  /// The number of every part's outlier columns.
+  var columnCounts: [Int] { linear.parts.compactMap { $0.columns?.channels.count } }
+}
