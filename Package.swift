@@ -18,6 +18,8 @@ let package = Package(
   name: "Duet",
   products: [
     .library(name: "DuetRuntime", targets: ["DuetRuntime"]),
+    .library(name: "DuetCompressor", targets: ["DuetCompressor"]),
+    .executable(name: "compress", targets: ["compress"]),
     .executable(name: "chat", targets: ["chat"]),
     .executable(name: "perplexity", targets: ["perplexity"]),
     .executable(name: "bench", targets: ["bench"]),
@@ -39,6 +41,12 @@ let package = Package(
       path: "Sources/Runtime",
       swiftSettings: swiftSettings
     ),
+    .target(
+      name: "DuetCompressor",
+      dependencies: ["DuetRuntime", "Kernels", "COpenBLAS"],
+      path: "Sources/Compressor",
+      swiftSettings: swiftSettings
+    ),
     // "CommandLine" is the standard library's name for the process arguments.
     .target(
       name: "DuetCommandLine",
@@ -50,12 +58,16 @@ let package = Package(
     // MARK: - Executables
 
     .executableTarget(
+      name: "compress", dependencies: ["DuetRuntime", "DuetCompressor", "DuetCommandLine"],
+      swiftSettings: swiftSettings),
+    .executableTarget(
       name: "chat", dependencies: ["DuetRuntime", "DuetCommandLine"], swiftSettings: swiftSettings),
     .executableTarget(
       name: "perplexity", dependencies: ["DuetRuntime", "DuetCommandLine"],
       swiftSettings: swiftSettings),
     .executableTarget(
-      name: "bench", dependencies: ["DuetRuntime", "DuetCommandLine", "Kernels"],
+      name: "bench",
+      dependencies: ["DuetRuntime", "DuetCompressor", "DuetCommandLine", "Kernels"],
       swiftSettings: swiftSettings),
     .executableTarget(
       name: "tokenize", dependencies: ["DuetRuntime", "DuetCommandLine"],
@@ -75,12 +87,15 @@ let package = Package(
       name: "RuntimeTests", dependencies: ["DuetRuntime", "TestSupport"],
       swiftSettings: swiftSettings),
     .testTarget(
+      name: "CompressorTests", dependencies: ["DuetCompressor", "DuetRuntime", "TestSupport"],
+      swiftSettings: swiftSettings),
+    .testTarget(
       name: "CommandLineTests", dependencies: ["DuetCommandLine", "TestSupport"],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "DuetRuntime", "TestSupport", "chat", "perplexity", "bench", "tokenize",
+        "DuetRuntime", "TestSupport", "chat", "compress", "perplexity", "bench", "tokenize",
       ],
       swiftSettings: swiftSettings),
   ]

@@ -1,0 +1,217 @@
+internal import DuetRuntime
+
+/// The alternation of a quantised and a low-rank part: W near Q + L R.
+///
+///     repeat outerIterations times:
+///         Q    <- round(W - L R)      with feedback, in the metric H or its projection
+///         L, R <- fit(W - Q)          in the metric H
+///
+/// Nothing in it is monotone, because rounding begins anew each time: after each half step the error is
+/// computed, and the best pair that can be stored is kept. A last Q is fitted to the best L R, because
+/// feedback then takes up part of their rounding, and rounds of coordinate descent follow, which
+/// never make it worse.
+///
+/// Source: CALDERA, arXiv:2405.18886, algorithm 1; the start is that of ODLRI, arXiv:2506.02077.
+package struct Alternation {
+  private let algebra: LinearAlgebra
+  private let plan: CompressionPlan
+  private let rounding: FeedbackRounding
+  private let fitting: LowRankFitting
+
+  /// The alternation of a plan.
+  package init(_ algebra: LinearAlgebra, _ plan: CompressionPlan, grid: any RoundingGrid) {
+    self.algebra = algebra
+    self.plan = plan
+    rounding = FeedbackRounding(algebra, grid)
+    fitting = LowRankFitting(
+      algebra, format: plan.factorFormat, rounding: plan.factorRounding,
+      iterations: plan.innerIterations)
+  }
+
+  /// The passes of coordinate descent in a round of refinement.
+  private static let sweeps = 2
+  /// A round of refinement that gains less than this share of the error is the last.
+  private static let smallestGain = 1e-3
+
+  /// Decomposes a matrix.
+  ///
+  /// - Parameters:
+  ///   - problem: W.
+  ///   - metric: H.
+  ///   - rank: r; with 0 it is rounding with feedback, and coordinate descent if asked.
+  ///   - initialization: What L R starts from, not `auto`.
+  /// - Returns: The best pair that was seen.
+  /// - Throws: `LinearAlgebraError` when numbers are not finite.
+  /// - Complexity: O(outerIterations * (m n^2 + innerIterations * r (m n + n^2))).
+  package func decompose(
+    _ problem: borrowing WeightProblem, _ metric: borrowing Metric, rank: Int,
+    from initialization: CompressionPlan.Initialization
+  ) throws(LinearAlgebraError) -> Decomposition {
+    let (m, n) = (problem.weight.rowCount, problem.weight.columnCount)
+    let layout = PackedLayout(
+      plan.format, groupSize: plan.groupSize, outputSize: m, inputSize: n)
+    var state = State(
+      quantized: QuantizedMatrix(layout), factors: StoredFactors(outputSize: m, inputSize: n))
+    if rank == 0 {
+      state.error = rounding.round(
+        problem.weight, feedback: metric.feedback, into: &state.quantized)
+      state.record()
+    } else if plan.updateOrder == .lowRankFirst && initialization != .odlri {
+      try alternateFromLowRank(problem, metric, rank, &state)
+    } else {
+      try alternate(problem, metric, rank, initialization, &state)
+    }
+    if rank > 0 { roundOnceMore(problem, metric, &state) }
+    try refine(problem, metric, rank, &state)
+    guard state.bestError.isFinite else { throw .noConvergence(info: 0) }
+    return Decomposition(
+      quantized: state.best.copy(), factors: state.bestFactors.copy(), error: state.bestError,
+      initialization: initialization, trace: state.trace)
+  }
+
+  /// What the alternation has now, and the best that it had.
+  private struct State: ~Copyable {
+    var quantized: QuantizedMatrix
+    var factors: StoredFactors
+    var error = Double.infinity
+    var best: QuantizedMatrix
+    var bestFactors: StoredFactors
+    var bestError = Double.infinity
+    var trace: [Double] = []
+
+    init(quantized: consuming QuantizedMatrix, factors: consuming StoredFactors) {
+      best = quantized.copy()
+      bestFactors = factors.copy()
+      self.quantized = quantized
+      self.factors = factors
+    }
+
+    /// Keeps the current pair when it is the best; an error that is not a number never is.
+    mutating func record() {
+      trace.append(error)
+      guard error < bestError else { return }
+      bestError = error
+      best = quantized.copy()
+      bestFactors = factors.copy()
+    }
+  }
+
+  /// Q first, then L R, starting from factors of full precision.
+  private func alternate(
+    _ problem: borrowing WeightProblem, _ metric: borrowing Metric, _ rank: Int,
+    _ initialization: CompressionPlan.Initialization, _ state: inout State
+  ) throws(LinearAlgebraError) {
+    var start = try LowRankStart(algebra).factors(
+      initialization, of: problem, metric, rank: rank,
+      channelCount: plan.channelCount(rank: rank, inputSize: metric.size))
+    for iteration in 0..<max(1, plan.outerIterations) {
+      let isLast = iteration == plan.outerIterations - 1
+      try roundQuantized(problem, metric, start, projects: !isLast, &state)
+      // The first factors have full precision: that pair cannot be stored.
+      if iteration > 0 { state.record() }
+      try fitFactors(problem, metric, rank, near: start, &state)
+      state.record()
+      start = state.factors.product.copy()
+    }
+  }
+
+  /// L R first, then Q, as the authors of CALDERA run it.
+  private func alternateFromLowRank(
+    _ problem: borrowing WeightProblem, _ metric: borrowing Metric, _ rank: Int,
+    _ state: inout State
+  ) throws(LinearAlgebraError) {
+    let nothing = LowRankProduct(
+      rank: 0, outputSize: metric.size, inputSize: metric.size)
+    state.error = algebra.square(problem.weight, in: metric.hessian)
+    for iteration in 0..<max(1, plan.outerIterations) {
+      let isLast = iteration == plan.outerIterations - 1
+      if iteration == 0 {
+        try fitFactors(problem, metric, rank, near: nothing, &state)
+      } else {
+        let previous = state.factors.product.copy()
+        try fitFactors(problem, metric, rank, near: previous, &state)
+        state.record()
+      }
+      let factors = state.factors.product.copy()
+      try roundQuantized(problem, metric, factors, projects: !isLast, &state)
+      state.record()
+    }
+  }
+
+  /// Q <- round(W - L R), and the error with these L and R.
+  private func roundQuantized(
+    _ problem: borrowing WeightProblem, _ metric: borrowing Metric,
+    _ factors: borrowing LowRankProduct, projects: Bool, _ state: inout State
+  ) throws(LinearAlgebraError) {
+    let target = factors.subtracted(from: problem.weight, algebra)
+    if plan.projectsMetric, projects, factors.rank > 0,
+      algebra.dot(factors.right, factors.right) > 0
+    {
+      var projected = try ProjectedMetric(algebra).hessian(metric.hessian, without: factors.right)
+      let feedback = try FeedbackFactor(&projected, algebra)
+      rounding.round(target, feedback: feedback, into: &state.quantized)
+      // Feedback knows the error in the projected metric only.
+      var residual = target.copy()
+      algebra.add(state.quantized.values, scale: -1, to: &residual)
+      state.error = algebra.square(residual, in: metric.hessian)
+    } else {
+      state.error = rounding.round(target, feedback: metric.feedback, into: &state.quantized)
+    }
+  }
+
+  /// L, R <- fit(W - Q), given the error of Q with the factors before.
+  private func fitFactors(
+    _ problem: borrowing WeightProblem, _ metric: borrowing Metric, _ rank: Int,
+    near previous: borrowing LowRankProduct, startingThere: Bool = false, _ state: inout State
+  ) throws(LinearAlgebraError) {
+    var target = problem.weight.copy()
+    algebra.add(state.quantized.values, scale: -1, to: &target)
+    // tr(A H A^T) of A = W - Q from the error of A - L R, without a product of full size.
+    var square = state.error
+    if previous.rank > 0 {
+      let weighted = algebra.product(previous.right, metric.hessian)
+      square += fitting.gain(of: previous, weighted, target)
+    }
+    let fitted = try fitting.fit(
+      target, square: square, metric, rank: rank, start: startingThere ? previous.copy() : nil)
+    state.error = fitted.error
+    state.factors = fitted.factors.copy()
+  }
+
+  /// One more Q against the best factors, in the plain metric.
+  private func roundOnceMore(
+    _ problem: borrowing WeightProblem, _ metric: borrowing Metric, _ state: inout State
+  ) {
+    state.factors = state.bestFactors.copy()
+    let target = state.factors.product.subtracted(from: problem.weight, algebra)
+    state.error = rounding.round(target, feedback: metric.feedback, into: &state.quantized)
+    state.record()
+  }
+
+  /// Rounds of coordinate descent on Q and refitted factors, both with what they start from in hand.
+  private func refine(
+    _ problem: borrowing WeightProblem, _ metric: borrowing Metric, _ rank: Int,
+    _ state: inout State
+  ) throws(LinearAlgebraError) {
+    for _ in 0..<plan.refinementRounds {
+      let before = state.bestError
+      state.quantized = state.best.copy()
+      state.factors = state.bestFactors.copy()
+      let target = state.factors.product.subtracted(from: problem.weight, algebra)
+      state.error =
+        before
+        - rounding.polish(
+          target, hessian: metric.hessian, sweeps: Self.sweeps, &state.quantized)
+      state.record()
+      if rank > 0 {
+        state.quantized = state.best.copy()
+        state.error = state.bestError
+        let previous = state.bestFactors.product.copy()
+        try fitFactors(
+          problem, metric, rank, near: previous, startingThere: plan.factorFormat == .int4, &state)
+        state.record()
+      }
+      if state.bestError > before * (1 - Self.smallestGain) { return }
+    }
+  }
+}

@@ -1,0 +1,45 @@
+internal import COpenBLAS
+
+/// A floating-point type that OpenBLAS computes with.
+package protocol BLASElement: BinaryFloatingPoint, BitwiseCopyable, Sendable {
+  /// c = scale * op(a) op(b) + old * c, row major; op transposes where asked.
+  @unsafe
+  static func multiply(
+    _ transposesLeft: Bool, _ transposesRight: Bool, _ m: Int, _ n: Int, _ k: Int, _ scale: Self,
+    _ a: UnsafePointer<Self>, _ aStride: Int, _ b: UnsafePointer<Self>, _ bStride: Int,
+    _ old: Self, _ c: UnsafeMutablePointer<Self>, _ cStride: Int)
+}
+
+private func operation(_ transposes: Bool) -> CBLAS_TRANSPOSE {
+  transposes ? CblasTrans : CblasNoTrans
+}
+
+extension Float: BLASElement {
+  package static func multiply(
+    _ transposesLeft: Bool, _ transposesRight: Bool, _ m: Int, _ n: Int, _ k: Int, _ scale: Float,
+    _ a: UnsafePointer<Float>, _ aStride: Int, _ b: UnsafePointer<Float>, _ bStride: Int,
+    _ old: Float, _ c: UnsafeMutablePointer<Float>, _ cStride: Int
+  ) {
+    BLASClock.count {
+      unsafe cblas_sgemm(
+        CblasRowMajor, operation(transposesLeft), operation(transposesRight), blasint(m),
+        blasint(n),
+        blasint(k), scale, a, blasint(aStride), b, blasint(bStride), old, c, blasint(cStride))
+    }
+  }
+}
+
+extension Double: BLASElement {
+  package static func multiply(
+    _ transposesLeft: Bool, _ transposesRight: Bool, _ m: Int, _ n: Int, _ k: Int, _ scale: Double,
+    _ a: UnsafePointer<Double>, _ aStride: Int, _ b: UnsafePointer<Double>, _ bStride: Int,
+    _ old: Double, _ c: UnsafeMutablePointer<Double>, _ cStride: Int
+  ) {
+    BLASClock.count {
+      unsafe cblas_dgemm(
+        CblasRowMajor, operation(transposesLeft), operation(transposesRight), blasint(m),
+        blasint(n),
+        blasint(k), scale, a, blasint(aStride), b, blasint(bStride), old, c, blasint(cStride))
+    }
+  }
+}

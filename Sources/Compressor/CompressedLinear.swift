@@ -1,0 +1,15 @@
+public import DuetRuntime
+
+/// A compressed linear layer: the tensors to store and what the report says of them.
+public struct CompressedLinear: Sendable {
+  /// The tensors with their full names, `<linear>.codes` and so on.
+  public let tensors: [StoredTensor]
+  /// The figures.
+  public let record: MatrixRecord
+
+  /// Tensors with their record.
+  public init(tensors: [StoredTensor], record: MatrixRecord) {
+    self.tensors = tensors
+    self.record = record
+  }
+}

@@ -1,0 +1,58 @@
+public import DuetRuntime
+
+/// A reason why a model could not be compressed.
+public enum CompressorError: DuetError, Equatable {
+  /// The calibration text has fewer tokens than the samples need.
+  case calibrationTooShort(tokenCount: Int, needed: Int)
+  /// A weight is infinite or NaN.
+  case nonFiniteWeight(tensor: String)
+  /// The activations that reach a linear layer are infinite or NaN.
+  case nonFiniteActivations(layer: Int, input: String)
+  /// The measured Hessian of a linear layer cannot be one.
+  case badHessian(tensor: String, reason: String)
+  /// A Hessian could not be factorised with any damping of the ladder.
+  case notPositiveDefinite(tensor: String, damping: Double)
+  /// The error of a decomposition is not finite, or not below that of rounding to nearest.
+  case noImprovement(tensor: String, relativeError: Double, roundToNearestError: Double)
+  /// A computation met numbers that are not finite, or did not converge.
+  case noConvergence(tensor: String)
+  /// A dense weight is too large for the half precision it is to be exported in.
+  case outOfHalfRange(tensor: String)
+  /// Packing was refused.
+  case packing(tensor: String, PackedMatrixError)
+
+  /// The kind of trouble, for the exit code.
+  public var category: FailureCategory {
+    switch self {
+    case .calibrationTooShort: .refusedData
+    default: .numerical
+    }
+  }
+
+  /// One sentence that names the tensor and what is wrong.
+  public var description: String {
+    switch self {
+    case .calibrationTooShort(let tokenCount, let needed):
+      "the calibration text has \(tokenCount) tokens, fewer than the \(needed) needed; give more "
+        + "text with --calibration, or ask for fewer with --samples or --context"
+    case .nonFiniteWeight(let tensor):
+      "\(printable(tensor)): a weight is infinite or NaN; the checkpoint is damaged"
+    case .nonFiniteActivations(let layer, let input):
+      "layer \(layer): the activations before \(input) became infinite or NaN"
+    case .badHessian(let tensor, let reason):
+      "\(printable(tensor)): the Hessian of its inputs \(reason); check the calibration text and model"
+    case .notPositiveDefinite(let tensor, let damping):
+      "\(printable(tensor)): the Hessian is not positive definite even with a damping of \(damping); "
+        + "give more calibration text or a larger --damping"
+    case .noImprovement(let tensor, let error, let roundToNearest):
+      "\(printable(tensor)): the relative error \(error) is not below the \(roundToNearest) of rounding "
+        + "to nearest; more calibration text or another --method may help"
+    case .noConvergence(let tensor):
+      "\(printable(tensor)): the decomposition met numbers that are not finite; try more calibration "
+        + "text or a larger --damping"
+    case .outOfHalfRange(let tensor):
+      "\(printable(tensor)): a weight is beyond the range of F16; leave --export-dense out"
+    case .packing(let tensor, let error): "\(printable(tensor)): \(error)"
+    }
+  }
+}

@@ -1,0 +1,92 @@
+package import DuetRuntime
+
+/// The dense weights that a compressed linear layer stands for, in the original basis.
+///
+///     W = S_out B_out^T ((Q' + L' R') B_in S_in + C' E_O^T)
+///
+/// with the parts as stored: Q' + L' R' is rotated back on both sides, and the outlier columns C', which
+/// multiply inputs that are not rotated, on the side of the outputs only.
+package struct DenseReconstruction {
+  private let algebra: LinearAlgebra
+  private let plan: CompressionPlan
+  private let rotation: Rotation?
+
+  /// The reconstruction of matrices that were compressed by `plan` under `rotation`.
+  package init(_ algebra: LinearAlgebra, _ plan: CompressionPlan, _ rotation: Rotation?) {
+    self.algebra = algebra
+    self.plan = plan
+    self.rotation = rotation
+  }
+
+  /// The dense weights, (outputSize, inputSize).
+  ///
+  /// - Throws: `CheckpointError` when a tensor is missing or not what the plan says.
+  /// - Complexity: O(m n (rank + log(m) + log(n))).
+  package func weight(
+    of linear: CompressedLinear, _ configuration: Configuration
+  ) throws(CheckpointError) -> Matrix<Float> {
+    let (record, name) = (linear.record, linear.record.name)
+    let (m, n) = (record.outputSize, record.inputSize)
+    let tensors = Checkpoint(configuration: configuration, tensors: linear.tensors)
+    var result = try dense(
+      tensors, name,
+      PackedLayout(plan.format, groupSize: plan.groupSize, outputSize: m, inputSize: n))
+    if record.rank > 0 {
+      let left: Matrix<Float>
+      let right: Matrix<Float>
+      switch plan.factorFormat {
+      case .int4:
+        left = try dense(
+          tensors, "\(name).left", CompressedFormat.leftLayout(outputSize: m, rank: record.rank))
+        right = try dense(
+          tensors, "\(name).right", CompressedFormat.rightLayout(rank: record.rank, inputSize: n))
+      case .f16:
+        left = try half(tensors, "\(name).left.values", m, record.rank)
+        right = try half(tensors, "\(name).right.values", record.rank, n)
+      }
+      algebra.multiply(left, right, old: 1, into: &result)
+    }
+    if plan.incoherence != .none { rotation?.rotateRowsBack(&result) }
+    if tensors.contains("\(name).columns.index") {
+      let channels = record.outlierChannels
+      let columns = try dense(
+        tensors, "\(name).columns",
+        CompressedFormat.columnsLayout(outputSize: m, count: channels.count))
+      for row in 0..<m {
+        for (index, channel) in channels.enumerated() {
+          result[row, channel] += columns[row, index]
+        }
+      }
+    }
+    if plan.incoherence == .both { rotation?.rotateColumnsBack(&result) }
+    return result
+  }
+
+  /// The dense weights of an output head in eight bits, which is not rotated.
+  ///
+  /// - Throws: `CheckpointError` when a tensor is missing or not what is expected.
+  package func headWeight(
+    of head: CompressedLinear, _ configuration: Configuration
+  ) throws(CheckpointError) -> Matrix<Float> {
+    try dense(
+      Checkpoint(configuration: configuration, tensors: head.tensors), head.record.name,
+      CompressedFormat.headLayout(
+        vocabularySize: configuration.vocabularySize, hiddenSize: configuration.hiddenSize))
+  }
+
+  private func dense(
+    _ tensors: borrowing Checkpoint, _ name: String, _ layout: PackedLayout
+  ) throws(CheckpointError) -> Matrix<Float> {
+    let values = try PackedMatrix(tensors, name, layout: layout).dense()
+    var result = Matrix<Float>(rowCount: layout.outputSize, columnCount: layout.inputSize)
+    for (index, value) in values.enumerated() { result.elements[index] = value }
+    return result
+  }
+
+  private func half(
+    _ tensors: borrowing Checkpoint, _ name: String, _ rows: Int, _ columns: Int
+  ) throws(CheckpointError) -> Matrix<Float> {
+    let tensor = try tensors.tensor(named: name, shape: [rows, columns], elementTypes: [.f16])
+    return Matrix(widening: tensor, rowCount: rows, columnCount: columns)
+  }
+}

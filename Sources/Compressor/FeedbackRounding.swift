@@ -1,0 +1,259 @@
+package import DuetRuntime
+
+/// Rounding of a weight matrix column by column, each column making up for the errors of those before it.
+///
+/// With H = U D U^T and W (m, n), the target of column j and its rounding are
+///
+///     t_j = w_j + sum over i < j of (w_i - q_i) U_ij,      q_j = round(t_j),
+///
+/// and the error is exactly tr((W - Q) H (W - Q)^T) = sum over j of D_j |t_j - q_j|^2, because column j
+/// of (W - Q) U is t_j - q_j. A lattice takes blocks of columns for columns. The scales of a group are
+/// fitted to the weights as they are, weighted with D, before anything is rounded: fitted to the
+/// targets, which grow as errors pile up, they inflate.
+///
+/// Source: LDLQ of Chee et al., QuIP, arXiv:2307.13304, equation 2; equal to GPTQ, Frantar et al.,
+/// arXiv:2210.17323, in exact arithmetic, without the inverse of H.
+package struct FeedbackRounding {
+  /// When the scales of a group are fitted.
+  package enum ScaleTiming: Sendable {
+    /// Before anything is rounded, to the weights as they are.
+    case atStart
+    /// When its block of 128 columns is reached, to the weights with what is fed back to them.
+    case onEntry
+  }
+
+  /// What computes.
+  package let algebra: LinearAlgebra
+  /// The values that there are.
+  package let grid: any RoundingGrid
+  /// When scales are fitted; a scale for a whole row is always fitted at the start.
+  package let timing: ScaleTiming
+
+  /// Rounding to `grid`.
+  package init(
+    _ algebra: LinearAlgebra, _ grid: any RoundingGrid, timing: ScaleTiming = .atStart
+  ) {
+    self.algebra = algebra
+    self.grid = grid
+    self.timing = timing
+  }
+
+  /// The columns of a block: feedback from earlier blocks is one product of matrices.
+  private static let blockColumns = 128
+  /// The columns of a part of a block: feedback from earlier parts of the block is a small product.
+  private static let partColumns = 16
+
+  /// Rounds a matrix with feedback.
+  ///
+  /// - Parameters:
+  ///   - weight: W, (m, n).
+  ///   - feedback: U and D of the Hessian (n, n).
+  ///   - result: Q and its scales, overwritten; its layout says what a group is.
+  /// - Returns: tr((W - Q) H (W - Q)^T).
+  /// - Complexity: O(m * n^2).
+  @discardableResult
+  package func round(
+    _ weight: borrowing Matrix<Float>, feedback: borrowing FeedbackFactor,
+    into result: inout QuantizedMatrix
+  ) -> Double {
+    let n = weight.columnCount
+    precondition(feedback.size == n, "feedback of \(feedback.size) columns, not \(n)")
+    check(weight, result)
+    let parts = RowParts(rowCount: weight.rowCount)
+    let errors = Buffer<Double>(count: parts.count)
+    let (source, values, scales) = unsafe (
+      weight.pointer, result.values.pointer, result.scales.pointer
+    )
+    let layout = result.layout
+    let upper = unsafe UnsafePointer(feedback.upper.pointer)
+    let blocks = feedback.blocks(of: grid.step)
+    let weights = blocks.weights
+    let (metric, transform) = unsafe (blocks.metric.pointer, blocks.transform.pointer)
+    algebra.pool.run(parts.count) { part, _ in
+      let rows = parts[part]
+      let remaining = unsafe TransposedRows(
+        source + rows.lowerBound * n, columns: n, rows: rows.count)
+      let rounded = TransposedRows(columns: n, rows: rows.count)
+      let groupScales = fit(remaining, weights, layout)
+      let error = unsafe feedBack(
+        remaining, into: rounded, groupScales, layout, weights, upper: upper, metric: metric,
+        transform: transform)
+      unsafe errors.pointer[part] = error
+      unsafe rounded.store(to: values + rows.lowerBound * n)
+      unsafe groupScales.store(to: scales + rows.lowerBound * layout.groupCount)
+    }
+    return (0..<parts.count).reduce(0) { $0 + errors[$1] }
+  }
+
+  /// Rounds every weight to the nearest value, with scales of the least squared error.
+  ///
+  /// - Parameters:
+  ///   - weight: W, (m, n).
+  ///   - result: Q and its scales, overwritten.
+  /// - Complexity: O(m * n).
+  package func roundToNearest(
+    _ weight: borrowing Matrix<Float>, into result: inout QuantizedMatrix
+  ) {
+    check(weight, result)
+    let n = weight.columnCount
+    let parts = RowParts(rowCount: weight.rowCount)
+    let (source, values, scales) = unsafe (
+      weight.pointer, result.values.pointer, result.scales.pointer
+    )
+    let layout = result.layout
+    let ones = [Float](repeating: 1, count: n)
+    algebra.pool.run(parts.count) { part, _ in
+      let rows = parts[part]
+      let block = unsafe TransposedRows(
+        source + rows.lowerBound * n, columns: n, rows: rows.count)
+      let groupScales = fit(block, ones, layout)
+      for column in Swift.stride(from: 0, to: n, by: grid.step) {
+        unsafe grid.round(
+          block.pointer(column), columns: min(grid.step, n - column), rows: rows.count,
+          stride: block.stride, scales: groupScales.pointer(column / Self.groupColumns(layout)),
+          values: block.pointer(column))
+      }
+      unsafe block.store(to: values + rows.lowerBound * n)
+      unsafe groupScales.store(to: scales + rows.lowerBound * layout.groupCount)
+    }
+  }
+
+  private func check(_ weight: borrowing Matrix<Float>, _ result: borrowing QuantizedMatrix) {
+    let layout = result.layout
+    precondition(
+      weight.rowCount == layout.outputSize && weight.columnCount == layout.inputSize,
+      "(\(weight.rowCount), \(weight.columnCount)) into (\(layout.outputSize), \(layout.inputSize))"
+    )
+  }
+
+  /// The columns of a group.
+  static func groupColumns(_ layout: PackedLayout) -> Int {
+    layout.groupSize.columnCount ?? layout.inputSize
+  }
+
+  /// The scales of all groups, (groups, rows).
+  private func fit(
+    _ rows: borrowing TransposedRows, _ weights: [Float], _ layout: PackedLayout
+  ) -> TransposedRows {
+    let result = TransposedRows(columns: layout.groupCount, rows: rows.rows)
+    let width = Self.groupColumns(layout)
+    unsafe weights.withUnsafeBufferPointer { weights in
+      guard let weights = weights.baseAddress else { return }
+      for group in 0..<layout.groupCount {
+        let start = group * width
+        unsafe grid.fitScales(
+          rows.pointer(start), columns: min(width, rows.columns - start), rows: rows.rows,
+          stride: rows.stride, weights: weights + start, scales: result.pointer(group))
+      }
+    }
+    return result
+  }
+
+  /// Fits the scales of the groups of some columns to W with what is fed back to it.
+  private func refit(
+    _ scales: borrowing TransposedRows, _ remaining: borrowing TransposedRows,
+    _ fedBack: borrowing TransposedRows, columns: Range<Int>, _ weights: [Float],
+    _ layout: PackedLayout
+  ) {
+    let width = Self.groupColumns(layout)
+    let targets = TransposedRows(columns: columns.count, rows: remaining.rows)
+    let (target, fed, weight) = unsafe (
+      targets.pointer(0), fedBack.pointer(0), remaining.pointer(columns.lowerBound)
+    )
+    for index in 0..<columns.count * targets.stride {
+      unsafe target[index] = unsafe weight[index] + fed[index]
+    }
+    unsafe weights.withUnsafeBufferPointer { weights in
+      guard let weights = weights.baseAddress else { return }
+      for start in Swift.stride(from: 0, to: columns.count, by: width) {
+        let column = columns.lowerBound + start
+        unsafe grid.fitScales(
+          targets.pointer(start), columns: min(width, columns.count - start),
+          rows: targets.rows, stride: targets.stride, weights: weights + column,
+          scales: scales.pointer(column / width))
+      }
+    }
+  }
+
+  /// Rounds some rows: `remaining` is W and becomes W - Q, `rounded` becomes Q.
+  ///
+  /// - Returns: The error of these rows.
+  private func feedBack(
+    _ remaining: borrowing TransposedRows, into rounded: borrowing TransposedRows,
+    _ scales: borrowing TransposedRows, _ layout: PackedLayout, _ weights: [Float],
+    upper: UnsafePointer<Float>, metric: UnsafePointer<Float>, transform: UnsafePointer<Float>
+  ) -> Double {
+    let (n, stride, rows) = (remaining.columns, remaining.stride, remaining.rows)
+    let width = Self.groupColumns(layout)
+    // What earlier columns feed back to the columns of a block.
+    let fedBack = TransposedRows(columns: min(Self.blockColumns, n), rows: rows)
+    let targets = TransposedRows(columns: grid.step, rows: rows)
+    let target = unsafe targets.pointer(0)
+    var error = 0.0
+    /// fedBack[columns] = old * fedBack[columns] + U[sources, columns]^T (W - Q)[sources].
+    func feed(_ sources: Range<Int>, to columns: Range<Int>, of block: Int, old: Float) {
+      unsafe Float.multiply(
+        true, false, columns.count, stride, sources.count, 1,
+        upper + sources.lowerBound * n + columns.lowerBound, n,
+        remaining.pointer(sources.lowerBound), stride, old,
+        fedBack.pointer(columns.lowerBound - block), stride)
+    }
+    for block in Swift.stride(from: 0, to: n, by: Self.blockColumns) {
+      let end = min(block + Self.blockColumns, n)
+      if block > 0 {
+        feed(0..<block, to: block..<end, of: block, old: 0)
+        if timing == .onEntry, Self.blockColumns % width == 0 {
+          refit(scales, remaining, fedBack, columns: block..<end, weights, layout)
+        }
+      }
+      for part in Swift.stride(from: block, to: end, by: Self.partColumns) {
+        let partEnd = min(part + Self.partColumns, end)
+        if part > block { feed(block..<part, to: part..<partEnd, of: block, old: 1) }
+        for column in Swift.stride(from: part, to: partEnd, by: grid.step) {
+          let columns = column..<min(column + grid.step, partEnd)
+          if column > part { feed(part..<column, to: columns, of: block, old: 1) }
+          let (left, value) = unsafe (remaining.pointer(column), rounded.pointer(column))
+          let place = column / grid.step * grid.step * grid.step
+          let count = columns.count * stride
+          unsafe target.update(from: left, count: count)
+          unsafe Float.multiply(
+            false, false, columns.count, stride, columns.count, 1, transform + place, grid.step,
+            fedBack.pointer(column - block), stride, 1, target, stride)
+          unsafe grid.round(
+            target, columns: columns.count, rows: rows, stride: stride,
+            scales: scales.pointer(column / width), values: value)
+          for index in 0..<count {
+            unsafe left[index] -= value[index]
+            unsafe target[index] -= value[index]
+          }
+          error += unsafe weightedSquares(
+            target, columns: columns.count, stride: stride, metric + place)
+        }
+      }
+    }
+    return error
+  }
+
+  /// The sum over rows of x^T B x for a block B of the metric.
+  private func weightedSquares(
+    _ x: UnsafePointer<Float>, columns: Int, stride: Int, _ metric: UnsafePointer<Float>
+  ) -> Double {
+    var total = 0.0
+    for i in 0..<columns {
+      for j in 0...i {
+        var sums = SIMD16<Float>()
+        for row in Swift.stride(from: 0, to: stride, by: 16) {
+          let p = unsafe UnsafeRawPointer(x + i * stride + row).loadUnaligned(
+            as: SIMD16<Float>.self)
+          let q = unsafe UnsafeRawPointer(x + j * stride + row).loadUnaligned(
+            as: SIMD16<Float>.self)
+          sums += p * q
+        }
+        var sum = 0.0
+        for lane in 0..<16 { sum += Double(sums[lane]) }
+        total += unsafe sum * Double(metric[i * grid.step + j]) * (i == j ? 1 : 2)
+      }
+    }
+    return total
+  }
+}

@@ -1,0 +1,119 @@
+internal import DuetRuntime
+
+/// The rounding of L to four bits, component by component, each making up for the errors of those before.
+///
+/// A scale serves a row of L, all components of which must therefore be of a size. What a component
+/// has to take up from the ones before it can be many times what it was, because the contributions of
+/// components span decades. But a column of L can be divided by any number that R is multiplied
+/// with: so for each component, when its target stands, the divisor of the least error is searched.
+///
+///     t_j = l_j + sum over i < j of (l_i - c_i q_i) U_ij,      q_j = round(t_j / c_j)
+struct LeftFactorRounding {
+  private let grid = IntegerGrid(.int4)
+  private let algebra: LinearAlgebra
+
+  init(_ algebra: LinearAlgebra) { self.algebra = algebra }
+
+  /// The divisors that are tried, relative to the growth of a component: half to double in steps of
+  /// six per cent, of which sixteen values of a Gaussian column lose less than a tenth of a per cent.
+  private static let divisors: [Float] = (-12...12).map { step in
+    var divisor: Float = 1
+    for _ in 0..<abs(step) { divisor *= step < 0 ? 1 / 1.06 : 1.06 }
+    return divisor
+  }
+
+  /// Rounds L.
+  ///
+  /// - Parameters:
+  ///   - left: L^T, (rank, m): components in the order in which they are rounded, equally long.
+  ///   - feedback: U of the metric R H R^T, (rank, rank), or nil for rounding to nearest.
+  /// - Returns: L (m, rank) without the divisors, which R has to make up for.
+  /// - Complexity: O(m * rank * (rank + divisors)).
+  func round(
+    _ left: borrowing Matrix<Float>, feedback: borrowing FeedbackFactor?
+  ) -> QuantizedMatrix {
+    let (rank, m) = (left.rowCount, left.columnCount)
+    let result = QuantizedMatrix(CompressedFormat.leftLayout(outputSize: m, rank: rank))
+    let layout = result.layout
+    let width = FeedbackRounding.groupColumns(layout)
+    let upper = Matrix<Float>(rowCount: rank, columnCount: rank)
+    switch feedback {
+    case .none: break
+    case .some(let factor):
+      unsafe upper.pointer.update(from: factor.upper.pointer, count: rank * rank)
+    }
+    // Rows are vectors here, padded to 16 for the grid.
+    let remaining = TransposedRows(columns: rank, rows: m)
+    for component in 0..<rank {
+      unsafe remaining.pointer(component).update(from: left.pointer + component * m, count: m)
+    }
+    let scales = TransposedRows(columns: layout.groupCount, rows: m)
+    let ones = Buffer<Float>(count: width)
+    for index in 0..<width { unsafe ones.pointer[index] = 1 }
+    for group in 0..<layout.groupCount {
+      unsafe grid.fitScales(
+        remaining.pointer(group * width), columns: min(width, rank - group * width), rows: m,
+        stride: remaining.stride, weights: ones.pointer, scales: scales.pointer(group))
+    }
+    let target = TransposedRows(columns: 1, rows: m)
+    let rounded = TransposedRows(columns: rank, rows: m)
+    for component in 0..<rank {
+      let (t, l, q) = unsafe (
+        target.pointer(0), remaining.pointer(component), rounded.pointer(component)
+      )
+      unsafe t.update(from: l, count: m)
+      for earlier in 0..<component {
+        let weight = upper[earlier, component]
+        if weight == 0 { continue }
+        let error = unsafe remaining.pointer(earlier)
+        for row in 0..<m { unsafe t[row] += weight * error[row] }
+      }
+      let divisor = unsafe bestDivisor(t, l, count: m, scales.pointer(component / width), q)
+      for row in 0..<m { unsafe l[row] -= divisor * q[row] }
+    }
+    unsafe rounded.store(to: result.values.pointer)
+    unsafe scales.store(to: result.scales.pointer)
+    return result
+  }
+
+  /// Rounds one component with every divisor; leaves the best values in `values`.
+  private func bestDivisor(
+    _ target: UnsafePointer<Float>, _ original: UnsafePointer<Float>, count: Int,
+    _ scales: UnsafePointer<Float>, _ values: UnsafeMutablePointer<Float>
+  ) -> Float {
+    var (own, fed) = (0.0, 0.0)
+    for row in 0..<count {
+      own += unsafe Double(original[row] * original[row])
+      fed += unsafe Double(target[row] * target[row])
+    }
+    let growth = own > 0 && fed > 0 ? Float((fed / own).squareRoot()) : 1
+    var best: Float = 1
+    var bestError = Float.infinity
+    for divisor in Self.divisors.map({ $0 * growth }) {
+      let error = unsafe round(target, count: count, scales, divisor: divisor, values)
+      if error < bestError { (best, bestError) = (divisor, error) }
+    }
+    _ = unsafe round(target, count: count, scales, divisor: best, values)
+    return best
+  }
+
+  /// Rounds one component; returns the squared error.
+  private func round(
+    _ target: UnsafePointer<Float>, count: Int, _ scales: UnsafePointer<Float>, divisor: Float,
+    _ values: UnsafeMutablePointer<Float>
+  ) -> Float {
+    let inverse = 1 / divisor
+    for row in 0..<count { unsafe values[row] = target[row] * inverse }
+    unsafe grid.round(
+      values, columns: 1, rows: count, stride: count, scales: scales, values: values)
+    var sums = SIMD8<Float>()
+    for start in Swift.stride(from: 0, to: count, by: 8) {
+      var difference = SIMD8<Float>()
+      for lane in 0..<min(8, count - start) {
+        difference[lane] = unsafe target[start + lane] - divisor * values[start + lane]
+      }
+      sums += difference * difference
+    }
+    return sums.sum()
+  }
+}

@@ -1,0 +1,52 @@
+internal import DuetRuntime
+
+/// What the low-rank part is before the first Q is fitted.
+package struct LowRankStart {
+  private let algebra: LinearAlgebra
+
+  /// Computes with `algebra`.
+  package init(_ algebra: LinearAlgebra) { self.algebra = algebra }
+
+  /// The first L and R, of full precision.
+  ///
+  /// - `zero`: nothing, so that Q answers for all of W.
+  /// - `lowRank`: the best of rank r in the metric H.
+  /// - `odlri`: with O the `channelCount` channels of the largest second moment in the original basis, the
+  ///   best of rank r in the metric H restricted to O. For no more channels than the rank that is an exact
+  ///   copy of their columns, L R = W_:O E_O^T, the other components being zero; Q is then fitted to
+  ///   weights whose outlier columns are zero.
+  ///
+  /// - Throws: `LinearAlgebraError`.
+  ///
+  /// Source: ODLRI, arXiv:2506.02077, equation 6, whose whitening drops out of the product.
+  package func factors(
+    _ initialization: CompressionPlan.Initialization, of problem: borrowing WeightProblem,
+    _ metric: borrowing Metric, rank: Int, channelCount: Int
+  ) throws(LinearAlgebraError) -> LowRankProduct {
+    let weight = problem.weight.copy()
+    let (m, n) = (weight.rowCount, weight.columnCount)
+    switch initialization {
+    case .zero, .auto:
+      return LowRankProduct(rank: 0, outputSize: m, inputSize: n)
+    case .lowRank:
+      return try LowRankApproximation(algebra).factors(
+        of: weight, hessian: metric.hessian, rank: rank)
+    case .odlri:
+      let selector = Metric.selector(
+        of: metric.ranking.prefix(channelCount).sorted(), size: n, metric.rotation)
+      // W_:O, (m, k), and H_OO; the unit vectors are orthonormal in any basis.
+      let columns = algebra.product(weight, selector, transposesRight: true)
+      if channelCount <= rank {
+        return LowRankProduct(
+          leftTransposed: algebra.transposed(columns), right: selector)
+      }
+      let gram = algebra.product(
+        algebra.product(selector, metric.hessian), selector, transposesRight: true)
+      let truncated = try LowRankApproximation(algebra).factors(
+        of: columns, hessian: gram, rank: rank, isExact: true)
+      return LowRankProduct(
+        leftTransposed: truncated.leftTransposed.copy(),
+        right: algebra.product(truncated.right, selector))
+    }
+  }
+}

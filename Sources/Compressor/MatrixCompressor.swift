@@ -1,0 +1,232 @@
+internal import DuetRuntime
+
+/// The compression of one weight matrix by a plan: decompose, store outlier columns, evaluate, pack.
+package struct MatrixCompressor {
+  private let algebra: LinearAlgebra
+  private let plan: CompressionPlan
+  private let grid: any RoundingGrid
+
+  /// A compressor by `plan`.
+  package init(_ algebra: LinearAlgebra, _ plan: CompressionPlan, grid: any RoundingGrid) {
+    self.algebra = algebra
+    self.plan = plan
+    self.grid = grid
+  }
+
+  /// Compresses a problem.
+  ///
+  /// - Parameters:
+  ///   - problem: W.
+  ///   - metric: The metric of its inputs.
+  /// - Returns: The tensors to store, and the figures for the report.
+  /// - Throws: `CompressorError`, also when the error is not finite or not below that of rounding to
+  ///   nearest.
+  package func compress(
+    _ problem: borrowing WeightProblem, _ metric: borrowing Metric
+  ) throws(CompressorError) -> CompressedLinear {
+    let (m, n) = (problem.weight.rowCount, problem.weight.columnCount)
+    let rank = plan.rank(outputSize: m, inputSize: n)
+    var record = MatrixRecord()
+    record.name = problem.name
+    record.outputSize = m
+    record.inputSize = n
+    record.rank = rank
+    record.damping = metric.damping
+
+    let baselines = baselineErrors(problem, metric)
+    record.roundToNearestError = relative(baselines.nearest, problem)
+    record.feedbackRoundingError = relative(baselines.feedback, problem)
+    let decomposition: Decomposition
+    do throws(LinearAlgebraError) {
+      decomposition = try decompose(problem, metric, rank: rank, &record)
+    } catch {
+      throw .noConvergence(tensor: problem.name)
+    }
+    let residual = decomposition.residual(of: problem.weight, algebra)
+    let columns = try fittedColumns(problem, metric, residual)
+    evaluate(decomposition, columns, residual, problem, metric, &record)
+    guard record.dampedRelativeError.isFinite, record.relativeError.isFinite,
+      record.dampedRelativeError <= record.roundToNearestError * Self.tolerance
+    else {
+      throw .noImprovement(
+        tensor: problem.name, relativeError: record.dampedRelativeError,
+        roundToNearestError: record.roundToNearestError)
+    }
+    do throws(PackedMatrixError) {
+      let tensors = try Packing(problem.name).tensors(
+        decomposition, columns, metric.columns)
+      record.byteCount = tensors.reduce(0) { $0 + $1.byteCount }
+      return CompressedLinear(tensors: tensors, record: record)
+    } catch {
+      throw .packing(tensor: problem.name, error)
+    }
+  }
+
+  /// How far above the error of rounding to nearest a result may be: rounding errors of the figures.
+  private static let tolerance = 1.001
+
+  /// The best decomposition of the initialisations that the plan asks for.
+  private func decompose(
+    _ problem: borrowing WeightProblem, _ metric: borrowing Metric, rank: Int,
+    _ record: inout MatrixRecord
+  ) throws(LinearAlgebraError) -> Decomposition {
+    if plan.method == .rtn {
+      record.method = "rtn"
+      return roundedToNearest(problem, metric)
+    }
+    let alternation = Alternation(algebra, plan, grid: grid)
+    var best: Decomposition?
+    var bestError = Double.infinity
+    for initialization in plan.initializations(rank: rank) {
+      let candidate = try alternation.decompose(problem, metric, rank: rank, from: initialization)
+      record.traces.append(
+        MatrixRecord.Trace(
+          initialization: initialization.rawValue,
+          errors: candidate.trace.map { relative($0, problem) }))
+      // The first one is taken whatever its error is: it is checked later.
+      if record.traces.count == 1 || candidate.error < bestError {
+        bestError = candidate.error
+        record.method = rank == 0 ? plan.method.rawValue : "\(plan.method) \(initialization)"
+        if rank > 0, initialization == .odlri {
+          let count = plan.channelCount(rank: rank, inputSize: metric.size)
+          record.outlierChannels = metric.ranking.prefix(count).sorted()
+        } else {
+          record.outlierChannels = []
+        }
+        best = consume candidate
+      }
+    }
+    guard let result = best.take() else { throw .noConvergence(info: 0) }
+    return result
+  }
+
+  /// Q rounded to nearest, without L R.
+  private func roundedToNearest(
+    _ problem: borrowing WeightProblem, _ metric: borrowing Metric
+  ) -> Decomposition {
+    var quantized = QuantizedMatrix(layout(problem))
+    FeedbackRounding(algebra, grid).roundToNearest(problem.weight, into: &quantized)
+    let error = squaredError(of: quantized, problem, metric)
+    return Decomposition(
+      quantized: quantized,
+      factors: StoredFactors(
+        outputSize: problem.weight.rowCount, inputSize: problem.weight.columnCount),
+      error: error, initialization: .zero, trace: [error])
+  }
+
+  /// The errors of Q alone, rounded to nearest and with feedback, in the metric that is minimised.
+  private func baselineErrors(
+    _ problem: borrowing WeightProblem, _ metric: borrowing Metric
+  ) -> (nearest: Double, feedback: Double) {
+    var quantized = QuantizedMatrix(layout(problem))
+    let rounding = FeedbackRounding(algebra, grid)
+    rounding.roundToNearest(problem.weight, into: &quantized)
+    let nearest = squaredError(of: quantized, problem, metric)
+    let feedback = rounding.round(
+      problem.weight, feedback: metric.feedback, into: &quantized)
+    return (nearest, feedback)
+  }
+
+  private func layout(_ problem: borrowing WeightProblem) -> PackedLayout {
+    PackedLayout(
+      plan.format, groupSize: plan.groupSize, outputSize: problem.weight.rowCount,
+      inputSize: problem.weight.columnCount)
+  }
+
+  private func squaredError(
+    of quantized: borrowing QuantizedMatrix, _ problem: borrowing WeightProblem,
+    _ metric: borrowing Metric
+  ) -> Double {
+    var residual = problem.weight.copy()
+    algebra.add(quantized.values, scale: -1, to: &residual)
+    return algebra.square(residual, in: metric.hessian)
+  }
+
+  /// sqrt(error / tr(W H W^T)); a matrix without any effect has no error.
+  private func relative(_ error: Double, _ problem: borrowing WeightProblem) -> Double {
+    problem.dampedSquare > 0 ? (max(error, 0) / problem.dampedSquare).squareRoot() : 0
+  }
+
+  // MARK: - Outlier columns
+
+  /// The best columns for what Q + L R leave, rounded to eight bits in the metric that they have.
+  private func fittedColumns(
+    _ problem: borrowing WeightProblem, _ metric: borrowing Metric,
+    _ residual: borrowing Matrix<Float>
+  ) throws(CompressorError) -> QuantizedMatrix? {
+    guard let channels = metric.columns else { return nil }
+    // C = W_:O + (W - B) P
+    var target = problem.outlierWeights.copy()
+    algebra.multiply(
+      residual, channels.projection, transposesRight: true, old: 1, into: &target)
+    var result = QuantizedMatrix(
+      CompressedFormat.columnsLayout(outputSize: target.rowCount, count: target.columnCount))
+    do throws(LinearAlgebraError) {
+      var gram = channels.gram.copy()
+      let feedback = try FeedbackFactor(&gram, algebra)
+      FeedbackRounding(algebra, IntegerGrid(.int8)).round(
+        target, feedback: feedback, into: &result)
+    } catch {
+      throw .notPositiveDefinite(tensor: problem.name, damping: channels.damping)
+    }
+    return result
+  }
+
+  // MARK: - Figures
+
+  /// W_:O - C.
+  private func columnError(
+    _ columns: borrowing QuantizedMatrix?, _ problem: borrowing WeightProblem
+  ) -> Matrix<Float> {
+    var result = problem.outlierWeights.copy()
+    switch columns {
+    case .none: break
+    case .some(let columns): algebra.add(columns.values, scale: -1, to: &result)
+    }
+    return result
+  }
+
+  /// Fills in the errors and sizes of what is stored.
+  private func evaluate(
+    _ decomposition: borrowing Decomposition, _ columns: borrowing QuantizedMatrix?,
+    _ residual: borrowing Matrix<Float>, _ problem: borrowing WeightProblem,
+    _ metric: borrowing Metric, _ record: inout MatrixRecord
+  ) {
+    let energy = algebra.dot(residual, residual)
+    var damped = algebra.square(residual, in: metric.hessian)
+    var measured = damped - metric.damping * energy
+    if let channels = metric.columns {
+      // The columns differ from the best ones by their rounding, which costs in the metric H_OO.
+      let own = columnError(columns, problem)
+      var difference = own.copy()
+      algebra.multiply(
+        residual, channels.projection, transposesRight: true, old: 1, into: &difference)
+      damped = measured + algebra.square(difference, in: algebra.narrowed(channels.gram))
+      // |W - B - C E_O^T|^2, which the damping weighs.
+      let across = algebra.product(residual, channels.selector, transposesRight: true)
+      let total = energy + 2 * algebra.dot(across, own) + algebra.dot(own, own)
+      measured = damped - channels.damping * total
+      record.outlierChannels = channels.channels
+    }
+    record.dampedRelativeError = relative(damped, problem)
+    record.relativeError =
+      problem.measuredSquare > 0 ? (max(measured, 0) / problem.measuredSquare).squareRoot() : 0
+    let q = algebra.square(decomposition.quantized.values, in: metric.hessian)
+    record.quantizedRole = relative(q, problem)
+    if decomposition.factors.rank > 0 {
+      let product = decomposition.factors.product.copy()
+      let weighted = algebra.product(product.right, metric.hessian)
+      let gram = algebra.product(weighted, product.right, transposesRight: true)
+      let image = algebra.product(gram, product.leftTransposed)
+      record.lowRankRole = relative(algebra.dot(image, product.leftTransposed), problem)
+    }
+    let scales = decomposition.quantized.scales.copy()
+    var (sum, largest) = (0.0, Float(0))
+    for index in 0..<scales.elements.count {
+      sum += Double(scales.elements[index])
+      largest = max(largest, scales.elements[index])
+    }
+    record.meanScale = sum / Double(scales.elements.count)
+    record.largestScale = Double(largest)
+  }
+}

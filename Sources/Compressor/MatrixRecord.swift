@@ -1,0 +1,59 @@
+/// What the report says of one compressed matrix.
+public struct MatrixRecord: Sendable, Hashable {
+  /// The name of the linear layer, without ".weight".
+  public var name = ""
+  /// The number of rows.
+  public var outputSize = 0
+  /// The number of columns.
+  public var inputSize = 0
+  /// How the matrix was decomposed, "caldera zero" for example.
+  public var method = ""
+  /// sqrt(tr(E H E^T) / tr(W H W^T)) with the Hessian as measured.
+  public var relativeError = 0.0
+  /// The same with the damped Hessian that was minimised.
+  public var dampedRelativeError = 0.0
+  /// The damped relative error of rounding to nearest, in the same basis.
+  public var roundToNearestError = 0.0
+  /// The damped relative error of rounding with feedback, in the same basis.
+  public var feedbackRoundingError = 0.0
+  /// The damped relative error after every half step, by initialisation.
+  public var traces: [Trace] = []
+  /// The mean of the scales of Q.
+  public var meanScale = 0.0
+  /// The largest scale of Q.
+  public var largestScale = 0.0
+  /// ||Q X|| / ||W X||.
+  public var quantizedRole = 0.0
+  /// ||L R X|| / ||W X||.
+  public var lowRankRole = 0.0
+  /// What was added to the Hessian's diagonal, relative to its mean.
+  public var damping = 0.0
+  /// The outlier channels, in the order of their columns; empty when none were singled out.
+  public var outlierChannels: [Int] = []
+  /// The rank of L R.
+  public var rank = 0
+  /// The bytes of all tensors of the matrix.
+  public var byteCount = 0
+
+  /// The errors of one run of the alternation.
+  public struct Trace: Sendable, Hashable {
+    /// What the run started from.
+    public var initialization: String
+    /// The damped relative error after every half step that can be stored.
+    public var errors: [Double]
+
+    /// A trace.
+    public init(initialization: String, errors: [Double]) {
+      self.initialization = initialization
+      self.errors = errors
+    }
+  }
+
+  /// An empty record.
+  public init() {}
+
+  /// The stored bits divided by the number of weights.
+  public var bitsPerWeight: Double {
+    Double(byteCount) * 8 / (Double(outputSize) * Double(inputSize))
+  }
+}

@@ -1,0 +1,161 @@
+package import DuetRuntime
+
+/// What an error in the weights of a linear layer costs: the Hessian of its inputs, damped and rotated.
+///
+/// H = E[x x^T] is divided by its mean diagonal and damped, H / mean(diag H) + damping * I, and the
+/// weights of inputs that are always zero are taken to be zero. With `channels` singled out, Q + L R
+/// answer only for what the best columns of their own cannot: with O the channels, the metric of
+/// Q + L R is the Schur complement H - H_:O H_OO^-1 H_O:.
+///
+/// Layers that share their input share a metric.
+package struct Metric: ~Copyable {
+  /// The metric of Q + L R, in the rotated basis, with its damping; (n, n).
+  package let hessian: Matrix<Float>
+  /// The same as rounding with feedback needs it.
+  package let feedback: FeedbackFactor
+  /// What was added to the diagonal of `hessian`, in units of H's mean diagonal.
+  package let damping: Double
+  /// The inputs that were zero on all tokens.
+  package let deadInputs: [Int]
+  /// The channels by falling second moment.
+  package let ranking: [Int]
+  /// The channels stored as columns, if any.
+  package let columns: OutlierColumns?
+  /// How inputs are rotated, or nil.
+  package let rotation: Rotation?
+
+  /// The largest number of times that the damping is doubled when a factorisation fails.
+  private static let doublings = 10
+
+  /// The metric of a measured Hessian.
+  ///
+  /// - Parameters:
+  ///   - measured: E[x x^T], (n, n), in double precision; destroyed.
+  ///   - name: The linear layer, for messages.
+  ///   - damping: The damping to begin with, relative to the mean diagonal; it doubles until the
+  ///     factorisation works, at most ten times.
+  ///   - columnCount: The channels to single out, fewer than n.
+  ///   - rotation: How inputs are rotated, or nil.
+  ///   - algebra: What computes.
+  /// - Throws: `CompressorError` when the Hessian is not finite, zero, or not positive definite with
+  ///   any damping.
+  /// - Complexity: O(n^3).
+  package init(
+    _ measured: inout Matrix<Double>, name: String, damping: Double,
+    columnCount: Int = 0, rotation: Rotation? = nil, _ algebra: LinearAlgebra
+  ) throws(CompressorError) {
+    let n = measured.rowCount
+    precondition(
+      n == measured.columnCount && columnCount < n,
+      "\(columnCount) columns of (\(n), \(measured.columnCount))")
+    let diagonal = (0..<n).map { measured[$0, $0] }
+    // One number that is not finite makes the sum so.
+    let mean = diagonal.reduce(0, +) / Double(n)
+    guard mean.isFinite, diagonal.allSatisfy({ $0 >= 0 }) else {
+      throw .badHessian(tensor: name, reason: "has infinite or negative numbers on its diagonal")
+    }
+    guard mean > 0 else {
+      throw .badHessian(tensor: name, reason: "is zero: no activations reach this layer")
+    }
+    let ranking = diagonal.indices.sorted {
+      diagonal[$0] == diagonal[$1] ? $0 < $1 : diagonal[$0] > diagonal[$1]
+    }
+    let (source, scale) = unsafe (measured.pointer, 1 / mean)
+    algebra.forEachChunk(n * n) { range in
+      for index in range { unsafe source[index] *= scale }
+    }
+
+    // The ladder starts relative to the mean diagonal, which is 1 but for a Schur complement.
+    var shift = damping
+    let columns = try Self.columns(
+      Array(ranking.prefix(columnCount)), complementing: &measured, name: name, damping: damping,
+      rotation, algebra)
+    if columnCount > 0 {
+      shift *= (0..<n).reduce(0) { $0 + measured[$1, $1] } / Double(n)
+    }
+    var hessian = Matrix<Float>(rowCount: n, columnCount: n)
+    let target = unsafe hessian.pointer
+    algebra.forEachChunk(n * n) { range in
+      for index in range { unsafe target[index] = unsafe Float(source[index]) }
+    }
+    rotation?.rotateBothSides(&hessian)
+    let factor = try Self.factorized(
+      hessian, shift: &shift, name: name, scratch: &measured, algebra)
+    for index in 0..<n { hessian[index, index] += Float(shift) }
+    self.hessian = hessian
+    feedback = factor
+    self.ranking = ranking
+    deadInputs = diagonal.indices.filter { diagonal[$0] == 0 }
+    self.columns = columns
+    self.damping = shift
+    self.rotation = rotation
+  }
+
+  /// The columns of the first channels of the ranking, or nil without any.
+  private static func columns(
+    _ channels: [Int], complementing hessian: inout Matrix<Double>, name: String, damping: Double,
+    _ rotation: Rotation?, _ algebra: LinearAlgebra
+  ) throws(CompressorError) -> OutlierColumns? {
+    if channels.isEmpty { return nil }
+    do throws(LinearAlgebraError) {
+      return try OutlierColumns(
+        channels.sorted(), complementing: &hessian, damping: damping, rotation: rotation, algebra)
+    } catch {
+      throw .notPositiveDefinite(tensor: name, damping: damping)
+    }
+  }
+
+  /// The factors of H + shift * I, with a shift that is doubled until there are any.
+  private static func factorized(
+    _ hessian: borrowing Matrix<Float>, shift: inout Double, name: String,
+    scratch: inout Matrix<Double>, _ algebra: LinearAlgebra
+  ) throws(CompressorError) -> FeedbackFactor {
+    for attempt in 0...doublings {
+      if attempt > 0 { shift = max(2 * shift, 1e-6) }
+      widen(hessian, shift: shift, into: &scratch, algebra)
+      do throws(LinearAlgebraError) {
+        return try FeedbackFactor(&scratch, algebra)
+      } catch {
+        // A larger shift may do.
+      }
+    }
+    throw .notPositiveDefinite(tensor: name, damping: shift)
+  }
+
+  /// target = (H + H^T) / 2 + shift * I in double precision.
+  private static func widen(
+    _ hessian: borrowing Matrix<Float>, shift: Double, into target: inout Matrix<Double>,
+    _ algebra: LinearAlgebra
+  ) {
+    let n = hessian.rowCount
+    let (x, y) = unsafe (hessian.pointer, target.pointer)
+    algebra.pool.run((n + 31) / 32) { part, _ in
+      for left in stride(from: 0, to: n, by: 32) {
+        for row in part * 32..<min(part * 32 + 32, n) {
+          for column in left..<min(left + 32, n) {
+            let sum = unsafe Double(x[row * n + column]) + Double(x[column * n + row])
+            unsafe y[row * n + column] = sum / 2 + (row == column ? shift : 0)
+          }
+        }
+      }
+    }
+  }
+
+  /// The number of inputs.
+  package var size: Int { hessian.rowCount }
+
+  /// The number of channels that are stored as columns.
+  package var columnCount: Int { columns?.channels.count ?? 0 }
+
+  /// The rows of the identity that belong to `channels`, in the rotated basis: (channels, n).
+  ///
+  /// A row r of them holds B S e_c, so that W' r is column c of W.
+  package static func selector(
+    of channels: [Int], size: Int, _ rotation: Rotation?
+  ) -> Matrix<Float> {
+    var rows = Matrix<Float>(rowCount: channels.count, columnCount: size)
+    for (index, channel) in channels.enumerated() { rows[index, channel] = 1 }
+    rotation?.rotateRows(&rows)
+    return rows
+  }
+}

@@ -1,0 +1,187 @@
+package import DuetRuntime
+
+/// The tensors of a compressed linear layer, as they lie in the file.
+package struct Packing {
+  private let name: String
+
+  /// The packing of the layer `name`.
+  package init(_ name: String) { self.name = name }
+
+  /// The bytes of outlier columns with their indexes.
+  package static func columnsByteCount(outputSize: Int, count: Int) -> Int {
+    count == 0
+      ? 0
+      : CompressedFormat.columnsLayout(outputSize: outputSize, count: count).byteCount() + 4 * count
+  }
+
+  /// All tensors of a layer.
+  ///
+  /// - Throws: `PackedMatrixError` when a scale is not finite as F16, or without memory.
+  package func tensors(
+    _ decomposition: borrowing Decomposition, _ columns: borrowing QuantizedMatrix?,
+    _ channels: OutlierColumns?
+  ) throws(PackedMatrixError) -> [StoredTensor] {
+    var tensors = try packed(decomposition.quantized).storedTensors(named: name)
+    let factors = decomposition.factors.copy()
+    if factors.rank > 0 { tensors += try self.factors(factors) }
+    switch columns {
+    case .none: break
+    case .some(let columns):
+      tensors += try packed(columns).storedTensors(named: "\(name).columns")
+    }
+    if let channels = channels?.channels {
+      tensors.append(
+        try stored("\(name).columns.index", .i32, [channels.count]) { memory in
+          for (index, channel) in channels.enumerated() {
+            memory.storeBytes(of: Int32(channel), toByteOffset: 4 * index, as: Int32.self)
+          }
+        })
+    }
+    return tensors
+  }
+
+  /// L and R.
+  private func factors(
+    _ factors: borrowing StoredFactors
+  ) throws(PackedMatrixError) -> [StoredTensor] {
+    let product = factors.product.copy()
+    let (rank, m, n) = (
+      product.rank, product.leftTransposed.columnCount, product.right.columnCount
+    )
+    switch factors.format {
+    case .f16:
+      let left = try stored("\(name).left.values", .f16, [m, rank]) { memory in
+        for row in 0..<m {
+          for component in 0..<rank {
+            let value = Float16(product.leftTransposed[component, row])
+            memory.storeBytes(
+              of: value.bitPattern, toByteOffset: 2 * (row * rank + component), as: UInt16.self)
+          }
+        }
+      }
+      let right = try stored("\(name).right.values", .f16, [rank, n]) { memory in
+        for index in 0..<rank * n {
+          let value = Float16(product.right.elements[index])
+          memory.storeBytes(of: value.bitPattern, toByteOffset: 2 * index, as: UInt16.self)
+        }
+      }
+      return [left, right]
+    case .int4:
+      var left = QuantizedMatrix(CompressedFormat.leftLayout(outputSize: m, rank: rank))
+      for row in 0..<m {
+        for component in 0..<rank {
+          left.values[row, component] = product.leftTransposed[component, row]
+        }
+      }
+      left.scales = factors.leftScales.copy()
+      var right = QuantizedMatrix(CompressedFormat.rightLayout(rank: rank, inputSize: n))
+      right.values = product.right.copy()
+      right.scales = factors.rightScales.copy()
+      return try packed(left).storedTensors(named: "\(name).left")
+        + packed(right).storedTensors(named: "\(name).right")
+    }
+  }
+
+  // MARK: - Codes
+
+  /// A matrix as the kernels read it.
+  ///
+  /// Every value must be one of its grid: the codes are exact, or the caller is wrong.
+  ///
+  /// - Throws: `PackedMatrixError`.
+  package func packed(
+    _ matrix: borrowing QuantizedMatrix
+  ) throws(PackedMatrixError) -> PackedMatrix {
+    let layout = matrix.layout
+    let scales = matrix.scales.copy()
+    if layout.format == .e8p {
+      let codes = latticeCodes(matrix)
+      return try PackedMatrix(
+        packing: codes.span, layout: layout, scales: scales.elements.span)
+    }
+    let codes = integerCodes(matrix)
+    return try PackedMatrix(packing: codes.span, layout: layout, scales: scales.elements.span)
+  }
+
+  private func integerCodes(_ matrix: borrowing QuantizedMatrix) -> Buffer<UInt8> {
+    let layout = matrix.layout
+    let width = FeedbackRounding.groupColumns(layout)
+    var codes = Buffer<UInt8>(count: layout.outputSize * layout.inputSize)
+    for row in 0..<layout.outputSize {
+      for column in 0..<layout.inputSize {
+        let scale = matrix.scales[row, column / width]
+        if scale == 0 { continue }
+        // Exact: the scale has 11 bits, and the code less the zero point at most 9.
+        let code = matrix.values[row, column] / scale + layout.format.zeroPoint
+        precondition(
+          code >= 0 && code <= Float(layout.format.largestCode) && code == code.rounded(),
+          "\(name): \(matrix.values[row, column]) is no value of the scale \(scale)")
+        codes[row * layout.inputSize + column] = UInt8(code)
+      }
+    }
+    return codes
+  }
+
+  private func latticeCodes(_ matrix: borrowing QuantizedMatrix) -> Buffer<UInt16> {
+    let layout = matrix.layout
+    let width = FeedbackRounding.groupColumns(layout)
+    let codebook = LatticeCodebook.e8p
+    let tail = PartialPoints(coordinateCount: layout.inputSize % 8)
+    var codes = Buffer<UInt16>(count: layout.outputSize * layout.codesPerRow)
+    for row in 0..<layout.outputSize {
+      for block in 0..<layout.codesPerRow {
+        let scale = matrix.scales[row, 8 * block / width]
+        if scale == 0 { continue }
+        let count = min(8, layout.inputSize - 8 * block)
+        var point = SIMD8<Int8>()
+        for i in 0..<count {
+          point[i] = Int8((matrix.values[row, 8 * block + i] / scale * 4).rounded())
+        }
+        guard let code = count == 8 ? codebook.code(of: point) : tail.code(of: point) else {
+          preconditionFailure("\(name): \(point) is no point of the codebook")
+        }
+        codes[row * layout.codesPerRow + block] = code
+      }
+    }
+    return codes
+  }
+
+  private func stored(
+    _ name: String, _ type: ElementType, _ shape: [Int], fill: (inout MutableRawSpan) -> Void
+  ) throws(PackedMatrixError) -> StoredTensor {
+    do throws(FileError) {
+      let byteCount = shape.reduce(1, *) * type.byteCount
+      return StoredTensor(
+        name: name, elementType: type, shape: shape,
+        file: try MappedFile(anonymousByteCount: byteCount, fill: fill), byteOffset: 0)
+    } catch {
+      throw .memory(error)
+    }
+  }
+}
+
+/// The points of e8p by their first coordinates: where a matrix ends within a block of eight columns, only
+/// these are known, and the others have no effect.
+private struct PartialPoints {
+  private let coordinateCount: Int
+  /// A code for every choice of the first coordinates that occurs, the smallest one.
+  private var codes: [SIMD8<Int8>: UInt16] = [:]
+
+  /// The points by `coordinateCount` coordinates; none for 0, when there is no such block.
+  init(coordinateCount: Int) {
+    self.coordinateCount = coordinateCount
+    if coordinateCount == 0 { return }
+    for code in (0...UInt16.max).reversed() {
+      codes[beginning(LatticeCodebook.e8p.point(of: code))] = code
+    }
+  }
+
+  /// A code of a point that begins like `point`, or nil.
+  func code(of point: SIMD8<Int8>) -> UInt16? { codes[beginning(point)] }
+
+  private func beginning(_ point: SIMD8<Int8>) -> SIMD8<Int8> {
+    var result = point
+    for index in coordinateCount..<8 { result[index] = 0 }
+    return result
+  }
+}

@@ -1,0 +1,77 @@
+package import DuetRuntime
+
+/// The randomised Hadamard transforms of a model, one for each size, and what they do to matrices.
+///
+/// All linear layers with inputs (or outputs) of a size share its transform, so that layers with the
+/// same input share the rotated input too, and a model stores one row of signs per size.
+package struct Rotation: Sendable {
+  private let transforms: [Int: Incoherence]
+  private let kernelSet: KernelSet
+  private let algebra: LinearAlgebra
+
+  /// The transforms of `sizes`, with signs that follow from `seed` and the size.
+  ///
+  /// - Throws: `IncoherenceError` for a size without a transform.
+  package init(
+    sizes: some Sequence<Int>, seed: UInt64, _ kernelSet: KernelSet, _ algebra: LinearAlgebra
+  ) throws(IncoherenceError) {
+    var transforms: [Int: Incoherence] = [:]
+    for size in sizes where transforms[size] == nil {
+      // Neighbouring seeds give unrelated numbers: the generator scrambles its seed first.
+      transforms[size] = try Incoherence(size: size, seed: seed &+ UInt64(size))
+    }
+    self.transforms = transforms
+    self.kernelSet = kernelSet
+    self.algebra = algebra
+  }
+
+  /// The transform of vectors of `size`.
+  ///
+  /// - Precondition: The size was among those of `init`.
+  package subscript(size: Int) -> Incoherence {
+    guard let transform = transforms[size] else { preconditionFailure("no transform of \(size)") }
+    return transform
+  }
+
+  /// All transforms, by ascending size.
+  package var all: [Incoherence] { transforms.values.sorted { $0.size < $1.size } }
+
+  /// Replaces every row x of a matrix by B S x.
+  package func rotateRows(_ a: inout Matrix<Float>) {
+    let transform = self[a.columnCount]
+    var scratch = Buffer<Float>(
+      count: transform.scratchCount(threadCount: algebra.pool.threadCount))
+    transform.rotate(
+      &a.elements, tokenCount: a.rowCount, scratch: &scratch, kernelSet, algebra.pool)
+  }
+
+  /// Replaces every row z of a matrix by S B^T z.
+  package func rotateRowsBack(_ a: inout Matrix<Float>) {
+    let transform = self[a.columnCount]
+    var scratch = Buffer<Float>(
+      count: transform.scratchCount(threadCount: algebra.pool.threadCount))
+    transform.rotateBack(
+      &a.elements, tokenCount: a.rowCount, scratch: &scratch, kernelSet, algebra.pool)
+  }
+
+  /// Replaces every column of a matrix by its rotation: the outputs of a weight matrix.
+  package func rotateColumns(_ a: inout Matrix<Float>) {
+    var transposed = algebra.transposed(a)
+    rotateRows(&transposed)
+    a = algebra.transposed(transposed)
+  }
+
+  /// The inverse of `rotateColumns`.
+  package func rotateColumnsBack(_ a: inout Matrix<Float>) {
+    var transposed = algebra.transposed(a)
+    rotateRowsBack(&transposed)
+    a = algebra.transposed(transposed)
+  }
+
+  /// Replaces a symmetric H by B S H S B^T, the Hessian of rotated inputs.
+  package func rotateBothSides(_ hessian: inout Matrix<Float>) {
+    rotateRows(&hessian)
+    hessian = algebra.transposed(hessian)
+    rotateRows(&hessian)
+  }
+}

@@ -1,0 +1,74 @@
+internal import DuetRuntime
+
+/// Some rows of a matrix with the columns outermost: (columns, rows), rows padded to 16 with zeros.
+///
+/// Rounding treats all rows alike, so that a vector register holds the same column of many rows.
+struct TransposedRows: ~Copyable {
+  let columns: Int
+  /// The rows that exist.
+  let rows: Int
+  /// The distance of columns: `rows` rounded up to 16.
+  let stride: Int
+  let elements: Buffer<Float>
+
+  /// Zeros.
+  init(columns: Int, rows: Int) {
+    self.columns = columns
+    self.rows = rows
+    stride = (rows + 15) / 16 * 16
+    elements = Buffer(count: columns * stride)
+  }
+
+  /// A copy of rows of a row-major matrix.
+  @unsafe
+  init(_ source: UnsafePointer<Float>, columns: Int, rows: Int) {
+    self.init(columns: columns, rows: rows)
+    let target = unsafe elements.pointer
+    // Blocks of 16 columns, a cache line of each row.
+    for left in Swift.stride(from: 0, to: columns, by: 16) {
+      for row in 0..<rows {
+        for column in left..<min(left + 16, columns) {
+          unsafe target[column * stride + row] = unsafe source[row * columns + column]
+        }
+      }
+    }
+  }
+
+  /// The address of a column.
+  @unsafe
+  func pointer(_ column: Int) -> UnsafeMutablePointer<Float> {
+    unsafe elements.pointer + column * stride
+  }
+
+  /// Writes the rows back into a row-major matrix.
+  @unsafe
+  func store(to target: UnsafeMutablePointer<Float>) {
+    let source = unsafe elements.pointer
+    for left in Swift.stride(from: 0, to: columns, by: 16) {
+      for row in 0..<rows {
+        for column in left..<min(left + 16, columns) {
+          unsafe target[row * columns + column] = unsafe source[column * stride + row]
+        }
+      }
+    }
+  }
+}
+
+/// How the rows of a matrix are dealt out to threads: by shape alone.
+struct RowParts {
+  let rowCount: Int
+  let rowsPerPart: Int
+
+  /// Parts of 32 to 256 rows: BLAS wants many, the threads some parts each.
+  init(rowCount: Int) {
+    self.rowCount = rowCount
+    rowsPerPart = min(256, max(32, (rowCount + 127) / 128 * 16))
+  }
+
+  var count: Int { (rowCount + rowsPerPart - 1) / rowsPerPart }
+
+  /// The rows of a part.
+  subscript(part: Int) -> Range<Int> {
+    part * rowsPerPart..<min((part + 1) * rowsPerPart, rowCount)
+  }
+}

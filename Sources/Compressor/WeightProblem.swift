@@ -1,0 +1,66 @@
+package import DuetRuntime
+
+/// A weight matrix as it is to be decomposed: rotated, without what is stored elsewhere.
+///
+/// Weights on inputs that are always zero become zero. With outlier columns their weights are taken out: Q + L R is fitted to the rest.
+package struct WeightProblem: ~Copyable {
+  /// The linear layer, for messages.
+  package let name: String
+  /// What Q + L R is fitted to, rotated on both sides as asked, (m, n).
+  package let weight: Matrix<Float>
+  /// The weights of the k channels stored as columns, with rotated outputs, (m, k).
+  package let outlierWeights: Matrix<Float>
+  /// tr(W H W^T) with the damped Hessian, of all of W.
+  package let dampedSquare: Double
+  /// tr(W H W^T) with the Hessian as measured, of all of W.
+  package let measuredSquare: Double
+
+  /// The problem of a weight matrix.
+  ///
+  /// - Parameters:
+  ///   - weight: W in the original basis, (m, n); destroyed.
+  ///   - name: The linear layer, for messages.
+  ///   - metric: The metric of its inputs.
+  ///   - outputRotation: How outputs are rotated, or nil.
+  ///   - algebra: What computes.
+  /// - Throws: `CompressorError.nonFiniteWeight`.
+  /// - Complexity: O(m n (log(m) + log(n)) + m n^2) for the two squares.
+  package init(
+    _ weight: inout Matrix<Float>, name: String, metric: borrowing Metric,
+    outputRotation: Rotation?, _ algebra: LinearAlgebra
+  ) throws(CompressorError) {
+    let (m, n) = (weight.rowCount, weight.columnCount)
+    precondition(n == metric.size, "\(n) columns in a metric of \(metric.size)")
+    for row in 0..<m { for input in metric.deadInputs { weight[row, input] = 0 } }
+    // The sum of squares is finite when all weights are, and no square overflows in double precision.
+    let sum = algebra.dot(weight, weight)
+    guard sum.isFinite else { throw .nonFiniteWeight(tensor: name) }
+    metric.rotation?.rotateRows(&weight)
+    outputRotation?.rotateColumns(&weight)
+
+    let square = algebra.square(weight, in: metric.hessian)
+    let energy = algebra.dot(weight, weight)
+    if let columns = metric.columns {
+      // The Schur complement is H without what the best columns take up: (W P) H_OO (W P)^T.
+      let best = algebra.product(weight, columns.projection, transposesRight: true)
+      let taken = algebra.square(best, in: algebra.narrowed(columns.gram))
+      dampedSquare = square - metric.damping * energy + taken
+      measuredSquare = dampedSquare - columns.damping * energy
+      outlierWeights = algebra.product(weight, columns.selector, transposesRight: true)
+      algebra.multiply(outlierWeights, columns.selector, scale: -1, old: 1, into: &weight)
+    } else {
+      dampedSquare = square
+      measuredSquare = square - metric.damping * energy
+      outlierWeights = Matrix(rowCount: m, columnCount: 0)
+    }
+    self.name = name
+    self.weight = weight.copy()
+  }
+}
+
+extension LinearAlgebra {
+  /// tr(A H A^T), in single precision with a sum in double precision.
+  func square(_ a: borrowing Matrix<Float>, in hessian: borrowing Matrix<Float>) -> Double {
+    dot(product(a, hessian), a)
+  }
+}
