@@ -1,0 +1,55 @@
+package import DuetRuntime
+
+/// The second moment of a linear layer's inputs, H = E[x x^T], up to the constant 2 the Hessian of its
+/// squared error.
+///
+/// Not centred and not damped.
+package struct Hessian: ~Copyable, Sendable {
+  /// (size, size), symmetric, both triangles filled.
+  package var matrix: Matrix<Double>
+  /// The tokens that the mean was taken over.
+  package let tokenCount: Int
+
+  /// The number of inputs.
+  package var size: Int { matrix.rowCount }
+
+  /// A second moment.
+  ///
+  /// - Precondition: `matrix` is square.
+  package init(matrix: consuming Matrix<Double>, tokenCount: Int) {
+    precondition(
+      matrix.rowCount == matrix.columnCount,
+      "a Hessian of (\(matrix.rowCount), \(matrix.columnCount))")
+    self.matrix = matrix
+    self.tokenCount = tokenCount
+  }
+}
+
+/// The Hessians of a decoder layer's four inputs.
+package struct LayerHessians: ~Copyable, Sendable {
+  private var attention: Hessian?
+  private var attentionOutput: Hessian?
+  private var feedForward: Hessian?
+  private var down: Hessian?
+
+  /// The Hessians of all four inputs.
+  package init(
+    attention: consuming Hessian, attentionOutput: consuming Hessian,
+    feedForward: consuming Hessian, down: consuming Hessian
+  ) {
+    self.attention = consume attention
+    self.attentionOutput = consume attentionOutput
+    self.feedForward = consume feedForward
+    self.down = consume down
+  }
+
+  /// Hands out the Hessian of `input`, after which its memory is the caller's; nil the second time.
+  package mutating func take(_ input: LinearInput) -> Hessian? {
+    switch input {
+    case .attention: attention.take()
+    case .attentionOutput: attentionOutput.take()
+    case .feedForward: feedForward.take()
+    case .down: down.take()
+    }
+  }
+}

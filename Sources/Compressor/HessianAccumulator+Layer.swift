@@ -1,0 +1,40 @@
+internal import DuetRuntime
+
+/// The sums for the four inputs of a decoder layer.
+struct LayerHessianAccumulators: ~Copyable {
+  private var attention: HessianAccumulator
+  private var attentionOutput: HessianAccumulator
+  private var feedForward: HessianAccumulator
+  private var down: HessianAccumulator
+
+  /// Sums of nothing for the layer of index `layer`.
+  init(_ configuration: Configuration, layer: Int, _ algebra: LinearAlgebra) {
+    func accumulator(_ input: LinearInput, _ matrices: String) -> HessianAccumulator {
+      HessianAccumulator(
+        size: input.size(configuration), layer: layer, input: matrices, algebra)
+    }
+    attention = accumulator(.attention, "q_proj, k_proj and v_proj")
+    attentionOutput = accumulator(.attentionOutput, "o_proj")
+    feedForward = accumulator(.feedForward, "gate_proj and up_proj")
+    down = accumulator(.down, "down_proj")
+  }
+
+  /// Adds the rows that reach `input`.
+  mutating func add(
+    _ input: LinearInput, _ rows: Span<Float>, stride: Int, tokenCount: Int
+  ) throws(CompressorError) {
+    switch input {
+    case .attention: try attention.add(rows, stride: stride, tokenCount: tokenCount)
+    case .attentionOutput: try attentionOutput.add(rows, stride: stride, tokenCount: tokenCount)
+    case .feedForward: try feedForward.add(rows, stride: stride, tokenCount: tokenCount)
+    case .down: try down.add(rows, stride: stride, tokenCount: tokenCount)
+    }
+  }
+
+  /// The means, which end the sums.
+  consuming func finish() -> LayerHessians {
+    LayerHessians(
+      attention: attention.finish(), attentionOutput: attentionOutput.finish(),
+      feedForward: feedForward.finish(), down: down.finish())
+  }
+}

@@ -1,0 +1,123 @@
+internal import DuetRuntime
+
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#else
+  internal import Darwin
+#endif
+
+/// A file that is read and written at any place, closed at the end of its life.
+struct HiddenStatesFile: ~Copyable {
+  /// The name the file has or had, for messages.
+  let path: String
+  /// The size when the file was opened or made, in bytes.
+  let byteCount: Int
+  private let descriptor: Int32
+
+  /// Makes a file of `byteCount` zeros in `folder` that has no name any more.
+  ///
+  /// Its room on the disk is taken at once, so that a full disk shows now and not hours later.
+  init(temporaryIn folder: String, byteCount: Int) throws(FileError) {
+    let pattern = "\(folder)/hidden-states.XXXXXX"
+    // The system puts other characters for the last six.
+    var name = Array(pattern.utf8CString)
+    let descriptor = unsafe mkstemp(&name)
+    guard descriptor >= 0 else { throw .system(path: pattern, operation: .write, code: errno) }
+    _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    var code = unsafe unlink(name) == 0 ? 0 : errno
+    if code == 0 {
+      #if canImport(Darwin)
+        code = ftruncate(descriptor, off_t(byteCount)) == 0 ? 0 : errno
+      #else
+        code = posix_fallocate(descriptor, 0, off_t(byteCount))
+      #endif
+    }
+    guard code == 0 else {
+      close(descriptor)
+      throw .system(path: pattern, operation: .write, code: code)
+    }
+    self.descriptor = descriptor
+    self.byteCount = byteCount
+    path = pattern
+  }
+
+  /// Opens the file at `path` for reading.
+  init(contentsOf path: String) throws(FileError) {
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard descriptor >= 0 else {
+      if errno == ENOENT { throw .notFound(path: path) }
+      throw .system(path: path, operation: .open, code: errno)
+    }
+    let end = lseek(descriptor, 0, SEEK_END)
+    guard end >= 0 else {
+      let code = errno
+      close(descriptor)
+      throw .system(path: path, operation: .open, code: code)
+    }
+    self.descriptor = descriptor
+    self.path = path
+    byteCount = Int(end)
+  }
+
+  deinit { close(descriptor) }
+
+  /// Fills `bytes` from the place `offset`.
+  func read(_ bytes: inout [UInt8], at offset: Int) throws(FileError) {
+    var failure: FileError?
+    unsafe bytes.withUnsafeMutableBytes { bytes in
+      do throws(FileError) {
+        try unsafe read(bytes, at: offset)
+      } catch {
+        failure = error
+      }
+    }
+    if let failure { throw failure }
+  }
+
+  /// Fills the first `count` numbers of `buffer` from the place `offset`.
+  func read(_ buffer: inout Buffer<Float>, count: Int, at offset: Int) throws(FileError) {
+    try unsafe read(
+      UnsafeMutableRawBufferPointer(
+        UnsafeMutableBufferPointer(start: buffer.pointer, count: count)), at: offset)
+  }
+
+  /// Writes the first `count` numbers of `buffer` to the place `offset`.
+  func write(_ buffer: borrowing Buffer<Float>, count: Int, at offset: Int) throws(FileError) {
+    try unsafe write(
+      UnsafeRawBufferPointer(UnsafeBufferPointer(start: buffer.pointer, count: count)), at: offset)
+  }
+
+  private func read(_ bytes: UnsafeMutableRawBufferPointer, at offset: Int) throws(FileError) {
+    var position = 0
+    while position < bytes.count, let base = bytes.baseAddress {
+      // Linux reads at most 2^31 - 4096 bytes at once.
+      let length = min(bytes.count - position, 1 << 30)
+      let count = unsafe pread(descriptor, base + position, length, off_t(offset + position))
+      if count > 0 {
+        position += count
+      } else if count == 0 {
+        throw .truncatedWhileReading(
+          path: path, expectedBytes: offset + bytes.count, actualBytes: offset + position)
+      } else if errno != EINTR {
+        throw .system(path: path, operation: .read, code: errno)
+      }
+    }
+  }
+
+  private func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileError) {
+    var position = 0
+    while position < bytes.count, let base = bytes.baseAddress {
+      let length = min(bytes.count - position, 1 << 30)
+      let count = unsafe pwrite(descriptor, base + position, length, off_t(offset + position))
+      if count > 0 {
+        position += count
+      } else if count == 0 {
+        throw .system(path: path, operation: .write, code: EIO)
+      } else if errno != EINTR {
+        throw .system(path: path, operation: .write, code: errno)
+      }
+    }
+  }
+}

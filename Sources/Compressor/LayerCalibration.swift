@@ -1,0 +1,203 @@
+package import DuetRuntime
+
+/// Runs the calibration samples through decoder layers, one layer at a time.
+///
+/// ```swift
+/// var calibration = LayerCalibration(model.configuration, contextLength: 2048, algebra)
+/// try calibration.embed(samples, with: model, into: &states)
+/// for (index, layer) in model.layers.enumerated() {
+///   var hessians = try calibration.hessians(of: layer, index: index, inputs: states)
+///   ... compress ...
+///   try calibration.advance(&states, through: compressed, index: index)
+/// }
+/// ```
+///
+/// Memory: the activations of one sample, and while Hessians are collected those in double precision.
+/// The result depends neither on the number of threads nor on where the states are kept.
+package struct LayerCalibration: ~Copyable {
+  private var pass: DecoderLayerPass
+  /// The residual stream of one sample, (contextLength, hiddenSize).
+  private var hidden: Buffer<Float>
+  private let algebra: LinearAlgebra
+
+  /// What the caller hears and says while samples run.
+  package struct Control {
+    /// Called after every sample with the number of tokens done by the call that runs.
+    package var progress: (_ tokenCount: Int) -> Void
+    /// Asked before every sample; when it says yes, `LayerCalibrationError.cancelled` is thrown.
+    package var isCancelled: () -> Bool
+
+    /// Silence and no end, unless given.
+    package init(
+      progress: @escaping (_ tokenCount: Int) -> Void = { _ in },
+      isCancelled: @escaping () -> Bool = { false }
+    ) {
+      self.progress = progress
+      self.isCancelled = isCancelled
+    }
+  }
+
+  /// A calibration of layers with these sizes.
+  ///
+  /// - Parameters:
+  ///   - configuration: The sizes of the layers.
+  ///   - contextLength: The tokens of a sample.
+  ///   - kernelSet: The kernels of the forward pass.
+  ///   - algebra: Whose threads compute.
+  package init(
+    _ configuration: Configuration, contextLength: Int, kernelSet: KernelSet = .standard,
+    _ algebra: LinearAlgebra
+  ) {
+    pass = DecoderLayerPass(
+      configuration, contextLength: contextLength, kernelSet: kernelSet, pool: algebra.pool)
+    hidden = Buffer(count: contextLength * configuration.hiddenSize)
+    self.algebra = algebra
+  }
+
+  /// Sets `states` to the inputs of the first layer: the embeddings of the samples.
+  ///
+  /// - Throws: `LayerCalibrationError.model` when a token is not in the vocabulary, `.file`.
+  package mutating func embed(
+    _ samples: CalibrationSamples, with model: Model, into states: inout HiddenStates
+  ) throws(LayerCalibrationError) {
+    precondition(
+      samples.sampleCount == states.sampleCount && samples.contextLength == states.contextLength,
+      "\(samples.sampleCount) samples of \(samples.contextLength) tokens into states of "
+        + "\(states.sampleCount) x \(states.contextLength)")
+    check(states)
+    for sample in 0..<samples.sampleCount {
+      do throws(GenerationError) {
+        try model.embed(samples.tokens(of: sample), into: &hidden)
+      } catch {
+        throw .model(error)
+      }
+      try write(sample, to: &states)
+    }
+  }
+
+  /// The Hessians of the layer's inputs, with `states` before the layer.
+  ///
+  /// - Parameters:
+  ///   - layer: The weights.
+  ///   - index: Which layer it is, for errors.
+  ///   - states: The residual streams before the layer.
+  ///   - control: What the caller hears and says.
+  /// - Returns: The means over all tokens of all samples.
+  /// - Throws: `LayerCalibrationError`.
+  package mutating func hessians(
+    of layer: DecoderLayer, index: Int, inputs states: borrowing HiddenStates,
+    control: Control = Control()
+  ) throws(LayerCalibrationError) -> LayerHessians {
+    check(states)
+    var sums = LayerHessianAccumulators(pass.configuration, layer: index, algebra)
+    for sample in 0..<states.sampleCount {
+      if control.isCancelled() { throw .cancelled }
+      try read(sample, of: states)
+      try run(layer, into: &sums, endsBeforeDown: true)
+      control.progress((sample + 1) * states.contextLength)
+    }
+    return sums.finish()
+  }
+
+  /// Runs `states` through the layer.
+  ///
+  /// - Parameters:
+  ///   - states: The residual streams before the layer, replaced by those after it.
+  ///   - layer: The weights.
+  ///   - index: Which layer it is, for errors.
+  ///   - control: What the caller hears and says.
+  /// - Throws: `LayerCalibrationError`; some of the states are then before the layer and some after it,
+  ///   and must be restored from where they were saved.
+  package mutating func advance(
+    _ states: inout HiddenStates, through layer: DecoderLayer, index: Int,
+    control: Control = Control()
+  ) throws(LayerCalibrationError) {
+    check(states)
+    for sample in 0..<states.sampleCount {
+      if control.isCancelled() { throw .cancelled }
+      try read(sample, of: states)
+      pass.run(
+        layer, &hidden, tokenCount: states.contextLength, observe: { _, _, _, _ in })
+      try writeAdvanced(sample, to: &states, index: index)
+      control.progress((sample + 1) * states.contextLength)
+    }
+  }
+
+  /// Does both at once: `states` run through the layer, whose Hessians are collected on the way.
+  ///
+  /// - Parameters:
+  ///   - layer: The weights.
+  ///   - index: Which layer it is, for errors.
+  ///   - states: The residual streams before the layer, replaced by those after it.
+  ///   - control: What the caller hears and says.
+  /// - Returns: The means over all tokens of all samples.
+  /// - Throws: `LayerCalibrationError`; then as for `advance`.
+  package mutating func hessians(
+    of layer: DecoderLayer, index: Int, advancing states: inout HiddenStates,
+    control: Control = Control()
+  ) throws(LayerCalibrationError) -> LayerHessians {
+    check(states)
+    var sums = LayerHessianAccumulators(pass.configuration, layer: index, algebra)
+    for sample in 0..<states.sampleCount {
+      if control.isCancelled() { throw .cancelled }
+      try read(sample, of: states)
+      try run(layer, into: &sums, endsBeforeDown: false)
+      try writeAdvanced(sample, to: &states, index: index)
+      control.progress((sample + 1) * states.contextLength)
+    }
+    return sums.finish()
+  }
+
+  // MARK: - One sample
+
+  private func check(_ states: borrowing HiddenStates) {
+    precondition(
+      states.contextLength == pass.tokenLimit
+        && states.hiddenSize == pass.configuration.hiddenSize,
+      "states of (\(states.contextLength), \(states.hiddenSize)) in a calibration of "
+        + "(\(pass.tokenLimit), \(pass.configuration.hiddenSize))")
+  }
+
+  private mutating func run(
+    _ layer: DecoderLayer, into sums: inout LayerHessianAccumulators, endsBeforeDown: Bool
+  ) throws(LayerCalibrationError) {
+    do throws(CompressorError) {
+      try pass.run(
+        layer, &hidden, tokenCount: pass.tokenLimit, endsBeforeDown: endsBeforeDown
+      ) { input, rows, stride, tokenCount throws(CompressorError) in
+        try sums.add(input, rows, stride: stride, tokenCount: tokenCount)
+      }
+    } catch {
+      throw .compressor(error)
+    }
+  }
+
+  private mutating func read(
+    _ sample: Int, of states: borrowing HiddenStates
+  ) throws(LayerCalibrationError) {
+    do throws(FileError) {
+      try states.read(sample, into: &hidden)
+    } catch {
+      throw .file(error)
+    }
+  }
+
+  private mutating func write(
+    _ sample: Int, to states: inout HiddenStates
+  ) throws(LayerCalibrationError) {
+    do throws(FileError) {
+      try states.write(sample, from: hidden)
+    } catch {
+      throw .file(error)
+    }
+  }
+
+  private mutating func writeAdvanced(
+    _ sample: Int, to states: inout HiddenStates, index: Int
+  ) throws(LayerCalibrationError) {
+    guard pass.isFinite(hidden, count: hidden.count) else {
+      throw .compressor(.nonFiniteActivations(layer: index, input: "the next layer"))
+    }
+    try write(sample, to: &states)
+  }
+}
