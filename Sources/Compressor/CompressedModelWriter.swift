@@ -1,0 +1,130 @@
+public import DuetRuntime
+
+/// The last step of a run: the files of the compressed model, from the matrices of the journal and the
+/// rest of the source.
+public struct CompressedModelWriter {
+  private let output: OutputFolder
+  private let checkpoint: Checkpoint
+  private let plan: CompressionPlan
+  private let toolVersion: String
+  private let sourceDigest: String
+  private let largestShard: Int
+
+  /// The size beyond which weights are spread over several files, in bytes.
+  public static let defaultLargestShard = 5_000_000_000
+
+  /// A writer for one model.
+  ///
+  /// - Parameters:
+  ///   - output: Where to.
+  ///   - checkpoint: The source; what is not compressed is copied from it.
+  ///   - plan: How it was compressed.
+  ///   - sourceDigest: `Fingerprint.sourceDigest`.
+  ///   - toolVersion: The version that compresses.
+  ///   - largestShard: The bytes of tensors in a file, unless one alone has more.
+  public init(
+    _ output: OutputFolder, checkpoint: Checkpoint, plan: CompressionPlan, sourceDigest: String,
+    toolVersion: String = duetVersion, largestShard: Int = Self.defaultLargestShard
+  ) {
+    precondition(largestShard > 0, "files of \(largestShard) bytes")
+    self.output = output
+    self.checkpoint = checkpoint
+    self.plan = plan
+    self.toolVersion = toolVersion
+    self.sourceDigest = sourceDigest
+    self.largestShard = largestShard
+  }
+
+  /// Writes the model and moves it into its place; the run is over when this returns.
+  ///
+  /// May be called again after a failure, by this process or the next. Tensors go from where they are
+  /// mapped to the disk piece by piece.
+  ///
+  /// - Parameters:
+  ///   - linears: The compressed layers, in the order of the report.
+  ///   - head: The output head, or nil when it is copied.
+  ///   - rotations: The rotations of all sizes that matrices were compressed under.
+  ///   - seconds: The time that every matrix took, as `Journal.seconds` has it.
+  /// - Returns: The figures of the model.
+  /// - Throws: `CompressedModelError`; the journal remains.
+  public func finish(
+    linears: [CompressedLinear], head: CompressedLinear? = nil, rotations: [Incoherence] = [],
+    seconds: [String: Double] = [:]
+  ) throws(CompressedModelError) -> CompressionTotals {
+    var copied: [StoredTensor] = []
+    var totals = CompressionTotals()
+    totals.add(linears.map(\.record))
+    let compressed = linears + (head.map { [$0] } ?? [])
+    let replaced = Set(compressed.map { "\($0.record.name).weight" })
+    for name in checkpoint.names {
+      let tensor = try wrapping(CompressedModelError.checkpoint) { () throws(CheckpointError) in
+        try checkpoint.tensor(named: name)
+      }
+      guard let tensor else { continue }
+      totals.weightCount += tensor.elementCount
+      if !replaced.contains(name) { copied.append(tensor) }
+    }
+    var tensors = copied + compressed.flatMap(\.tensors)
+    for rotation in rotations.sorted(by: { $0.size < $1.size }) {
+      let stored = try wrapping(CompressedModelError.file) { () throws(FileError) in
+        try rotation.storedTensors()
+      }
+      totals.linearByteCount += stored.reduce(0) { $0 + $1.byteCount }
+      tensors += stored
+    }
+    totals.byteCount = tensors.reduce(0) { $0 + $1.byteCount }
+    if !output.isReadyToMove {
+      let report = CompressionReport(
+        plan: plan, toolVersion: toolVersion, sourceDigest: sourceDigest, totals: totals,
+        linears: linears.map(\.record), head: head?.record, files: [])
+      let timings = JSONOutput.object(
+        compressed.map { .init($0.record.name, .number(seconds[$0.record.name] ?? 0)) })
+      try assemble(
+        tensors, unconverted: Self.matrixNames(copied), report: report, timings: timings)
+    }
+    try wrapping(CompressedModelError.output) { () throws(OutputFolderError) in
+      try output.moveIntoPlace()
+    }
+    return totals
+  }
+
+  /// The names of matrices among tensors, without ".weight".
+  private static func matrixNames(_ tensors: [StoredTensor]) -> [String] {
+    let suffix = ".weight"
+    return tensors.filter { $0.shape.count == 2 && $0.name.hasSuffix(suffix) }
+      .map { String($0.name.dropLast(suffix.count)) }
+  }
+
+  // MARK: - Files
+
+  /// Writes all files to the folder where they wait until they are complete.
+  private func assemble(
+    _ tensors: [StoredTensor], unconverted: [String], report: CompressionReport,
+    timings: JSONOutput
+  ) throws(CompressedModelError) {
+    let assembly = ModelAssembly(output: output, checkpoint: checkpoint)
+    let shards = try ShardPlan(tensors, largestShard: largestShard)
+    let original = try wrapping(CompressedModelError.file) { () throws(FileError) in
+      try assembly.sourceConfiguration()
+    }
+    let configuration = try QuantizationConfiguration(
+      plan: plan, toolVersion: toolVersion, linears: report.linears, unconverted: unconverted,
+      sourceDigest: sourceDigest
+    ).added(to: original, path: "\(checkpoint.folder)/\(ModelAssembly.configurationName)")
+
+    try wrapping(CompressedModelError.file) { () throws(FileError) in try assembly.begin() }
+    let files = try assembly.writeWeights(shards)
+    let report = CompressionReport(
+      plan: report.plan, toolVersion: report.toolVersion, sourceDigest: report.sourceDigest,
+      totals: report.totals, linears: report.linears, head: report.head, files: files)
+    try wrapping(CompressedModelError.file) { () throws(FileError) in
+      try assembly.copyOtherFiles()
+      try assembly.write(report.json, to: CompressionReport.fileName)
+      try assembly.write(timings, to: CompressionReport.timingsName)
+      try assembly.write(configuration, to: ModelAssembly.configurationName)
+    }
+    try wrapping(CompressedModelError.output) { () throws(OutputFolderError) in
+      try output.markReady()
+    }
+  }
+}

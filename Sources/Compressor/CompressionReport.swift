@@ -1,0 +1,90 @@
+public import DuetRuntime
+
+/// The figures of a whole compressed model.
+public struct CompressionTotals: Sendable, Hashable {
+  /// The bytes of the compressed linear layers, with the signs and factors of their rotations.
+  public var linearByteCount = 0
+  /// The weights that these bytes stand for.
+  public var linearWeightCount = 0
+  /// The bytes of all tensors.
+  public var byteCount = 0
+  /// The weights of the source.
+  public var weightCount = 0
+  /// The mean of the linear layers' relative errors.
+  public var meanRelativeError = 0.0
+  /// The largest of them.
+  public var worstRelativeError = 0.0
+  /// The name of the layer that has it; empty without layers.
+  public var worstName = ""
+
+  /// The bits per weight of the compressed linear layers, without the head.
+  public var bitsPerLinearWeight: Double {
+    linearWeightCount == 0 ? 0 : Double(linearByteCount) * 8 / Double(linearWeightCount)
+  }
+
+  /// The bits per weight of the whole model.
+  public var bitsPerWeight: Double {
+    weightCount == 0 ? 0 : Double(byteCount) * 8 / Double(weightCount)
+  }
+
+  /// The figures by name.
+  public var members: [JSONOutput.Member] {
+    [
+      .init("byte_count", .integer(byteCount)),
+      .init("weight_count", .integer(weightCount)),
+      .init("bits_per_weight", .number(bitsPerWeight)),
+      .init("linear_byte_count", .integer(linearByteCount)),
+      .init("linear_weight_count", .integer(linearWeightCount)),
+      .init("linear_bits_per_weight", .number(bitsPerLinearWeight)),
+      .init("mean_relative_error", .number(meanRelativeError)),
+      .init("worst_relative_error", .number(worstRelativeError)),
+      .init("worst_name", .string(worstName)),
+    ]
+  }
+
+  /// The figures of no model.
+  public init() {}
+
+  /// Adds the records of linear layers, the head not among them.
+  mutating func add(_ records: [MatrixRecord]) {
+    for record in records {
+      linearByteCount += record.byteCount
+      linearWeightCount += record.outputSize * record.inputSize
+      meanRelativeError += record.relativeError / Double(records.count)
+      // What is not a number is worse than any.
+      if worstName.isEmpty || !(record.relativeError <= worstRelativeError) {
+        worstRelativeError = record.relativeError
+        worstName = record.name
+      }
+    }
+  }
+}
+
+/// What compression_report.json says.
+///
+/// It holds no times, so that the same run gives the same bytes.
+struct CompressionReport {
+  let plan: CompressionPlan
+  let toolVersion: String
+  let sourceDigest: String
+  let totals: CompressionTotals
+  let linears: [MatrixRecord]
+  let head: MatrixRecord?
+  /// The names of the files of weights with their SHA-256 digests.
+  let files: [(name: String, digest: String)]
+
+  static let fileName = "compression_report.json"
+  static let timingsName = "compression_timings.json"
+
+  var json: JSONOutput {
+    [
+      "format_version": .integer(Fingerprint.formatVersion),
+      "tool_version": .string(toolVersion),
+      "source_sha256": .string(sourceDigest),
+      "plan": .object(plan.members),
+      "totals": .object(totals.members),
+      "matrices": .array((linears + (head.map { [$0] } ?? [])).map { .object($0.members) }),
+      "sha256": .object(files.map { .init($0.name, .string($0.digest)) }),
+    ]
+  }
+}

@@ -1,0 +1,144 @@
+public import DuetRuntime
+
+/// What a run compresses and how: all that must be the same for a run to be resumed.
+///
+/// A list of named texts rather than one digest, so that a mismatch can be explained.
+public struct Fingerprint: Sendable, Equatable {
+  /// One part of the identity.
+  public struct Field: Sendable, Equatable {
+    /// What it is, such as "plan.rank" or "tensor.model.norm.weight".
+    public let name: String
+    /// Its value, or a digest of it.
+    public let value: String
+  }
+
+  /// All parts, in a fixed order.
+  public let fields: [Field]
+
+  /// The version of the format that compressed models are written in.
+  public static let formatVersion = 1
+  /// The names of the fields that follow from the source's contents begin with these.
+  private static let sourcePrefixes = ["config", "tensor."]
+
+  /// The identity of a run.
+  ///
+  /// Of every tensor a sample of the values counts, and of its file the time of the last change: what
+  /// is changed elsewhere in a tensor is noticed by the time.
+  ///
+  /// - Parameters:
+  ///   - plan: Every choice.
+  ///   - checkpoint: The source.
+  ///   - calibrationDigest: A digest of the calibration samples.
+  ///   - toolVersion: The version that compresses.
+  /// - Throws: `JournalError` when the source cannot be read.
+  /// - Complexity: O(tensors); at most 64 KiB of each are read.
+  public init(
+    plan: CompressionPlan, checkpoint: Checkpoint, calibrationDigest: String,
+    toolVersion: String = duetVersion
+  ) throws(JournalError) {
+    var fields = [
+      Field(name: "format_version", value: "\(Self.formatVersion)"),
+      Field(name: "tool_version", value: toolVersion),
+    ]
+    fields += plan.members.map { Field(name: "plan.\($0.name)", value: $0.value.text) }
+    fields.append(Field(name: "calibration", value: calibrationDigest))
+    let configuration = try wrapping(JournalError.file) { () throws(FileError) in
+      try readFile("\(checkpoint.folder)/config.json", limit: JSONLimits.smallFile.byteCount)
+    }
+    fields.append(Field(name: "config", value: SHA256.hexadecimalDigest(of: configuration)))
+    var files: [String] = []
+    for name in checkpoint.names {
+      let tensor = try wrapping(JournalError.checkpoint) { () throws(CheckpointError) in
+        try checkpoint.tensor(named: name)
+      }
+      guard let tensor else { continue }
+      fields.append(Field(name: "tensor.\(name)", value: Self.summary(of: tensor)))
+      if !files.contains(tensor.file.path) { files.append(tensor.file.path) }
+    }
+    for path in files.sorted() {
+      let name = path.split(separator: "/").last.map(String.init) ?? path
+      let modified = FileIdentity(path)?.modified
+      let value = modified.map { "\($0.seconds) s \($0.nanoseconds) ns" } ?? "unknown"
+      fields.append(Field(name: "modified.\(name)", value: value))
+    }
+    self.fields = fields
+  }
+
+  private init(_ fields: [Field]) { self.fields = fields }
+
+  /// The identity of something else that the same run makes: the fields, and one more that says what.
+  func of(_ product: String) -> Fingerprint {
+    Fingerprint(fields + [Field(name: "product", value: product)])
+  }
+
+  /// A digest of what is compressed, the same for every copy of the source.
+  public var sourceDigest: String {
+    digest(fields.filter { field in Self.sourcePrefixes.contains { field.name.hasPrefix($0) } })
+  }
+
+  private func digest(_ fields: [Field]) -> String {
+    let text = fields.map { "\($0.name)=\($0.value)\n" }.joined()
+    return SHA256.hexadecimalDigest(of: Array(text.utf8))
+  }
+
+  /// The type, the shape and the digest of sampled values.
+  private static func summary(of tensor: StoredTensor) -> String {
+    let shape = tensor.shape.map(String.init).joined(separator: ", ")
+    return "\(tensor.elementType.rawValue) (\(shape)) \(sampledDigest(of: tensor.bytes))"
+  }
+
+  /// Sixteen pieces of 4 KiB, the first and the last bytes among them, or everything.
+  private static func sampledDigest(of bytes: RawSpan) -> String {
+    let (pieceBytes, pieceCount) = (4096, 16)
+    var hash = SHA256()
+    if bytes.byteCount <= pieceBytes * pieceCount {
+      hash.update(bytes)
+    } else {
+      let last = bytes.byteCount - pieceBytes
+      for piece in 0..<pieceCount {
+        // In this order the product does not overflow for any tensor that fits in memory.
+        let start = last / (pieceCount - 1) * piece + last % (pieceCount - 1) * piece / 15
+        hash.update(bytes.extracting(start..<start + pieceBytes))
+      }
+    }
+    return SHA256.hexadecimal(hash.finalized())
+  }
+
+  // MARK: - Comparison
+
+  /// A field that is not the same.
+  public struct Difference: Sendable, Equatable {
+    /// The field.
+    public let name: String
+    /// Its value when the run began, or nil when it was not there.
+    public let recorded: String?
+    /// Its value now, or nil.
+    public let current: String?
+  }
+
+  /// The fields that differ from those of an earlier run.
+  public func differences(from recorded: Fingerprint) -> [Difference] {
+    let old = Dictionary(recorded.fields.map { ($0.name, $0.value) }) { first, _ in first }
+    let new = Dictionary(fields.map { ($0.name, $0.value) }) { first, _ in first }
+    let removed = recorded.fields.filter { new[$0.name] == nil }
+    return (fields + removed).filter { old[$0.name] != new[$0.name] }.map {
+      Difference(name: $0.name, recorded: old[$0.name], current: new[$0.name])
+    }
+  }
+
+  // MARK: - JSON
+
+  /// An object of all fields.
+  var json: JSONOutput { .object(fields.map { .init($0.name, .string($0.value)) }) }
+
+  /// The fingerprint that `json` describes, or nil when it is something else.
+  init?(_ json: JSONValue) {
+    guard let members = json.members else { return nil }
+    var fields: [Field] = []
+    for member in members {
+      guard let value = member.value.string else { return nil }
+      fields.append(Field(name: member.name, value: value))
+    }
+    self.fields = fields
+  }
+}

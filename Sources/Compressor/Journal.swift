@@ -1,0 +1,181 @@
+internal import DuetRuntime
+
+/// The finished matrices of a run, each on the disk before the next is begun.
+///
+/// A matrix is one safetensors file in `parts` with its record and a digest in `__metadata__`: a file
+/// that is there and whole is the entry of the journal, and there is nothing else to agree with.
+public struct Journal {
+  /// What to do with a run that is in the folder.
+  public enum ResumeMode: String, Sendable, CaseIterable {
+    /// Go on with it, or begin one.
+    case auto
+    /// Begin a new one.
+    case never
+    /// Go on with it; there must be one.
+    case required
+  }
+
+  /// The folder.
+  public let output: OutputFolder
+  /// Whether an earlier run is being resumed.
+  public let isResumed: Bool
+  /// Matrices whose files were torn or damaged, and removed.
+  public private(set) var refusedParts: [String] = []
+  /// The seconds that matrices took, by name, as far as they were asked for or recorded.
+  public private(set) var seconds: [String: Double] = [:]
+
+  /// Begins a run in `output`, or resumes the one that is there.
+  ///
+  /// - Throws: `JournalError`.
+  public init(
+    _ output: OutputFolder, fingerprint: Fingerprint, resume: ResumeMode = .auto
+  ) throws(JournalError) {
+    self.output = output
+    let exists = fileExists(output.fingerprintPath)
+    isResumed = exists && resume != .never
+    if isResumed {
+      let recorded = try Self.recordedFingerprint(output)
+      let differences = fingerprint.differences(from: recorded)
+      guard differences.isEmpty else {
+        throw .mismatch(path: output.path, differences: differences)
+      }
+    } else {
+      guard resume != .required else { throw .nothingToResume(path: output.path) }
+      guard !exists || output.force else { throw .runExists(path: output.path) }
+    }
+    try wrapping(JournalError.file) { [isResumed] () throws(FileError) in
+      try Self.prepare(output, fingerprint, isResumed: isResumed)
+    }
+  }
+
+  private static func recordedFingerprint(
+    _ output: OutputFolder
+  ) throws(JournalError) -> Fingerprint {
+    let path = output.fingerprintPath
+    do throws(JSONError) {
+      let limits = JSONLimits(byteCount: 16_000_000)
+      guard
+        let fingerprint = Fingerprint(try JSONDocument(contentsOf: path, limits: limits).root)
+      else { throw JSONError.malformed(path: path, offset: 0, problem: .endOfText) }
+      return fingerprint
+    } catch {
+      if case .file(let error) = error { throw .file(error) }
+      throw .damaged(path: path)
+    }
+  }
+
+  private static func prepare(
+    _ output: OutputFolder, _ fingerprint: Fingerprint, isResumed: Bool
+  ) throws(FileError) {
+    let operations = output.operations
+    if !isResumed {
+      // First, so that what is left after a failure is no run.
+      try operations.remove(output.fingerprintPath)
+      for name in try listFolder(output.statePath) where name != "lock" {
+        try operations.removeTree("\(output.statePath)/\(name)")
+      }
+    }
+    try operations.makeFolders(output.partsPath)
+    for folder in [output.statePath, output.partsPath] {
+      for name in try listFolder(folder) where name.hasSuffix(AtomicFile.temporarySuffix) {
+        try operations.removeTree("\(folder)/\(name)")
+      }
+    }
+    try operations.synchronizeFolder(output.statePath)
+    try operations.synchronizeFolder(output.path)
+    if !isResumed {
+      try AtomicFile.write(
+        Array(fingerprint.json.indentedText.utf8), to: output.fingerprintPath,
+        operations: operations)
+    }
+  }
+
+  // MARK: - Matrices
+
+  /// The compressed matrix called `name`, or nil when it has to be computed.
+  ///
+  /// Its tensors are views of the mapped file. A file that is torn or damaged is removed and noted in
+  /// `refusedParts`.
+  ///
+  /// - Throws: `JournalError` when the file is there but cannot be read or removed.
+  /// - Complexity: O(bytes): the digest is computed.
+  public mutating func completed(_ name: String) throws(JournalError) -> CompressedLinear? {
+    let path = partPath(name)
+    guard fileExists(path) else { return nil }
+    do throws(SafeTensorsError) {
+      if let part = JournalPart(try SafeTensorsFile(contentsOf: path), name: name) {
+        seconds[name] = part.seconds
+        return part.linear
+      }
+    } catch {
+      if case .file(let error) = error { throw .file(error) }
+    }
+    refusedParts.append(name)
+    try wrapping(JournalError.file) { () throws(FileError) in
+      try output.operations.remove(path)
+    }
+    return nil
+  }
+
+  /// Writes a finished matrix; when this returns it is on the disk.
+  ///
+  /// - Parameters:
+  ///   - linear: The matrix.
+  ///   - seconds: The time that it took.
+  /// - Throws: `JournalError` when the file cannot be written.
+  public mutating func record(
+    _ linear: CompressedLinear, seconds: Double = 0
+  ) throws(JournalError) {
+    let part = JournalPart(linear: linear, seconds: seconds)
+    try wrapping(JournalError.safeTensors) { () throws(SafeTensorsError) in
+      _ = try SafeTensorsWriter.write(
+        linear.tensors, metadata: part.metadata, to: partPath(linear.record.name),
+        operations: output.operations)
+    }
+    self.seconds[linear.record.name] = seconds
+  }
+
+  /// The file of a matrix; whatever could not stand in the name of a file is escaped.
+  package func partPath(_ name: String) -> String {
+    let digits = Array("0123456789abcdef".utf8)
+    var escaped: [UInt8] = []
+    for byte in name.utf8 {
+      switch byte {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"):
+        escaped.append(byte)
+      default: escaped += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+      }
+    }
+    return "\(output.partsPath)/\(String(decoding: escaped, as: UTF8.self)).safetensors"
+  }
+
+  // MARK: - Hidden states
+
+  private static let hiddenPrefix = "hidden-"
+
+  /// Where the hidden states before `layer` may be saved.
+  public func hiddenStatesPath(layer: Int) -> String {
+    "\(output.statePath)/\(Self.hiddenPrefix)\(layer)"
+  }
+
+  /// The last layer for which there are saved hidden states, or nil.
+  public func lastHiddenStates() throws(JournalError) -> Int? {
+    try wrapping(JournalError.file) { () throws(FileError) in try hiddenLayers().max() }
+  }
+
+  /// Removes the hidden states that were saved before layers below `layer`.
+  public func removeHiddenStates(before layer: Int) throws(JournalError) {
+    try wrapping(JournalError.file) { () throws(FileError) in
+      for old in try hiddenLayers() where old < layer {
+        try output.operations.remove(hiddenStatesPath(layer: old))
+      }
+    }
+  }
+
+  private func hiddenLayers() throws(FileError) -> [Int] {
+    try listFolder(output.statePath).compactMap { name in
+      name.hasPrefix(Self.hiddenPrefix) ? Int(name.dropFirst(Self.hiddenPrefix.count)) : nil
+    }
+  }
+}

@@ -1,0 +1,292 @@
+package import DuetRuntime
+
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#else
+  internal import Darwin
+#endif
+
+/// The folder that gets a compressed model, locked against other runs while this object lives.
+///
+/// Everything unfinished is in its subfolder `.compress`:
+///
+///     lock              locked by the process that writes
+///     fingerprint.json  what is being compressed, and how; there once a run has begun
+///     parts/            a file for every finished matrix
+///     hidden-<layer>    the hidden states before a layer
+///     out/              the model while its files are written
+///     ready/            the same once all of them are written: `out` renamed
+///     moving/           the same once nothing of an older model is in the way: `ready` renamed
+///
+/// Each step from one of the last three to the next is one rename, so a run that died anywhere can be
+/// taken up. Moving ends with config.json, whose presence marks a complete model; then `.compress` is
+/// renamed, which ends the run, and removed.
+public final class OutputFolder: Sendable {
+  /// The path of the folder, as given.
+  public let path: String
+  /// Whether a model that is there may be replaced, and the state of an earlier run thrown away.
+  public let force: Bool
+
+  package let operations: FileOperations
+  private let lock: Int32
+
+  /// Makes the folder if it is missing, checks it and locks it.
+  ///
+  /// Nothing is written when the folder is refused.
+  ///
+  /// - Parameters:
+  ///   - path: The folder; missing folders above it are made too.
+  ///   - source: The folder of the model that is to be compressed.
+  ///   - force: Whether what is there may be replaced.
+  /// - Throws: `OutputFolderError`.
+  public convenience init(
+    _ path: String, source: String, force: Bool = false
+  ) throws(OutputFolderError) {
+    try self.init(path, source: source, force: force, operations: .system)
+  }
+
+  /// The same with other operations on files.
+  package init(
+    _ path: String, source: String, force: Bool, operations: FileOperations
+  ) throws(OutputFolderError) {
+    self.path = path
+    self.force = force
+    self.operations = operations
+    lock = try Self.prepare(path, source: source, force: force, operations)
+  }
+
+  deinit { close(lock) }
+
+  // MARK: - Places
+
+  private static let stateName = ".compress"
+  /// What `.compress` is called between the end of a run and its removal.
+  private static let endedName = ".compress-ended"
+  private static let configurationName = "config.json"
+
+  package var statePath: String { "\(path)/\(Self.stateName)" }
+  package var fingerprintPath: String { Self.fingerprintPath(in: path) }
+  package var partsPath: String { "\(statePath)/parts" }
+  package var assemblyPath: String { "\(statePath)/out" }
+  private var readyPath: String { "\(statePath)/ready" }
+  private var movingPath: String { "\(statePath)/moving" }
+
+  private static func fingerprintPath(in path: String) -> String {
+    "\(path)/\(stateName)/fingerprint.json"
+  }
+
+  // MARK: - Room
+
+  /// Checks that so many more bytes can be written.
+  ///
+  /// Until the end of a run the compressed matrices are on the disk twice, in `parts` and in `out`.
+  ///
+  /// - Throws: `OutputFolderError.notEnoughSpace`.
+  public func requireFreeSpace(_ neededBytes: Int) throws(OutputFolderError) {
+    guard let free = freeByteCount(path), free < neededBytes else { return }
+    throw .notEnoughSpace(path: path, neededBytes: neededBytes, freeBytes: free)
+  }
+
+  // MARK: - The end of a run
+
+  /// Whether all files of a model are written and only have to be moved to their places.
+  public var isReadyToMove: Bool { fileExists(readyPath) || fileExists(movingPath) }
+
+  /// Says that all files of the model are in `assemblyPath`.
+  package func markReady() throws(OutputFolderError) {
+    try wrapping(OutputFolderError.file) { () throws(FileError) in
+      try operations.rename(assemblyPath, to: readyPath)
+      try operations.synchronizeFolder(statePath)
+    }
+  }
+
+  /// Moves a complete model to its place, config.json last, and removes the state of the run.
+  ///
+  /// Everything that was done before is skipped, so this may be called again after a failure. An older
+  /// model stops being one when its config.json goes, at a moment when the new one is complete.
+  package func moveIntoPlace() throws(OutputFolderError) {
+    try wrapping(OutputFolderError.file) { () throws(FileError) in
+      if fileExists(readyPath) {
+        try operations.remove("\(path)/\(Self.configurationName)")
+        try operations.synchronizeFolder(path)
+        // Old shards, and above all an old index, would count as parts of the new model.
+        for name in try listFolder(path) where Self.isWeights(name) {
+          try operations.remove("\(path)/\(name)")
+        }
+        try operations.rename(readyPath, to: movingPath)
+        try operations.synchronizeFolder(statePath)
+      }
+      for name in try listFolder(movingPath) where name != Self.configurationName {
+        try operations.rename("\(movingPath)/\(name)", to: "\(path)/\(name)")
+      }
+      try operations.synchronizeFolder(path)
+      let configuration = "\(movingPath)/\(Self.configurationName)"
+      if fileExists(configuration) {
+        try operations.rename(configuration, to: "\(path)/\(Self.configurationName)")
+        try operations.synchronizeFolder(path)
+      }
+      let ended = "\(path)/\(Self.endedName)"
+      try operations.rename(statePath, to: ended)
+      try operations.synchronizeFolder(path)
+      try operations.removeTree(ended)
+    }
+  }
+
+  /// Whether a file is read as weights, or says which files are.
+  private static func isWeights(_ name: String) -> Bool {
+    name == "model.safetensors.index.json"
+      || name.hasPrefix("model") && name.hasSuffix(".safetensors")
+  }
+
+  // MARK: - Checks
+
+  /// Checks, makes and locks the folder; returns the descriptor of the lock.
+  private static func prepare(
+    _ path: String, source: String, force: Bool, _ operations: FileOperations
+  ) throws(OutputFolderError) -> Int32 {
+    try check(path, apartFrom: source)
+    try checkContents(path, force: force)
+    let state = "\(path)/\(stateName)"
+    try wrapping(OutputFolderError.file) { () throws(FileError) in
+      try operations.makeFolders(state)
+    }
+    let lock = try acquireLock("\(state)/lock", folder: path)
+    do throws(OutputFolderError) {
+      // Once more: ".." may have led elsewhere before there were folders, and another run may have
+      // ended meanwhile.
+      try check(path, apartFrom: source)
+      try checkContents(path, force: force)
+      try wrapping(OutputFolderError.file) { () throws(FileError) in
+        // What a run left that ended while it was tidying up.
+        try operations.removeTree("\(path)/\(endedName)")
+      }
+    } catch {
+      if !fileExists(fingerprintPath(in: path)) { try? operations.removeTree(state) }
+      close(lock)
+      throw error
+    }
+    return lock
+  }
+
+  /// Refuses an output that is the source or inside it, however the paths are spelled.
+  private static func check(
+    _ path: String, apartFrom source: String
+  ) throws(OutputFolderError) {
+    guard let sourceIdentity = FileIdentity(source) else { return }
+    var existing = path
+    while !fileExists(existing), let parent = parentFolder(of: existing) { existing = parent }
+    guard let resolved = unsafe realpath(existing, nil) else { return }
+    defer { unsafe free(resolved) }
+    var current = unsafe String(cString: resolved)
+    if existing == path, FileIdentity(current) == sourceIdentity {
+      throw .sameAsSource(path: path)
+    }
+    while true {
+      guard FileIdentity(current) != sourceIdentity else {
+        throw .insideSource(path: path, source: source)
+      }
+      guard let parent = parentFolder(of: current) else { return }
+      current = parent
+    }
+  }
+
+  /// Refuses two folders of which one is the other, or inside it.
+  ///
+  /// - Throws: `OutputFolderError.overlapping`.
+  static func requireApart(_ path: String, from other: String) throws(OutputFolderError) {
+    do throws(OutputFolderError) {
+      try check(path, apartFrom: other)
+      try check(other, apartFrom: path)
+    } catch {
+      throw .overlapping(path: path, other: other)
+    }
+  }
+
+  /// Refuses a folder with files in it, unless they may be replaced or belong to a run to resume.
+  private static func checkContents(_ path: String, force: Bool) throws(OutputFolderError) {
+    guard fileExists(path) else { return }
+    let names = try wrapping(OutputFolderError.file) { () throws(FileError) in
+      try listFolder(path)
+    }
+    let isEmpty = names.allSatisfy { $0 == stateName || $0 == endedName }
+    guard isEmpty || force || fileExists(fingerprintPath(in: path)) else {
+      throw .notEmpty(path: path)
+    }
+  }
+
+  /// Opens and locks the file at `path`.
+  private static func acquireLock(
+    _ path: String, folder: String
+  ) throws(OutputFolderError) -> Int32 {
+    // A run that ends renames the lock's folder: whoever locked the old file must try the new one. The
+    // tries take a fifth of a second at most.
+    for _ in 0..<100 {
+      let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+      guard descriptor >= 0 else {
+        throw .file(.system(path: path, operation: .write, code: errno))
+      }
+      guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+        let code = errno
+        close(descriptor)
+        guard code == EWOULDBLOCK else {
+          throw .file(.system(path: path, operation: .write, code: code))
+        }
+        // A process that this one has just started holds a copy of the descriptor until it runs its
+        // program: a lock that is gone within a moment is no other run's.
+        usleep(2000)
+        continue
+      }
+      if FileIdentity(descriptor) == FileIdentity(path) { return descriptor }
+      close(descriptor)
+    }
+    throw .locked(path: folder)
+  }
+}
+
+/// What makes a file or folder the same under two names.
+struct FileIdentity: Equatable {
+  private let device: UInt64
+  private let number: UInt64
+  /// The time of the last change of the contents: seconds and nanoseconds.
+  let modified: (seconds: Int, nanoseconds: Int)
+
+  /// That of the file at `path`, behind symbolic links, or nil when there is none.
+  init?(_ path: String) {
+    var status = stat()
+    guard unsafe stat(path, &status) == 0 else { return nil }
+    self.init(status)
+  }
+
+  /// That of an open file.
+  init?(_ descriptor: Int32) {
+    var status = stat()
+    guard unsafe fstat(descriptor, &status) == 0 else { return nil }
+    self.init(status)
+  }
+
+  private init(_ status: stat) {
+    device = UInt64(status.st_dev)
+    number = UInt64(status.st_ino)
+    modified = (Int(status.st_mtim.tv_sec), Int(status.st_mtim.tv_nsec))
+  }
+
+  static func == (left: FileIdentity, right: FileIdentity) -> Bool {
+    left.device == right.device && left.number == right.number
+  }
+}
+
+/// Whether something is at `path`, behind symbolic links.
+func fileExists(_ path: String) -> Bool { FileIdentity(path) != nil }
+
+/// Calls `body` and puts what it throws into another error.
+func wrapping<Result, Inner: Error, Outer: Error>(
+  _ wrap: (Inner) -> Outer, _ body: () throws(Inner) -> Result
+) throws(Outer) -> Result {
+  do throws(Inner) {
+    return try body()
+  } catch {
+    throw wrap(error)
+  }
+}
