@@ -1,0 +1,167 @@
+internal import DuetRuntime
+
+extension CompressionForecast {
+  /// The memory that a compression holds at most, phase by phase, in bytes.
+  ///
+  /// With m x n weights of rank r, T tokens of a sample, t threads, h, q, k, f the widths of the model, of
+  /// all query heads, of all key heads and of the feed-forward network, and d that of a head:
+  ///
+  ///     program         30 MiB: code, libraries and their buffers
+  ///     hidden states   4 samples T h, when they are kept in memory
+  ///     Hessians        8 (2 h^2 + q^2 + f^2): of the inputs of q k v, of o, of gate and up, of down
+  ///     activations     4 T (3 h + 2 q + 4 k + 2 f + d): one sample in one layer, keys and values, and
+  ///                     for each thread up to 4 MiB of weights widened to F32
+  ///     calibrating     Hessians, and for each a tile of at most 512^2 in F32 on each thread
+  ///     decomposing     the Hessians still to come, and the larger one of
+  ///                     16 n^2 while the metric is made: H in F64 and two matrices in F32
+  ///                     8 n^2 + 20 m n + 20 r (m + n) + 16 t n rows: H and its factor; W twice, Q, the
+  ///                     best Q and W - Q or an image of it; five pairs of factors; a thread's rows four
+  ///                     times. Where all eigenvectors are computed, 28 m^2; with several
+  ///                     initialisations, one more Q
+  ///     advancing       4 bytes for each weight of a layer, 12 for those of its largest matrix
+  ///     packing head    13 bytes for each weight of the head: in F32, rounded, their difference, packed
+  ///
+  /// Hidden states and activations are there in all phases but the last, the program in all. Measured
+  /// peaks of four models are within 15 % of it (`docs/compression.md`).
+  public struct Memory: Sendable, Hashable {
+    /// Running samples through a layer for its Hessians.
+    public let calibrating: Int
+    /// Decomposing the matrix that takes most.
+    public let decomposing: Int
+    /// Running samples through a compressed layer.
+    public let advancing: Int
+    /// Packing the output head.
+    public let packingHead: Int
+    /// The files that are mapped besides, the source and the finished matrices: the system keeps them in
+    /// memory as long as it has room, and counts them as the process's.
+    public let mappedFiles: Int
+
+    /// The largest of the phases, which cannot be done with less.
+    public var peak: Int { max(calibrating, decomposing, advancing, packingHead) }
+  }
+
+  /// The memory of the program itself: of 30 MiB, 13.5 MiB are its own pages and 16 MiB those of its code
+  /// and libraries, as measured with models so small that nothing else counts.
+  private static var programByteCount: Int { 30 << 20 }
+
+  /// The memory that the compression will hold.
+  ///
+  /// - Parameters:
+  ///   - keepsHiddenStates: Whether the states of all samples stay in memory, not in a file.
+  ///   - threadCount: The number of threads.
+  /// - Returns: The bytes of every phase.
+  public func memory(keepsHiddenStates: Bool, threadCount: Int) -> Memory {
+    let (h, f) = (configuration.hiddenSize, configuration.intermediateSize)
+    let (q, k) = (configuration.queryWidth, configuration.keyValueWidth)
+    let hiddenStates = keepsHiddenStates ? hiddenStateByteCount : 0
+    let widened = threadCount * min(4 << 20, 4 * h * max(q, f))
+    let numbers = 3 * h + 2 * q + 4 * k + 2 * f + configuration.headSize
+    let always =
+      Self.programByteCount + hiddenStates + 4 * plan.contextLength * numbers + widened
+    let hessians = [h, q, h, f].map { 8 * $0 * $0 }
+    let tiles = [h, q, h, f].map { 4 * threadCount * min($0, 512) * min($0, 512) }
+    let layerWeights = h * (2 * q + 2 * k + 3 * f)
+    let headWeights = configuration.vocabularySize * h
+    return Memory(
+      calibrating: always + (hessians + tiles).reduce(0, +),
+      decomposing: always + decomposing(hessians, threadCount: threadCount),
+      advancing: always + 4 * layerWeights + 12 * h * max(q, f),
+      packingHead: Self.programByteCount
+        + (headByteCount > 0 ? (plan.headFormat == .int8 ? 13 : 6) * headWeights : 0),
+      mappedFiles: sourceByteCount + compressedByteCount + headByteCount)
+  }
+
+  /// The most that the matrices of a layer take, with the Hessians of the inputs that come after theirs.
+  private func decomposing(_ hessians: [Int], threadCount: Int) -> Int {
+    let groups = [
+      ["q_proj", "k_proj", "v_proj"], ["o_proj"], ["gate_proj", "up_proj"], ["down_proj"],
+    ]
+    var result = 0
+    for (index, names) in groups.enumerated() {
+      let later = hessians[(index + 1)...].reduce(0, +)
+      for matrix in matrices
+      where names.contains(where: { matrix.name.utf8.reversed().starts(with: $0.utf8.reversed()) })
+      {
+        result = max(result, later + work(on: matrix, threadCount: threadCount))
+      }
+    }
+    return result
+  }
+
+  /// What making the metric of a matrix takes, or decomposing it, whichever is more.
+  private func work(on matrix: Matrix, threadCount: Int) -> Int {
+    let (m, n, r) = (matrix.outputSize, matrix.inputSize, matrix.rank)
+    let rows = min(m, RowParts(rowCount: m).rowsPerPart)
+    var decomposing = 8 * n * n + 20 * m * n + 20 * r * (m + n) + 16 * threadCount * n * rows
+    if r > 0, 3 * min(2 * r + 8, m) > m { decomposing += 28 * m * m }
+    if r > 0, plan.initialization == .auto { decomposing += 4 * m * n }
+    if r > 0, plan.projectsMetric { decomposing += 16 * n * n }
+    return max(16 * n * n, decomposing)
+  }
+
+  /// The bytes of the hidden states of all samples at one layer boundary.
+  public var hiddenStateByteCount: Int {
+    4 * plan.sampleCount * plan.contextLength * configuration.hiddenSize
+  }
+
+  /// The bytes that a run needs on disk at most: the result; the journal, which holds the matrices and the
+  /// head until all of them are there; and the hidden states of two layer boundaries.
+  public var diskByteCount: Int {
+    byteCount + compressedByteCount + headByteCount + 2 * hiddenStateByteCount
+  }
+
+  /// The duration of the compression, an estimate that may be wrong by a factor of two.
+  ///
+  /// - Parameter rate: The speed of large products in F32 on all threads, in operations per second,
+  ///   multiplications and additions counted apart.
+  /// - Returns: Seconds.
+  public func seconds(rate: Double) -> Double {
+    let operations = matrices.reduce(calibrationOperations) { $0 + self.operations(of: $1) }
+    return operations / (rate * Self.shareOfRate)
+  }
+
+  /// What the steps reach of the rate of one large product: many are smaller, in F64, or no products.
+  private static var shareOfRate: Double { 0.5 }
+
+  /// The operations of running all samples through all layers.
+  ///
+  /// A token takes 2 for each weight of a layer and on average 2 q T in its attention, once for the
+  /// Hessians and once more for the states behind compressed weights; and n^2 for each Hessian. Attention
+  /// counts five times: of the rate of one large product it reached 9 % where the products took the share
+  /// of 50 %, as measured on samples of 64 and of 512 tokens of a model with q = 64.
+  private var calibrationOperations: Double {
+    let (h, f) = (Double(configuration.hiddenSize), Double(configuration.intermediateSize))
+    let (q, k) = (Double(configuration.queryWidth), Double(configuration.keyValueWidth))
+    let context = Double(plan.contextLength)
+    let pass = 2 * h * (2 * q + 2 * k + 3 * f) + 5 * 2 * q * context
+    let hessians = 2 * h * h + q * q + f * f
+    let passes = plan.propagation == .compressed ? 2.0 : 1.0
+    let tokens = Double(plan.sampleCount) * context
+    return Double(configuration.layerCount) * tokens * (passes * pass + hessians)
+  }
+
+  /// The operations of decomposing a matrix (m, n) with L R of rank r.
+  ///
+  /// Factorising H takes n^3/3 in F64, at half the rate. One rounding with feedback takes m n^2, the
+  /// error of a result 2 m n^2. A round of the alternation is one rounding, two errors, the closed form
+  /// of L R (2 m n^2 + 2 m^2 n + 16 m^2 r, the eigenvectors by eight multiplications with m^2 numbers)
+  /// and the inner rounds, of 3 r n^2 + 6 m n r each. A refinement is a gradient and two sweeps, of
+  /// 2 m n^2 each, and inner rounds again.
+  private func operations(of matrix: Matrix) -> Double {
+    let (m, n, r) = (Double(matrix.outputSize), Double(matrix.inputSize), Double(matrix.rank))
+    let rounding = m * n * n
+    let measuring = 2 * m * n * n
+    // Rounding to nearest is measured for every matrix, rounding with feedback but for rtn.
+    var sum = 2 * n * n * n / 3 + measuring
+    if plan.method != .rtn { sum += rounding + measuring }
+    guard plan.method.hasLowRank, matrix.rank > 0 else { return sum }
+    let inner =
+      plan.factorFormat == .int4
+      ? Double(plan.innerIterations) * (3 * r * n * n + 6 * m * n * r) : 0
+    let lowRank = 2 * m * n * n + 2 * m * m * n + 16 * m * m * r + inner
+    let alternation = Double(plan.outerIterations) * (rounding + 2 * measuring + lowRank)
+    let refinement = Double(plan.refinementRounds) * (6 * m * n * n + inner)
+    let starts = plan.initialization == .auto ? 3.0 : 1.0
+    return sum + starts * (alternation + refinement)
+  }
+}

@@ -1,0 +1,138 @@
+public import DuetRuntime
+
+/// What a compression will cost, before it has begun: bytes on disk, memory and time.
+///
+/// The bytes are exact: those of every tensor of the result, padding included. The headers of the files,
+/// a few hundred bytes for each tensor, come on top. Memory and time are estimates, see
+/// `memory(keepsHiddenStates:threadCount:)` and `seconds(rate:)`.
+public struct CompressionForecast: Sendable, Hashable {
+  /// A tensor of the source.
+  public struct Tensor: Sendable, Hashable {
+    /// The name, with ".weight".
+    public let name: String
+    /// The number of its elements.
+    public let elementCount: Int
+    /// Their size in the source.
+    public let byteCount: Int
+
+    /// A tensor of the source.
+    public init(name: String, elementCount: Int, byteCount: Int) {
+      self.name = name
+      self.elementCount = elementCount
+      self.byteCount = byteCount
+    }
+  }
+
+  /// A weight matrix that will be compressed.
+  public struct Matrix: Sendable, Hashable {
+    /// The name of the linear layer, without ".weight".
+    public let name: String
+    /// The decoder layer, from 0.
+    public let layer: Int
+    /// The number of rows.
+    public let outputSize: Int
+    /// The number of columns.
+    public let inputSize: Int
+    /// The rank of L R, 0 for none.
+    public let rank: Int
+    /// The bytes of Q, codes and scales.
+    public let quantizedByteCount: Int
+    /// The bytes of L and R.
+    public let factorByteCount: Int
+    /// The bytes of the columns of outlier channels and of their indices.
+    public let columnByteCount: Int
+
+    /// The number of weights.
+    public var weightCount: Int { outputSize * inputSize }
+    /// The bytes of all tensors of the matrix; the rotations belong to the model.
+    public var byteCount: Int { quantizedByteCount + factorByteCount + columnByteCount }
+  }
+
+  /// The shape of the model.
+  public let configuration: Configuration
+  /// How it will be compressed.
+  public let plan: CompressionPlan
+  /// The matrices to compress, in the order of the layers.
+  public let matrices: [Matrix]
+  /// The bytes of the signs and dense factors of all rotations.
+  public let rotationByteCount: Int
+  /// The bytes of the output head, 0 when it is the embedding or copied.
+  public let headByteCount: Int
+  /// The bytes of the tensors that are copied as they are.
+  public let copiedByteCount: Int
+  /// The number of elements of the copied tensors.
+  public let copiedElementCount: Int
+  /// The bytes of the tensors of the source.
+  public let sourceByteCount: Int
+  /// The number of elements of the source's tensors.
+  public let sourceElementCount: Int
+
+  /// The forecast for a model.
+  ///
+  /// - Parameters:
+  ///   - configuration: The shape of the model.
+  ///   - tensors: The tensors of the source. Linear layers that the plan compresses and the head are
+  ///     replaced, all others copied; a tied head is the embedding and stays.
+  ///   - plan: How it will be compressed.
+  /// - Throws: `IncoherenceError` when there is no rotation for a size of the model.
+  public init(
+    configuration: Configuration, tensors: [Tensor], plan: CompressionPlan
+  ) throws(IncoherenceError) {
+    self.configuration = configuration
+    self.plan = plan
+    let matrices = Self.linears(configuration).filter { !plan.keeps($0.name) }
+      .map { Matrix($0, plan: plan) }
+    self.matrices = matrices
+    rotationByteCount = try Self.rotationByteCount(matrices, plan.incoherence)
+    let keepsHead = plan.keeps("lm_head")
+    // A tied head is the embedding, which stays.
+    headByteCount =
+      keepsHead || configuration.tiesEmbeddings
+      ? 0 : Self.headByteCount(configuration, plan.headFormat)
+    var replaced = Set(matrices.map { Array("\($0.name).weight".utf8) })
+    // The head of a tied model may be stored under its own name and is the embedding even so.
+    if !keepsHead, !configuration.tiesEmbeddings { replaced.insert(Array("lm_head.weight".utf8)) }
+    let copied = tensors.filter { !replaced.contains(Array($0.name.utf8)) }
+    copiedByteCount = copied.reduce(0) { $0 + $1.byteCount }
+    copiedElementCount = copied.reduce(0) { $0 + $1.elementCount }
+    sourceByteCount = tensors.reduce(0) { $0 + $1.byteCount }
+    sourceElementCount = tensors.reduce(0) { $0 + $1.elementCount }
+  }
+
+  /// The forecast for the model of a checkpoint, whose tensors are not read.
+  ///
+  /// - Throws: `CheckpointError` when there is no memory for the copy of a misaligned tensor,
+  ///   `IncoherenceError`.
+  public init(_ checkpoint: Checkpoint, plan: CompressionPlan) throws {
+    var tensors: [Tensor] = []
+    for name in checkpoint.names {
+      guard let tensor = try checkpoint.tensor(named: name) else { continue }
+      tensors.append(
+        Tensor(name: name, elementCount: tensor.elementCount, byteCount: tensor.byteCount))
+    }
+    try self.init(configuration: checkpoint.configuration, tensors: tensors, plan: plan)
+  }
+
+  // MARK: - Sums
+
+  /// The number of weights to compress.
+  public var weightCount: Int { matrices.reduce(0) { $0 + $1.weightCount } }
+
+  /// The bytes that hold them: Q, L R, columns of outliers and rotations.
+  public var compressedByteCount: Int {
+    matrices.reduce(rotationByteCount) { $0 + $1.byteCount }
+  }
+
+  /// The bytes of all tensors of the result.
+  public var byteCount: Int { compressedByteCount + headByteCount + copiedByteCount }
+
+  /// The stored bits of the compressed linear layers, divided by the number of their weights.
+  public var bitsPerWeight: Double {
+    weightCount > 0 ? Double(compressedByteCount) * 8 / Double(weightCount) : 0
+  }
+
+  /// The bits of all tensors of the result, divided by the number of elements of the source.
+  public var bitsPerElement: Double {
+    sourceElementCount > 0 ? Double(byteCount) * 8 / Double(sourceElementCount) : 0
+  }
+}

@@ -1,0 +1,113 @@
+internal import DuetRuntime
+
+/// The writing of a compressed model as dense weights, for programs that know nothing of Q + L R.
+///
+/// The folder gets a checkpoint like the source: every compressed matrix as the F16 numbers nearest to
+/// Q + L R in the basis of the source, everything else as it was. Each matrix goes to the disk before the
+/// next is computed, so that one at a time is in memory, and a run that dies goes on from there.
+struct DenseModelWriter {
+  private let output: OutputFolder
+  private let checkpoint: Checkpoint
+  private var journal: Journal
+
+  /// A writer into a folder.
+  ///
+  /// - Parameters:
+  ///   - output: Where to.
+  ///   - checkpoint: The source.
+  ///   - fingerprint: That of the run which compresses.
+  ///   - resume: What to do with an earlier export in the folder.
+  /// - Throws: `JournalError`, `OutputFolderError.notEnoughSpace`.
+  init(
+    _ output: OutputFolder, checkpoint: Checkpoint, fingerprint: Fingerprint,
+    resume: Journal.ResumeMode
+  ) throws {
+    // Its folder may be new when that of the run is not.
+    let journal = try Journal(
+      output, fingerprint: fingerprint.of("dense"), resume: resume == .never ? .never : .auto)
+    // Two bytes for a weight, in the journal and in the result.
+    if !journal.isResumed { try output.requireFreeSpace(2 * checkpoint.byteCount) }
+    self.output = output
+    self.checkpoint = checkpoint
+    self.journal = journal
+  }
+
+  /// Writes all files, which wait in the folder's `.compress` for `moveIntoPlace()`.
+  ///
+  /// - Parameters:
+  ///   - linears: The compressed matrices, the head among them if it is compressed.
+  ///   - reconstruction: What makes them dense.
+  ///   - observer: Who hears of the progress and may stop it.
+  /// - Throws: Errors of files, `CompressorError.outOfHalfRange`, `CompressionStopped`.
+  mutating func assemble(
+    _ linears: [CompressedLinear], _ reconstruction: DenseReconstruction,
+    observer: some CompressionObserver
+  ) throws {
+    if output.isReadyToMove { return }
+    observer.phaseBegan(.exporting)
+    var tensors: [StoredTensor] = []
+    for (index, linear) in linears.enumerated() {
+      tensors += try dense(linear, reconstruction)
+      observer.progressed(index + 1, of: linears.count)
+      if observer.isCancelled { throw CompressionStopped() }
+    }
+    let replaced = Set(tensors.map(\.name))
+    for name in checkpoint.names where !replaced.contains(name) {
+      if let tensor = try checkpoint.tensor(named: name) { tensors.append(tensor) }
+    }
+    let assembly = ModelAssembly(output: output, checkpoint: checkpoint)
+    let configuration = try assembly.sourceConfiguration()
+    try assembly.begin()
+    _ = try assembly.writeWeights(
+      ShardPlan(tensors, largestShard: CompressedModelWriter.defaultLargestShard))
+    try assembly.copyOtherFiles()
+    try assembly.write(configuration, to: ModelAssembly.configurationName)
+    try output.markReady()
+  }
+
+  /// Moves the complete model to its place, which ends the export.
+  ///
+  /// - Throws: `OutputFolderError`.
+  func moveIntoPlace() throws(OutputFolderError) { try output.moveIntoPlace() }
+
+  /// The tensors of a matrix, mapped from the disk.
+  private mutating func dense(
+    _ linear: CompressedLinear, _ reconstruction: DenseReconstruction
+  ) throws -> [StoredTensor] {
+    let name = linear.record.name
+    // A head in F16 has no codes and is dense already.
+    guard linear.tensors.contains(where: { $0.name == "\(name).codes" }) else {
+      return linear.tensors
+    }
+    if let done = try journal.completed(name) { return done.tensors }
+    let configuration = checkpoint.configuration
+    let weight =
+      name == "lm_head"
+      ? try reconstruction.headWeight(of: linear, configuration)
+      : try reconstruction.weight(of: linear, configuration)
+    let tensor = try weight.halfTensor(named: "\(name).weight")
+    try journal.record(CompressedLinear(tensors: [tensor], record: linear.record))
+    // The copy on the disk, so that the one in memory can go.
+    return try journal.completed(name)?.tensors ?? [tensor]
+  }
+}
+
+extension Matrix where Element == Float {
+  /// The numbers as a stored tensor of F16, rounded to nearest.
+  ///
+  /// - Throws: `CompressorError.outOfHalfRange` when one is beyond F16, `FileError` without memory.
+  /// - Complexity: O(elements).
+  fileprivate func halfTensor(named name: String) throws -> StoredTensor {
+    for index in 0..<elements.count where !Float16(elements[index]).isFinite {
+      throw CompressorError.outOfHalfRange(tensor: name)
+    }
+    let file = try MappedFile(anonymousByteCount: 2 * elements.count) { memory in
+      for index in 0..<elements.count {
+        memory.storeBytes(
+          of: Float16(elements[index]).bitPattern, toByteOffset: 2 * index, as: UInt16.self)
+      }
+    }
+    return StoredTensor(
+      name: name, elementType: .f16, shape: [rowCount, columnCount], file: file, byteOffset: 0)
+  }
+}

@@ -1,0 +1,31 @@
+import DuetRuntime
+
+/// A reason not to start a compression that the command line allows.
+enum CompressError: DuetError, Equatable {
+  /// More memory is needed than there is or may be used.
+  case notEnoughMemory(needed: Int, limit: Int, isGiven: Bool)
+  /// The source is a compressed model.
+  case alreadyCompressed(folder: String)
+  /// All matrices are to stay as they are.
+  case nothingToCompress
+
+  var category: FailureCategory {
+    switch self {
+    case .notEnoughMemory: .inputOutput
+    case .alreadyCompressed: .refusedData
+    case .nothingToCompress: .usage
+    }
+  }
+
+  var description: String {
+    switch self {
+    case .notEnoughMemory(let needed, let limit, let isGiven):
+      "the run needs about \(ByteCount(needed).text) of memory, more than the "
+        + "\(ByteCount(limit).text) that "
+        + (isGiven ? "--memory-limit allows" : "are available; --memory-limit overrides that")
+    case .alreadyCompressed(let folder):
+      "\(printable(folder)): this model is compressed already; give the dense checkpoint"
+    case .nothingToCompress: "--keep leaves no matrix to compress"
+    }
+  }
+}

@@ -1,0 +1,134 @@
+import DuetCommandLine
+import DuetCompressor
+import DuetRuntime
+
+/// A compression as the command line asks for it, looked at from all sides before it begins.
+struct CompressionTask {
+  let folder: String
+  let output: String?
+  /// What the activations are measured on; nil for a forecast without a text.
+  let samples: CalibrationSamples?
+  let checkpoint: Checkpoint
+  let plan: CompressionPlan
+  let forecast: CompressionForecast
+  let machine: MachineState
+  let memoryLimit: Int?
+  let resume: Journal.ResumeMode
+  let force: Bool
+  /// Where the dense weights go, if anywhere.
+  let denseFolder: String?
+  let isDryRun: Bool
+
+  /// Reads what the command line names, and refuses what cannot work.
+  init(_ invocation: Invocation) throws {
+    let arguments = invocation.arguments
+    isDryRun = arguments[Options.dryRun]
+    folder = arguments.operands[0]
+    output = arguments[Options.output]
+    if !isDryRun, output == nil {
+      throw UsageError.missingOption("--output", placeholder: "DIR")
+    }
+    try CompressionPlan.checkConflicts(arguments)
+    checkpoint = try Checkpoint(contentsOf: folder)
+    guard checkpoint.configuration.compression == nil else {
+      throw CompressError.alreadyCompressed(folder: folder)
+    }
+    // Asks for every tensor, so that a missing one shows now.
+    let model = try Model(checkpoint)
+    let configuration = checkpoint.configuration
+    var plan = try CompressionPlan(arguments, for: configuration)
+    samples = try Self.samples(folder, arguments, plan, invocation.messages, isNeeded: !isDryRun)
+    if let samples { plan.sampleCount = samples.sampleCount }
+    self.plan = plan
+    forecast = try CompressionForecast(checkpoint, plan: plan)
+    guard !forecast.matrices.isEmpty else { throw CompressError.nothingToCompress }
+    memoryLimit = arguments[Options.memoryLimit]
+    resume = arguments[Options.resume]
+    force = arguments[Options.force]
+    denseFolder = arguments[Options.exportDense]
+    machine = MachineState(
+      threadCount: arguments[CommonOptions.threads] ?? SessionOptions.processorCount,
+      output: output)
+    for line in machine.lines { invocation.messages.detail(line) }
+    if let name = model.unusedTensorNames.first {
+      invocation.messages.warning(
+        "\(printable(folder)): the tensor \"\(printable(name))\" is not used; it is copied")
+    }
+    if plan.contextLength > configuration.contextLength {
+      invocation.messages.warning(
+        "samples of \(plan.contextLength) tokens are longer than the "
+          + "\(configuration.contextLength) that the model was made for")
+    }
+    if let error = memoryError {
+      guard isDryRun else { throw error }
+      invocation.messages.warning(error.description)
+    }
+  }
+
+  /// The samples of the texts that `--calibration` names, or of the text that came with the model.
+  private static func samples(
+    _ folder: String, _ arguments: Arguments, _ plan: CompressionPlan, _ messages: Messages,
+    isNeeded: Bool
+  ) throws -> CalibrationSamples? {
+    var paths = arguments[Options.calibration]
+    let bundled = "\(folder)/\(Options.bundledText)"
+    if paths.isEmpty, let size = try? readFile(bundled, limit: Options.largestText).count, size > 0
+    {
+      paths = [bundled]
+      messages.detail("calibration text: \(printable(bundled))")
+    }
+    if paths.isEmpty {
+      guard isNeeded else { return nil }
+      throw UsageError.missingOption("--calibration", placeholder: "FILE")
+    }
+    let tokenizer = try Tokenizer(contentsOf: folder)
+    let texts = try paths.map { path in
+      try CalibrationText(readFile(path, limit: Options.largestText), path: path)
+    }
+    let samples = try CalibrationSamples(
+      texts, tokenizer: tokenizer, sampleCount: plan.sampleCount,
+      contextLength: plan.contextLength, seed: plan.seed,
+      allowsFewer: !arguments.isGiven(Options.samples))
+    if samples.sampleCount < plan.sampleCount {
+      messages.warning(
+        "the calibration text has \(samples.availableTokenCount) tokens, enough for "
+          + "\(samples.sampleCount) samples of \(plan.contextLength), not \(plan.sampleCount)")
+    }
+    return samples
+  }
+
+  /// The memory that the run may hold, or nil when nobody tells.
+  var usableMemory: Int? { memoryLimit ?? machine.availableMemory }
+
+  /// Whether the states of all samples fit into memory beside the rest.
+  var keepsHiddenStates: Bool {
+    forecast.memory(keepsHiddenStates: true, threadCount: machine.threadCount).peak
+      <= usableMemory ?? .max
+  }
+
+  /// The memory that the run will hold.
+  var memory: CompressionForecast.Memory {
+    forecast.memory(keepsHiddenStates: keepsHiddenStates, threadCount: machine.threadCount)
+  }
+
+  private var memoryError: CompressError? {
+    let needed = memory.peak
+    guard let limit = usableMemory, needed > limit else { return nil }
+    return .notEnoughMemory(needed: needed, limit: limit, isGiven: memoryLimit != nil)
+  }
+
+  /// Compresses the model.
+  ///
+  /// - Parameter observer: Who is told of the progress and may stop the run.
+  /// - Returns: How it ended.
+  /// - Throws: What the compressor throws: errors of files, of the calibration text, of numbers.
+  func run(observer: some CompressionObserver) throws -> CompressionSummary {
+    guard let output, let samples else { preconditionFailure("a forecast cannot be run") }
+    let options = CompressorOptions(
+      threadCount: machine.threadCount, hiddenStatesLimit: keepsHiddenStates ? .max : 0,
+      resume: resume, force: force, neededByteCount: forecast.diskByteCount,
+      denseFolder: denseFolder)
+    return try Compressor(checkpoint, plan: plan, options: options).run(
+      to: output, samples: samples, observer: observer)
+  }
+}

@@ -1,0 +1,143 @@
+import DuetCommandLine
+import DuetCompressor
+import DuetRuntime
+
+/// The formats of Q that the command line offers.
+enum QuantizedFormat: String, CaseIterable, Sendable {
+  case int2, int3, int4, e8p
+
+  var weightFormat: WeightFormat {
+    switch self {
+    case .int2: .int2
+    case .int3: .int3
+    case .int4: .int4
+    case .e8p: .e8p
+    }
+  }
+}
+
+/// The command line of `compress`, its defaults those of a plan.
+enum Options {
+  private static let plan = CompressionPlan()
+
+  static let folder = Operand("MODEL_DIR", help: "The folder of the checkpoint to compress")
+  static let output: Option<String?> = .string(
+    "output", short: "o", "DIR",
+    help: "The folder of the compressed model; needed but for --dry-run")
+
+  // MARK: - Q
+
+  static let method = Option<CompressionPlan.Method>.choice(
+    "method", default: plan.method, help: "What a matrix is decomposed by; see below")
+  static let format = Option<QuantizedFormat>.choice(
+    "format", default: .e8p, help: "How Q is stored; see below")
+  static let groupSize = Option<GroupSize?>(
+    "group-size", GroupSize.allCases.map(\.rawValue).joined(separator: "|"),
+    help: "Columns of Q that share a scale", initial: nil,
+    defaultText: "row with e8p, else 128",
+    expected: "one of \(GroupSize.allCases.map(\.rawValue).joined(separator: ", "))",
+    read: { text in GroupSize(rawValue: text).map { .some($0) } })
+  static let headFormat = Option<CompressionPlan.HeadFormat>.choice(
+    "head-format", default: plan.headFormat, help: "How the output head is stored")
+  static let incoherence = Option<CompressionPlan.IncoherenceSides>.choice(
+    "incoherence", default: plan.incoherence,
+    help: "The sides of a matrix that are rotated to spread outliers")
+  static let damping = Option<Double>.number(
+    "damping", "D", in: 0...1, default: plan.damping,
+    help: "What is added to the diagonal of a Hessian, relative to its mean")
+  static let keep: Option<String?> = .string(
+    "keep", "NAME,NAME", defaultText: "none",
+    help:
+      "Matrices that stay as they are, by their names or the ends of these: lm_head, down_proj, "
+      + "layers.0.self_attn.k_proj")
+
+  // MARK: - L R
+
+  static let rank = Option<Int>.integer(
+    "rank", "R", in: 0...8192, default: plan.rank,
+    help: "Rank of L R, at most the smaller side of a matrix; 0 for none")
+  static let factorFormat = Option<CompressionPlan.FactorFormat>.choice(
+    "lr-format", default: plan.factorFormat, help: "How L and R are stored")
+  static let factorRounding = Option<CompressionPlan.FactorRounding>.choice(
+    "lr-rounding", default: plan.factorRounding, help: "How L and R are brought onto their grid")
+  static let initialization = Option<CompressionPlan.Initialization?>(
+    "initialization",
+    CompressionPlan.Initialization.allCases.map(\.rawValue).joined(separator: "|"),
+    help: "What L R starts from; auto tries all and keeps the best", initial: nil,
+    defaultText: "odlri; zero with caldera or --outlier-storage int8",
+    expected:
+      "one of \(CompressionPlan.Initialization.allCases.map(\.rawValue).joined(separator: ", "))",
+    read: { text in CompressionPlan.Initialization(rawValue: text).map { .some($0) } })
+  static let outlierChannels: Option<Int?> = .integer(
+    "outlier-channels", "K", in: 1...8192, defaultText: "a sixteenth of the rank, at least 1",
+    help: "Input channels of a matrix that count as outliers")
+  static let outlierStorage = Option<CompressionPlan.OutlierStorage>.choice(
+    "outlier-storage", default: plan.outlierStorage,
+    help: "int8 stores the weights on outlier channels apart, as columns of eight bits")
+  static let updateOrder = Option<CompressionPlan.UpdateOrder>.choice(
+    "update-order", default: plan.updateOrder, help: "Which half of an outer iteration comes first")
+  static let outerIterations = Option<Int>.integer(
+    "outer-iterations", "N", in: 1...1000, default: plan.outerIterations,
+    help: "Rounds of the alternation of Q and L R")
+  static let innerIterations = Option<Int>.integer(
+    "inner-iterations", "N", in: 1...1000, default: plan.innerIterations,
+    help: "Rounds of the alternation of L and R in each of them")
+  static let refinementRounds = Option<Int>.integer(
+    "refinement-rounds", "N", in: 0...1000, default: plan.refinementRounds,
+    help: "Rounds of coordinate descent afterwards, with fixed scales")
+  static let hessianDowndate = Option.flag(
+    "hessian-downdate", help: "Fit Q to what L R cannot repair, instead of to everything")
+
+  // MARK: - Calibration
+
+  /// The calibration text that a model may bring along, in its folder.
+  static let bundledText = "calibration.txt"
+  /// The largest calibration text that is read, in bytes.
+  static let largestText = 1 << 32
+
+  static let calibration = Option.strings(
+    "calibration", "FILE",
+    help: "A text to measure activations with; needed but for --dry-run")
+  static let samples = Option<Int>.integer(
+    "samples", "N", in: 1...1_000_000, default: plan.sampleCount,
+    help: "Calibration samples; without the option, fewer if the text has no more")
+  static let context: Option<Int?> = .integer(
+    "context", short: "c", "C", in: 1...(1 << 20),
+    defaultText: "\(plan.contextLength), and no more than the model was made for",
+    help: "Tokens of a sample")
+  static let propagation = Option<CompressionPlan.Propagation>.choice(
+    "propagate", default: plan.propagation,
+    help: "The weights that the inputs of later layers are computed with")
+  static let seed = Option<UInt64>.seed(
+    "seed", short: "s", "S", default: plan.seed,
+    help: "Where the rotations and the choice of samples come from")
+
+  // MARK: - The run
+
+  static let memoryLimit = Option<Int?>(
+    "memory-limit", "SIZE", help: "Memory that the run may hold, such as 8GiB", initial: nil,
+    defaultText: "what is available", expected: "a size such as 512MiB or 8GiB",
+    read: { text in ByteCount(reading: text).map { .some($0.value) } })
+  static let dryRun = Option.flag(
+    "dry-run", help: "Print the plan with its bytes, memory and time, and stop")
+  static let resume = Option<Journal.ResumeMode>.choice(
+    "resume", default: .auto, help: "Whether to go on from an earlier run; see below")
+  static let exportDense: Option<String?> = .string(
+    "export-dense", "DIR", defaultText: "none",
+    help: "A second folder, for Q + L R as dense F16 weights that other programs read")
+  static let force = Option.flag(
+    "force", help: "Write into a folder that is not empty, and over an older compressed model")
+
+  static let command = Command(
+    name: "compress",
+    summary: "turn the weights of a model into Q + L R, low-bit matrices and low-rank products",
+    options: [
+      output, method, format, groupSize, headFormat, rank, factorFormat, factorRounding,
+      initialization, outlierChannels, outlierStorage, updateOrder, outerIterations,
+      innerIterations, refinementRounds, hessianDowndate, damping, incoherence, propagation,
+      calibration, samples, context, keep, seed, CommonOptions.threads, memoryLimit, dryRun, resume,
+      force, exportDense, CommonOptions.json, CommonOptions.quiet, CommonOptions.verbose,
+    ],
+    operands: [folder],
+    notes: notes)
+}

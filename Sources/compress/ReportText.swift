@@ -1,0 +1,135 @@
+import DuetCommandLine
+package import DuetCompressor
+import DuetRuntime
+
+/// The lines that people read.
+package enum ReportText {
+  /// The heading of a line, padded to the second column.
+  private static func line(_ heading: String, _ text: String) -> String {
+    heading + String(repeating: " ", count: max(1, 11 - heading.count)) + text
+  }
+
+  /// What is there: "model      stories  6 layers, 42 matrices, 2.65 M weights to compress, ...".
+  static func model(_ task: CompressionTask) -> String {
+    let forecast = task.forecast
+    let configuration = forecast.configuration
+    let copied = countText(forecast.copiedElementCount)
+    let headCount = countText(configuration.vocabularySize * configuration.hiddenSize)
+    let head =
+      forecast.headByteCount > 0
+      ? "\(headCount) in the head as \(task.plan.headFormat.rawValue), " : ""
+    return line(
+      "model",
+      "\(name(of: task.folder))  \(configuration.layerCount) layers, "
+        + "\(forecast.matrices.count) matrices, \(countText(forecast.weightCount)) weights to "
+        + "compress, \(head)\(copied) kept as they are")
+  }
+
+  /// What becomes of it: "plan       odlri int2 group 128, rank 64 int4: 2.53 bits/weight, ...".
+  static func plan(_ task: CompressionTask) -> String {
+    let forecast = task.forecast
+    let memory = task.memory
+    var text =
+      "\(method(task.plan)): \(decimalText(forecast.bitsPerWeight, digits: 2)) bits/weight, "
+      + "\(ByteCount(forecast.byteCount).text); peak RAM \(ByteCount(memory.peak).text), about "
+      + durationText(forecast.seconds(rate: task.machine.rate))
+    if let free = task.machine.freeDisk { text += "; free disk \(ByteCount(free).text)" }
+    return line("plan", text)
+  }
+
+  /// The parts of the forecast, for `--dry-run`.
+  static func forecast(_ task: CompressionTask) -> [String] {
+    let forecast = task.forecast
+    let memory = task.memory
+    func bytes(_ count: Int) -> String { ByteCount(count).text }
+    let matrices = forecast.matrices.reduce(0) { $0 + $1.byteCount }
+    let states = bytes(forecast.hiddenStateByteCount)
+    return [
+      line(
+        "bytes",
+        "matrices \(bytes(matrices)), rotations \(bytes(forecast.rotationByteCount)), head "
+          + "\(bytes(forecast.headByteCount)) (\(task.plan.headFormat.rawValue)), copied "
+          + "\(bytes(forecast.copiedByteCount)); \(forecast.byteCount) bytes in all, "
+          + "\(decimalText(forecast.bitsPerElement, digits: 2)) bits/weight over the whole model, "
+          + "of \(bytes(forecast.sourceByteCount)) before"),
+      line(
+        "memory",
+        "calibrating \(bytes(memory.calibrating)), decomposing \(bytes(memory.decomposing)), "
+          + "advancing \(bytes(memory.advancing)), packing the head \(bytes(memory.packingHead)); "
+          + "states of \(task.plan.sampleCount) x \(task.plan.contextLength) tokens \(states), "
+          + (task.keepsHiddenStates ? "in memory" : "in a file")
+          + "; mapped files \(bytes(memory.mappedFiles)) besides"),
+      line("disk", "\(bytes(forecast.diskByteCount)) at most while the run is on"),
+      line(
+        "time",
+        "about \(durationText(forecast.seconds(rate: task.machine.rate))) at "
+          + "\(decimalText(task.machine.rate / 1e9, digits: 0)) GFLOP/s with "
+          + "\(task.machine.threadCount) threads, within a factor of two"),
+    ]
+  }
+
+  /// One matrix that is done.
+  ///
+  /// - Parameters:
+  ///   - record: What is known of it.
+  ///   - done: The number of matrices done, this one included.
+  ///   - total: The number of all.
+  ///   - nameWidth: The length of the longest name.
+  ///   - seconds: The time it took, nil for one of an earlier run.
+  ///   - remaining: The seconds that the rest may take, or nil.
+  /// - Returns: A line.
+  static func matrix(
+    _ record: MatrixRecord, done: Int, total: Int, nameWidth: Int, seconds: Double?,
+    remaining: Double?
+  ) -> String {
+    let count = "\(done)"
+    let padding = String(repeating: " ", count: max(0, "\(total)".count - count.count))
+    let name = printable(record.name)
+    var parts = [
+      name + String(repeating: " ", count: max(0, nameWidth - name.count)),
+      "rel.err \(decimalText(record.relativeError, digits: 4)) (RTN "
+        + "\(decimalText(record.roundToNearestError, digits: 4)))",
+      "damping \(decimalText(record.damping, digits: 3))",
+      seconds.map { "\(decimalText($0, digits: 1)) s" } ?? "from the journal",
+    ]
+    if let remaining, done < total { parts.append("ETA \(durationText(remaining))") }
+    return line("\(padding)\(count)/\(total)", parts.joined(separator: "  "))
+  }
+
+  /// What has come of it.
+  package static func done(_ summary: CompressionSummary, output: String) -> String {
+    var text = "\(printable(output))  \(ByteCount(summary.byteCount).text)"
+    if let reduction = summary.reduction {
+      text += " (\(decimalText(reduction, digits: 1))x smaller)"
+    }
+    if let mean = summary.meanRelativeError, let worst = summary.worstRecord {
+      text +=
+        ", mean rel.err \(decimalText(mean, digits: 4)), worst "
+        + "\(decimalText(worst.relativeError, digits: 4)) \(printable(worst.name))"
+    }
+    return line("done", "\(text), \(durationText(summary.seconds))")
+  }
+
+  /// Why a run ended early, and how to go on.
+  package static func stopped(_ summary: CompressionSummary) -> String {
+    "stopped after \(summary.records.count) of \(summary.matrixCount) matrices, which are kept; give "
+      + "the same command again to go on from there"
+  }
+
+  /// "odlri int2 group 128, rank 64 int4".
+  private static func method(_ plan: CompressionPlan) -> String {
+    let group = plan.groupSize == .row ? "one scale per row" : "group \(plan.groupSize.rawValue)"
+    var text = "\(plan.method.rawValue) \(plan.format.rawValue) \(group)"
+    if plan.method.hasLowRank, plan.rank > 0 {
+      text += ", rank \(plan.rank) \(plan.factorFormat.rawValue)"
+    }
+    if plan.outlierStorage == .int8 { text += ", outlier columns int8" }
+    return text
+  }
+
+  /// The last part of a path.
+  private static func name(of folder: String) -> String {
+    let name = folder.split(separator: "/").last.map(String.init) ?? folder
+    return printable([".", ".."].contains(name) ? folder : name)
+  }
+}

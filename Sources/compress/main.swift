@@ -1,0 +1,46 @@
+import DuetCommandLine
+import DuetCompressor
+import DuetRuntime
+
+run(Options.command) { invocation in
+  let (arguments, output) = (invocation.arguments, invocation.output)
+  let isJSON = arguments[CommonOptions.json]
+  let task = try CompressionTask(invocation)
+  if !isJSON {
+    try output.writeLine(ReportText.model(task))
+    try output.writeLine(ReportText.plan(task))
+    try output.flush()
+  }
+  if task.isDryRun {
+    if isJSON {
+      try output.write(ReportDocument.forecast(task))
+    } else {
+      for line in ReportText.forecast(task) { try output.writeLine(line) }
+    }
+    return .success
+  }
+
+  InterruptFlag.install()
+  let observer = TerminalObserver(
+    task.forecast, output: isJSON ? nil : output, messages: invocation.messages)
+  // A progress line must not stand in front of the sentence of an error.
+  defer { observer.finishLine() }
+  let summary = try task.run(observer: observer)
+  observer.finishLine()
+  if let failure = observer.failure { throw failure }
+  guard summary.isComplete else {
+    let code = InterruptFlag.isTerminated ? ExitCode.terminated : .resumable
+    if isJSON {
+      try output.write(ReportDocument.stopped(summary, code: code))
+    } else {
+      invocation.messages.error(ReportText.stopped(summary))
+    }
+    return code
+  }
+  if isJSON {
+    try output.write(ReportDocument.result(task, summary))
+  } else {
+    try output.writeLine(ReportText.done(summary, output: task.output ?? ""))
+  }
+  return .success
+}
