@@ -95,7 +95,9 @@ enum Options {
       model, shape, layers, format, groupSize, rank, factorFormat, prompt, generated, threads,
       repeats, output, cache, kernelSet, CommonOptions.json, CommonOptions.quiet,
     ],
-    subcommands: [kernelBenchmarkCommand, tokenizerBenchmarkCommand, writing],
+    subcommands: [
+      kernelBenchmarkCommand, compressBenchmarkCommand, tokenizerBenchmarkCommand, writing,
+    ],
     notes: [
       "Generation is compared with a plain read loop over the same weights, run just before and just "
         + "after each measurement: what no program can beat. A prompt is compared with OpenBLAS's "

@@ -1,0 +1,156 @@
+import DuetCommandLine
+import DuetCompressor
+import DuetRuntime
+
+/// The measurement of one compression step after another, each beside the speed of plain sgemm.
+struct CompressBenchmark {
+  /// A step that was timed.
+  struct Row {
+    let step: String
+    let shape: String
+    let seconds: Double
+    /// Multiplications and additions of the step, where they say something.
+    var operations: Double?
+    /// The share of the threads' time inside OpenBLAS, 0 to 1.
+    let shareOfBLAS: Double
+    /// Operations per second of sgemm right before and after, the higher.
+    let limit: Double
+
+    /// Operations per second, of two for a multiplication with an addition.
+    var rate: Double? { operations.map { $0 / seconds } }
+  }
+
+  private let algebra: LinearAlgebra
+  private let plan: CompressionPlan
+  private let clock = ContinuousClock()
+  private(set) var rows: [Row] = []
+
+  init(threadCount: Int, plan: CompressionPlan) {
+    algebra = LinearAlgebra(WorkerPool(threadCount: threadCount))
+    self.plan = plan
+  }
+
+  /// Operations per second of a product of 2048 x 2048 matrices in tiles, the best of three.
+  func productRate() -> Double {
+    let size = 2048
+    let a = Matrix<Float>.random(size, size, seed: 1)
+    var c = Matrix<Float>(rowCount: size, columnCount: size)
+    var best = 0.0
+    for _ in 0..<3 {
+      let duration = clock.measure { algebra.multiply(a, a, transposesRight: true, into: &c) }
+      best = max(best, 2 * Double(size * size * size) / (duration / .seconds(1)))
+    }
+    return best
+  }
+
+  /// Times `body` with sgemm before and after.
+  private mutating func time(
+    _ step: String, _ shape: String, operations: Double? = nil, _ body: () throws -> Void
+  ) rethrows {
+    let before = productRate()
+    var duration = Duration.zero
+    let inside = try BLASClock.seconds { duration = try clock.measure(body) }
+    let seconds = duration / .seconds(1)
+    rows.append(
+      Row(
+        step: step, shape: shape, seconds: seconds, operations: operations,
+        shareOfBLAS: inside / (seconds * Double(algebra.pool.threadCount)),
+        limit: max(before, productRate())))
+  }
+
+  /// Accumulates a Hessian and compresses a matrix (outputSize, inputSize) of random weights.
+  ///
+  /// Activations are Gaussian but for sixteen channels of thirty times the size, as models have them.
+  mutating func run(outputSize: Int, inputSize: Int) throws {
+    let shape = "\(outputSize) x \(inputSize)"
+    let tokenCount = 4096
+    var activations = Matrix<Float>.random(tokenCount, inputSize, seed: 2)
+    for token in 0..<tokenCount {
+      for channel in 0..<16 { activations[token, channel * (inputSize / 16)] *= 30 }
+    }
+    var hessian = Hessian(matrix: Matrix(rowCount: 0, columnCount: 0), tokenCount: 0)
+    // The upper triangle alone is computed: n^2 operations for a token.
+    try time(
+      "hessian of \(tokenCount) tokens", shape,
+      operations: Double(inputSize * inputSize) * Double(tokenCount)
+    ) { [algebra] in
+      var accumulator = HessianAccumulator(
+        size: inputSize, layer: 0, input: "benchmark", algebra)
+      try accumulator.add(
+        activations.elements.span, stride: inputSize, tokenCount: tokenCount)
+      hessian = accumulator.finish()
+    }
+    let rotation =
+      plan.incoherence == .none
+      ? nil
+      : try Rotation(
+        sizes: [outputSize, inputSize], seed: plan.seed, KernelSet.standard, algebra)
+    var metric: Metric?
+    try time("rotate and factorise the Hessian", shape) { [algebra, plan] in
+      metric = try Metric(
+        &hessian.matrix, name: shape, damping: plan.damping,
+        columnCount: plan.columnCount(inputSize: inputSize),
+        rotation: rotation, algebra)
+    }
+    guard let metric = metric.take() else { return }
+    var weight = Matrix<Float>.random(outputSize, inputSize, seed: 3)
+    let problem = try WeightProblem(
+      &weight, name: shape, metric: metric,
+      outputRotation: plan.incoherence == .both ? rotation : nil, algebra)
+    var quantized = QuantizedMatrix(
+      plan.quantizedLayout(outputSize: outputSize, inputSize: inputSize))
+    let rounding = FeedbackRounding(algebra, plan.format.grid)
+    time(
+      "round with feedback", shape,
+      operations: Double(outputSize) * Double(inputSize) * Double(inputSize)
+    ) {
+      rounding.round(problem.weight, feedback: metric.feedback, into: &quantized)
+    }
+    try time("decompose and pack", shape) { [algebra, plan] in
+      _ = try MatrixCompressor(algebra, plan, grid: plan.format.grid).compress(problem, metric)
+    }
+  }
+
+  /// The seconds of a step, or 0.
+  private func seconds(_ step: String, _ shape: String) -> Double {
+    rows.first { $0.step == step && $0.shape == shape }?.seconds ?? 0
+  }
+
+  /// The hours that Llama-2-7B would take, from the rows of 4096 x 4096 and 4096 x 11008.
+  ///
+  /// A layer has four matrices of 4096 x 4096, two of 11008 x 4096, counted like the former times the
+  /// ratio of their rows, and one of 4096 x 11008; three Hessians of 4096 inputs and one of 11008; and 128
+  /// samples of 2048 tokens run through 202 million weights twice, at the rate of sgemm.
+  var hours: Double? {
+    let (square, wide) = ("4096 x 4096", "4096 x 11008")
+    let decompose = "decompose and pack"
+    guard seconds(decompose, square) > 0, seconds(decompose, wide) > 0,
+      let limit = rows.map(\.limit).max()
+    else { return nil }
+    let tokens = 128.0 * 2048
+    let hessian = "hessian of 4096 tokens"
+    let metric = "rotate and factorise the Hessian"
+    let decomposing =
+      seconds(decompose, square) * (4 + 2 * 11008.0 / 4096) + seconds(decompose, wide)
+    let factorising = 3 * seconds(metric, square) + seconds(metric, wide)
+    let accumulating = (3 * seconds(hessian, square) + seconds(hessian, wide)) * tokens / 4096
+    let forward = 2 * 2 * 202e6 * tokens / limit
+    return 32 * (decomposing + factorising + accumulating + forward) / 3600
+  }
+}
+
+extension Matrix where Element == Float {
+  /// A matrix of numbers that are nearly Gaussian, of variance 1: sums of four even ones.
+  fileprivate static func random(_ rowCount: Int, _ columnCount: Int, seed: UInt64) -> Matrix {
+    var generator = RandomGenerator(seed: seed)
+    var result = Matrix(rowCount: rowCount, columnCount: columnCount)
+    for index in 0..<rowCount * columnCount {
+      let bits = generator.next()
+      var sum: Float = 0
+      for part in 0..<4 { sum += Float(bits >> (16 * UInt64(part)) & 0xFFFF) * 0x1p-16 - 0.5 }
+      // The variance of an even number from -1/2 to 1/2 is 1/12.
+      result.elements[index] = sum * Float(3).squareRoot()
+    }
+    return result
+  }
+}
