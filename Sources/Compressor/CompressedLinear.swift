@@ -5,7 +5,7 @@ public struct CompressedLinear: Sendable {
   /// The tensors with their full names, `<linear>.codes` and so on.
   public let tensors: [StoredTensor]
   /// The figures.
-  public let record: MatrixRecord
+  public internal(set) var record: MatrixRecord
 
   /// Tensors with their record.
   public init(tensors: [StoredTensor], record: MatrixRecord) {

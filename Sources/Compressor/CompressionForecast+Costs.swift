@@ -7,11 +7,13 @@ extension CompressionForecast {
   /// all query heads, of all key heads and of the feed-forward network, and d that of a head:
   ///
   ///     program         30 MiB: code, libraries and their buffers
-  ///     hidden states   4 samples T h, when they are kept in memory
+  ///     hidden states   4 samples T h, when they are kept in memory; corrected, twice that
   ///     Hessians        8 (2 h^2 + q^2 + f^2): of the inputs of q k v, of o, of gate and up, of down
   ///     activations     4 T (3 h + 2 q + 4 k + 2 f + d): one sample in one layer, keys and values, and
   ///                     for each thread up to 4 MiB of weights widened to F32
-  ///     calibrating     Hessians, and for each a tile of at most 512^2 in F32 on each thread
+  ///     calibrating     Hessians, and for each a tile of at most 512^2 in F32 on each thread; corrected,
+  ///                     one input after the other: its Hessian and 16 n h for the moment, then 4 T (n + h)
+  ///                     for the two streams, or 8 n^2 + 8 n h for the solution
   ///     decomposing     the Hessians still to come, and the larger one of
   ///                     16 n^2 while the metric is made: H in F64 and two matrices in F32
   ///                     8 n^2 + 20 m n + 20 r (m + n) + 16 t n rows: H and its factor; W twice, Q, the
@@ -63,12 +65,23 @@ extension CompressionForecast {
     let layerWeights = h * (2 * q + 2 * k + 3 * f)
     let headWeights = configuration.vocabularySize * h
     return Memory(
-      calibrating: always + (hessians + tiles).reduce(0, +),
+      calibrating: always
+        + (plan.propagation == .corrected
+          ? comparing(threadCount: threadCount) : (hessians + tiles).reduce(0, +)),
       decomposing: always + decomposing(hessians, threadCount: threadCount),
       advancing: always + 4 * layerWeights + 12 * h * max(q, f),
       packingHead: Self.programByteCount
         + (headByteCount > 0 ? (plan.headFormat == .int8 ? 13 : 6) * headWeights : 0),
       mappedFiles: sourceByteCount + compressedByteCount + headByteCount)
+  }
+
+  /// What comparing an input of both models takes, for the input that takes most.
+  private func comparing(threadCount: Int) -> Int {
+    let (h, context) = (configuration.hiddenSize, plan.contextLength)
+    return [h, configuration.queryWidth, configuration.intermediateSize].map { n in
+      let tiles = 2 * 4 * threadCount * 512 * 512
+      return 8 * n * n + 16 * n * h + max(4 * context * (n + h) + tiles, 8 * n * n + 8 * n * h)
+    }.max() ?? 0
   }
 
   /// The most that the matrices of a layer take, with the Hessians of the inputs that come after theirs.
@@ -78,7 +91,12 @@ extension CompressionForecast {
     ]
     var result = 0
     for (index, names) in groups.enumerated() {
-      let later = hessians[(index + 1)...].reduce(0, +)
+      // Corrected matrices come input by input, each with its correction.
+      let later =
+        plan.propagation == .corrected
+        ? 4 * configuration.hiddenSize
+          * max(configuration.queryWidth, configuration.intermediateSize)
+        : hessians[(index + 1)...].reduce(0, +)
       for matrix in matrices
       where names.contains(where: { matrix.name.utf8.reversed().starts(with: $0.utf8.reversed()) })
       {
@@ -99,9 +117,11 @@ extension CompressionForecast {
     return max(16 * n * n, decomposing)
   }
 
-  /// The bytes of the hidden states of all samples at one layer boundary.
+  /// The bytes of the hidden states of all samples at one layer boundary, those of the original model
+  /// too where the matrices are corrected.
   public var hiddenStateByteCount: Int {
-    4 * plan.sampleCount * plan.contextLength * configuration.hiddenSize
+    (plan.propagation == .corrected ? 8 : 4) * plan.sampleCount * plan.contextLength
+      * configuration.hiddenSize
   }
 
   /// The bytes that a run needs on disk at most: the result; the journal, which holds the matrices and the
@@ -126,7 +146,8 @@ extension CompressionForecast {
   /// The operations of running all samples through all layers.
   ///
   /// A token takes 2 for each weight of a layer and on average 2 q T in its attention, once for the
-  /// Hessians and once more for the states behind compressed weights; and n^2 for each Hessian. Attention
+  /// Hessians and once more for the states behind compressed weights; and n^2 for each Hessian, and
+  /// 2 h n where what the input lacks is measured besides. Attention
   /// counts five times: of the rate of one large product it reached 9 % where the products took the share
   /// of 50 %, as measured on samples of 64 and of 512 tokens of a model with q = 64.
   private var calibrationOperations: Double {
@@ -134,8 +155,15 @@ extension CompressionForecast {
     let (q, k) = (Double(configuration.queryWidth), Double(configuration.keyValueWidth))
     let context = Double(plan.contextLength)
     let pass = 2 * h * (2 * q + 2 * k + 3 * f) + 5 * 2 * q * context
-    let hessians = 2 * h * h + q * q + f * f
-    let passes = plan.propagation == .compressed ? 2.0 : 1.0
+    var hessians = 2 * h * h + q * q + f * f
+    if plan.propagation == .corrected { hessians += 2 * h * (2 * h + q + f) }
+    // Corrected, both models run to the attention's output twice and to the end twice.
+    let passes =
+      switch plan.propagation {
+      case .original: 1.0
+      case .compressed: 2.0
+      case .corrected: 5.3
+      }
     let tokens = Double(plan.sampleCount) * context
     return Double(configuration.layerCount) * tokens * (passes * pass + hessians)
   }

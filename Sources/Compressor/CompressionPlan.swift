@@ -73,6 +73,9 @@ public struct CompressionPlan: Sendable, Hashable {
     case compressed
     /// The original ones.
     case original
+    /// The compressed ones, and each matrix is fitted to what the original model computes where it
+    /// stands, not to its own weights (arXiv 2504.09629).
+    case corrected
   }
 
   /// What the matrices are decomposed by.

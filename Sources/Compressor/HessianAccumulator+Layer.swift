@@ -9,14 +9,14 @@ struct LayerHessianAccumulators: ~Copyable {
 
   /// Sums of nothing for the layer of index `layer`.
   init(_ configuration: Configuration, layer: Int, _ algebra: LinearAlgebra) {
-    func accumulator(_ input: LinearInput, _ matrices: String) -> HessianAccumulator {
+    func accumulator(_ input: LinearInput) -> HessianAccumulator {
       HessianAccumulator(
-        size: input.size(configuration), layer: layer, input: matrices, algebra)
+        size: input.size(configuration), layer: layer, input: input.matrixNames, algebra)
     }
-    attention = accumulator(.attention, "q_proj, k_proj and v_proj")
-    attentionOutput = accumulator(.attentionOutput, "o_proj")
-    feedForward = accumulator(.feedForward, "gate_proj and up_proj")
-    down = accumulator(.down, "down_proj")
+    attention = accumulator(.attention)
+    attentionOutput = accumulator(.attentionOutput)
+    feedForward = accumulator(.feedForward)
+    down = accumulator(.down)
   }
 
   /// Adds the rows that reach `input`.

@@ -152,30 +152,41 @@ public struct Journal {
 
   // MARK: - Hidden states
 
-  private static let hiddenPrefix = "hidden-"
+  /// Whose residual streams are saved.
+  public enum Stream: String, Sendable, CaseIterable {
+    /// Those that the inputs of later layers are computed with.
+    case hidden
+    /// Those of the original model, beside the others.
+    case original
+  }
 
-  /// Where the hidden states before `layer` may be saved.
-  public func hiddenStatesPath(layer: Int) -> String {
-    "\(output.statePath)/\(Self.hiddenPrefix)\(layer)"
+  /// Where the residual streams before `layer` may be saved.
+  public func hiddenStatesPath(layer: Int, of stream: Stream = .hidden) -> String {
+    "\(output.statePath)/\(stream.rawValue)-\(layer)"
   }
 
   /// The last layer for which there are saved hidden states, or nil.
+  ///
+  /// Those of the original model are there too when they were saved first.
   public func lastHiddenStates() throws(JournalError) -> Int? {
-    try wrapping(JournalError.file) { () throws(FileError) in try hiddenLayers().max() }
+    try wrapping(JournalError.file) { () throws(FileError) in try layers(of: .hidden).max() }
   }
 
-  /// Removes the hidden states that were saved before layers below `layer`.
+  /// Removes all streams that were saved before layers below `layer`.
   public func removeHiddenStates(before layer: Int) throws(JournalError) {
     try wrapping(JournalError.file) { () throws(FileError) in
-      for old in try hiddenLayers() where old < layer {
-        try output.operations.remove(hiddenStatesPath(layer: old))
+      for stream in Stream.allCases {
+        for old in try layers(of: stream) where old < layer {
+          try output.operations.remove(hiddenStatesPath(layer: old, of: stream))
+        }
       }
     }
   }
 
-  private func hiddenLayers() throws(FileError) -> [Int] {
-    try listFolder(output.statePath).compactMap { name in
-      name.hasPrefix(Self.hiddenPrefix) ? Int(name.dropFirst(Self.hiddenPrefix.count)) : nil
+  private func layers(of stream: Stream) throws(FileError) -> [Int] {
+    let prefix = "\(stream.rawValue)-"
+    return try listFolder(output.statePath).compactMap { name in
+      name.hasPrefix(prefix) ? Int(name.dropFirst(prefix.count)) : nil
     }
   }
 }

@@ -17,8 +17,8 @@ package import DuetRuntime
 package struct LayerCalibration: ~Copyable {
   private var pass: DecoderLayerPass
   /// The residual stream of one sample, (contextLength, hiddenSize).
-  private var hidden: Buffer<Float>
-  private let algebra: LinearAlgebra
+  private(set) var hidden: Buffer<Float>
+  let algebra: LinearAlgebra
 
   /// What the caller hears and says while samples run.
   package struct Control {
@@ -93,7 +93,7 @@ package struct LayerCalibration: ~Copyable {
     for sample in 0..<states.sampleCount {
       if control.isCancelled() { throw .cancelled }
       try read(sample, of: states)
-      try run(layer, into: &sums, endsBeforeDown: true)
+      try run(layer, into: &sums, endsBefore: .down)
       control.progress((sample + 1) * states.contextLength)
     }
     return sums.finish()
@@ -141,7 +141,7 @@ package struct LayerCalibration: ~Copyable {
     for sample in 0..<states.sampleCount {
       if control.isCancelled() { throw .cancelled }
       try read(sample, of: states)
-      try run(layer, into: &sums, endsBeforeDown: false)
+      try run(layer, into: &sums, endsBefore: nil)
       try writeAdvanced(sample, to: &states, index: index)
       control.progress((sample + 1) * states.contextLength)
     }
@@ -149,6 +149,18 @@ package struct LayerCalibration: ~Copyable {
   }
 
   // MARK: - One sample
+
+  /// The sizes of the layers.
+  var configuration: Configuration { pass.configuration }
+
+  /// Runs the sample at hand through a layer, or through its beginning.
+  mutating func runAndObserve(
+    _ layer: DecoderLayer, endsBefore last: LinearInput?,
+    _ observe: (_ input: LinearInput, _ rows: Span<Float>, _ stride: Int, _ tokenCount: Int) -> Void
+  ) {
+    pass.run(
+      layer, &hidden, tokenCount: pass.tokenLimit, endsBefore: last, observe: observe)
+  }
 
   private func check(_ states: borrowing HiddenStates) {
     precondition(
@@ -159,11 +171,11 @@ package struct LayerCalibration: ~Copyable {
   }
 
   private mutating func run(
-    _ layer: DecoderLayer, into sums: inout LayerHessianAccumulators, endsBeforeDown: Bool
+    _ layer: DecoderLayer, into sums: inout LayerHessianAccumulators, endsBefore last: LinearInput?
   ) throws(LayerCalibrationError) {
     do throws(CompressorError) {
       try pass.run(
-        layer, &hidden, tokenCount: pass.tokenLimit, endsBeforeDown: endsBeforeDown
+        layer, &hidden, tokenCount: pass.tokenLimit, endsBefore: last
       ) { input, rows, stride, tokenCount throws(CompressorError) in
         try sums.add(input, rows, stride: stride, tokenCount: tokenCount)
       }
@@ -172,7 +184,7 @@ package struct LayerCalibration: ~Copyable {
     }
   }
 
-  private mutating func read(
+  mutating func read(
     _ sample: Int, of states: borrowing HiddenStates
   ) throws(LayerCalibrationError) {
     do throws(FileError) {

@@ -9,9 +9,9 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
   /// How many of them came from the journal.
   private(set) var resumedCount = 0
 
-  private let compressor: Compressor
-  private let samples: CalibrationSamples
-  private let observer: Observer
+  let compressor: Compressor
+  let samples: CalibrationSamples
+  let observer: Observer
   private let clock = ContinuousClock()
 
   init(
@@ -25,9 +25,9 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     self.observer = observer
   }
 
-  private var plan: CompressionPlan { compressor.plan }
-  private var configuration: Configuration { compressor.model.configuration }
-  private var algebra: LinearAlgebra { compressor.algebra }
+  var plan: CompressionPlan { compressor.plan }
+  var configuration: Configuration { compressor.model.configuration }
+  var algebra: LinearAlgebra { compressor.algebra }
 
   // MARK: - Layers
 
@@ -35,10 +35,11 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
   mutating func compressAll(_ layers: [LayerLinears]) throws -> [CompressedLinear] {
     // What earlier runs have done, up to the first gap.
     var finished: [[CompressedLinear]] = []
-    while finished.count < layers.count, let layer = try completed(layers[finished.count]) {
+    while finished.count < layers.count, let layer = try completed(layers[finished.count].all) {
       finished.append(layer)
     }
     if finished.count == layers.count { return finished.flatMap { $0 } }
+    if plan.propagation == .corrected { return try compressCorrected(layers, after: finished) }
 
     var calibration = LayerCalibration(
       configuration, contextLength: samples.contextLength, algebra)
@@ -51,17 +52,22 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
         finished.append(try compress(layers[layer], layer, &hessians))
       }
       if layer + 1 == layers.count { break }
-      if !hasAdvanced { try advance(&states, through: layer, finished[layer], &calibration) }
+      if !hasAdvanced {
+        let weights =
+          plan.propagation == .original
+          ? compressor.model.layers[layer] : try decompressed(layer, finished[layer])
+        try advance(&states, through: weights, layer, &calibration)
+      }
       try states.save(to: journal.hiddenStatesPath(layer: layer + 1))
       try journal.removeHiddenStates(before: layer + 1)
     }
     return finished.flatMap { $0 }
   }
 
-  /// All matrices of a layer from the journal, or nil when one is missing.
-  private mutating func completed(_ layer: LayerLinears) throws -> [CompressedLinear]? {
+  /// All of some matrices from the journal, or nil when one is missing.
+  mutating func completed(_ linears: [LayerLinears.Linear]) throws -> [CompressedLinear]? {
     var result: [CompressedLinear] = []
-    for linear in layer.all {
+    for linear in linears {
       guard let done = try journal.completed(linear.name) else { return nil }
       result.append(done)
     }
@@ -83,14 +89,16 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     var result: [CompressedLinear] = []
     for input in LinearInput.allCases {
       guard var hessian = hessians.take(input) else { continue }
-      result += try compress(layer.sharing(input), &hessian, of: layer.all.count, result.count)
+      result += try compress(
+        layer.sharing(input), &hessian, correction: nil, of: layer.all.count, result.count)
     }
     return result
   }
 
   /// Compresses the matrices that share an input, those of the journal excepted.
-  private mutating func compress(
-    _ linears: [LayerLinears.Linear], _ hessian: inout Hessian, of total: Int, _ done: Int
+  mutating func compress(
+    _ linears: [LayerLinears.Linear], _ hessian: inout Hessian,
+    correction: borrowing WeightCorrection?, of total: Int, _ done: Int
   ) throws -> [CompressedLinear] {
     var known: [String: CompressedLinear] = [:]
     for linear in linears { known[linear.name] = try journal.completed(linear.name) }
@@ -113,7 +121,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
         result.append(finished)
         continue
       }
-      let (compressed, seconds) = try compress(linear, metric)
+      let (compressed, seconds) = try compress(linear, metric, correction)
       note(compressed, seconds: seconds)
       result.append(compressed)
       observer.progressed(done + result.count, of: total)
@@ -124,15 +132,22 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
 
   /// Compresses a matrix and writes it to the journal.
   private mutating func compress(
-    _ linear: LayerLinears.Linear, _ metric: borrowing Metric
+    _ linear: LayerLinears.Linear, _ metric: borrowing Metric,
+    _ correction: borrowing WeightCorrection?
   ) throws -> (CompressedLinear, seconds: Double) {
     let start = clock.now
     var weight = try weight(linear.name, linear.outputSize, linear.inputSize)
+    var change = 0.0
+    switch correction {
+    case .none: break
+    case .some(let correction): change = correction.apply(to: &weight, algebra)
+    }
     let problem = try WeightProblem(
       &weight, name: linear.name, metric: metric,
       outputRotation: plan.incoherence == .both ? rotation : nil, algebra)
-    let compressed = try MatrixCompressor(algebra, plan, grid: plan.format.grid)
+    var compressed = try MatrixCompressor(algebra, plan, grid: plan.format.grid)
       .compress(problem, metric)
+    compressed.record.correction = change
     let seconds = start.duration(to: clock.now) / .seconds(1)
     try journal.record(compressed, seconds: seconds)
     // The mapped copy, so that the compressed model need not fit in memory.
@@ -154,16 +169,17 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
   ///
   /// Those before layers behind `end`, the first that is not finished, are of no use: a part that was
   /// lost after they were saved has to be computed from the layers before it.
-  private func hiddenStates(
-    _ calibration: inout LayerCalibration, notAfter end: Int, before layer: inout Int
+  func hiddenStates(
+    _ calibration: inout LayerCalibration, of stream: Journal.Stream = .hidden, notAfter end: Int,
+    before layer: inout Int
   ) throws -> HiddenStates {
     let (folder, limit) = (journal.output.statePath, compressor.options.hiddenStatesLimit)
     if let last = try journal.lastHiddenStates(), last > 0, last <= end {
       layer = last
       return try HiddenStates.restored(
-        from: journal.hiddenStatesPath(layer: last), sampleCount: samples.sampleCount,
-        contextLength: samples.contextLength, hiddenSize: configuration.hiddenSize,
-        memoryLimit: limit, folder: folder)
+        from: journal.hiddenStatesPath(layer: last, of: stream),
+        sampleCount: samples.sampleCount, contextLength: samples.contextLength,
+        hiddenSize: configuration.hiddenSize, memoryLimit: limit, folder: folder)
     }
     layer = 0
     var states = try HiddenStates(
@@ -189,19 +205,16 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     return try calibration.hessians(of: weights, index: layer, inputs: states, control: control)
   }
 
-  /// Runs the states through a layer, with its compressed weights or the original ones.
-  private func advance(
-    _ states: inout HiddenStates, through layer: Int, _ linears: [CompressedLinear],
+  /// Runs the states through a layer with the given weights.
+  func advance(
+    _ states: inout HiddenStates, through weights: DecoderLayer, _ layer: Int,
     _ calibration: inout LayerCalibration
   ) throws {
     observer.phaseBegan(.advancing(layer: layer))
-    let weights =
-      plan.propagation == .original
-      ? compressor.model.layers[layer] : try decompressed(layer, linears)
     try calibration.advance(&states, through: weights, index: layer, control: control)
   }
 
-  private var control: LayerCalibration.Control {
+  var control: LayerCalibration.Control {
     let total = samples.sampleCount * samples.contextLength
     return LayerCalibration.Control(
       progress: { [observer] in observer.progressed($0, of: total) },
@@ -209,7 +222,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
   }
 
   /// A layer whose compressed matrices are dense again; all else is that of the model.
-  private func decompressed(
+  func decompressed(
     _ layer: Int, _ linears: [CompressedLinear]
   ) throws -> DecoderLayer {
     let reconstruction = DenseReconstruction(algebra, plan, rotation)

@@ -18,6 +18,7 @@ extension MatrixRecord {
       .init("quantized_role", .number(quantizedRole)),
       .init("low_rank_role", .number(lowRankRole)),
       .init("damping", .number(damping)),
+      .init("correction", .number(correction)),
       .init("outlier_channels", .array(outlierChannels.map { .integer($0) })),
       .init("rank", .integer(rank)),
       .init("byte_count", .integer(byteCount)),
@@ -38,6 +39,7 @@ extension MatrixRecord {
       let traces = json["traces"]?.elements, let meanScale = number("mean_scale"),
       let largestScale = number("largest_scale"), let quantizedRole = number("quantized_role"),
       let lowRankRole = number("low_rank_role"), let damping = number("damping"),
+      let correction = number("correction"),
       let outlierChannels = json["outlier_channels"]?.elements, let rank = json["rank"]?.int,
       let byteCount = json["byte_count"]?.int
     else { return nil }
@@ -55,6 +57,7 @@ extension MatrixRecord {
     self.quantizedRole = quantizedRole
     self.lowRankRole = lowRankRole
     self.damping = damping
+    self.correction = correction
     self.rank = rank
     self.byteCount = byteCount
     for trace in traces {

@@ -16,6 +16,10 @@ extension Options {
       + "the inputs as measured on the calibration samples. RTN is the same of rounding to nearest "
       + "with the same rotation, with the damped H. damping is what was added to the diagonal; it is "
       + "raised when a factorisation fails.",
+    "--propagate: the samples run through layers whose weights are compressed, so that the inputs of "
+      + "later layers are those that the compressed model will see, or original. corrected runs them "
+      + "through both and fits every matrix to what the original model computes where it stands, so "
+      + "that it makes up for what was lost before; rel.err is then relative to the weights so corrected.",
     "The same source, options, texts and version give the same bytes with any number of threads.",
     "Every finished matrix is kept in the output folder. A run that was stopped, by Ctrl-C, by a "
       + "signal or by the loss of power, goes on from there when the same command is given again: "

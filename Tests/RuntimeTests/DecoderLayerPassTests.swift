@@ -62,8 +62,8 @@ import Testing
     }
   }
 
-  @Test("without the last product all inputs are the same, and only attention is added")
-  func endsBeforeDown() throws {
+  @Test("a pass that ends early sees the same inputs as far as it goes")
+  func endsEarly() throws {
     let checkpoint = TinyCheckpoint(ModelTests.tiny())
     let layer = try DecoderLayer(checkpoint.inMemory(), index: 1)
     let oracle = ForwardPassOracle(checkpoint: checkpoint)
@@ -71,20 +71,24 @@ import Testing
       checkpoint.configuration, contextLength: 8, pool: WorkerPool(threadCount: 1))
     var inputs: [[[Float]]] = []
     var outputs: [[Float]] = []
-    for endsBeforeDown in [false, true] {
+    let embeddings = oracle.embeddings(Array(0..<8)).joined().map { Float($0) }
+    let ends: [LinearInput?] = [.attention, .attentionOutput, .feedForward, .down, nil]
+    for last in ends {
       var hidden = Buffer<Float>(count: 8 * 24)
-      for (index, number) in oracle.embeddings(Array(0..<8)).joined().enumerated() {
-        hidden[index] = Float(number)
-      }
+      for (index, number) in embeddings.enumerated() { hidden[index] = number }
       var seen: [[Float]] = []
-      pass.run(layer, &hidden, tokenCount: 8, endsBeforeDown: endsBeforeDown) { _, rows, _, _ in
+      pass.run(layer, &hidden, tokenCount: 8, endsBefore: last) { _, rows, _, _ in
         seen.append(rows.indices.map { rows[$0] })
       }
       inputs.append(seen)
       outputs.append(hidden.span.indices.map { hidden[$0] })
     }
-    #expect(inputs[0] == inputs[1])
-    #expect(outputs[0] != outputs[1])
+    #expect(inputs.map(\.count) == [1, 2, 3, 4, 4])
+    for some in inputs { #expect(some == Array(inputs[4].prefix(some.count))) }
+    // The attention is added between its output's input and the next, the rest at the end.
+    #expect(outputs[0] == embeddings && outputs[1] == embeddings)
+    #expect(outputs[2] != embeddings && outputs[2] == outputs[3])
+    #expect(outputs[4] != outputs[3])
   }
 
   @Test("an observer's error ends the pass")

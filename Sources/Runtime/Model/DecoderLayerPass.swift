@@ -88,15 +88,15 @@ package struct DecoderLayerPass: ~Copyable {
   ///   - cacheLayer: Where the keys and values of this layer are in the cache.
   ///   - position: The position of the first token; those before it must be in the cache.
   ///   - n: The number of tokens, at most `tokenLimit`.
-  ///   - endsBeforeDown: Whether to leave out the last product, for callers that want nothing but the
-  ///     inputs; `hidden` is then the residual stream between attention and feed-forward part.
+  ///   - last: The input whose products are left out with all that follows, for callers that want no
+  ///     more than to observe it; `hidden` is then the residual stream as it is at that point.
   ///   - observe: Called with every input of a matrix before it is multiplied: rows of `n` tokens,
   ///     `stride` numbers apart, valid during the call.
   /// - Throws: What `observe` throws; `hidden` is then of no use.
   /// - Complexity: One pass over the weights of the layer.
   package mutating func run<Failure: Error>(
     _ layer: DecoderLayer, _ hidden: inout Buffer<Float>, cacheLayer: Int = 0, position: Int = 0,
-    tokenCount n: Int, endsBeforeDown: Bool = false,
+    tokenCount n: Int, endsBefore last: LinearInput? = nil,
     observe: (_ input: LinearInput, _ rows: Span<Float>, _ stride: Int, _ tokenCount: Int)
       throws(Failure) -> Void
   ) throws(Failure) {
@@ -111,6 +111,7 @@ package struct DecoderLayerPass: ~Copyable {
     context.normalize(
       hidden, layer.attentionNorm, epsilon: epsilon, tokenCount: n, into: &activations.normalized)
     try observe(.attention, activations.normalized.span, hiddenSize, n)
+    if last == .attention { return }
     context.multiply(
       layer.queriesKeysValues, activations.normalized, inputStride: hiddenSize, tokenCount: n,
       scratch: &activations.compressed, into: &activations.projected)
@@ -122,6 +123,7 @@ package struct DecoderLayerPass: ~Copyable {
       activations.projected, to: cache, layer: cacheLayer, position: position, tokenCount: n,
       configuration, into: &activations.attended)
     try observe(.attentionOutput, activations.attended.span, attendedSize, n)
+    if last == .attentionOutput { return }
     context.multiply(
       layer.attentionOutput, activations.attended, inputStride: attendedSize, tokenCount: n,
       scratch: &activations.compressed, into: &activations.update)
@@ -131,12 +133,13 @@ package struct DecoderLayerPass: ~Copyable {
     context.normalize(
       hidden, layer.feedForwardNorm, epsilon: epsilon, tokenCount: n, into: &activations.normalized)
     try observe(.feedForward, activations.normalized.span, hiddenSize, n)
+    if last == .feedForward { return }
     context.multiply(
       layer.gateUp, activations.normalized, inputStride: hiddenSize, tokenCount: n,
       scratch: &activations.compressed, into: &activations.gateUp)
     context.gate(&activations.gateUp, tokenCount: n, size: intermediateSize)
     try observe(.down, activations.gateUp.span, 2 * intermediateSize, n)
-    if endsBeforeDown { return }
+    if last == .down { return }
     context.multiply(
       layer.down, activations.gateUp, inputStride: 2 * intermediateSize, tokenCount: n,
       scratch: &activations.compressed, into: &activations.update)

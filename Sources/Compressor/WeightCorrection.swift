@@ -1,0 +1,75 @@
+package import DuetRuntime
+
+/// What the weights on an input are to be changed by so that they make up for what compression has
+/// already changed in front of them.
+///
+/// A compressed model hands a matrix the input x instead of the original x0. The weights that come nearest
+/// to the original output on these inputs are not W but
+///
+///     W* = W + D,      D = argmin E|t - (W + D) x|^2 + lambda |D|^2,      D (H + lambda I) = E[(t - W x) x^T]
+///
+/// with H = E[x x^T] and lambda the damping. Where a matrix writes to the residual stream, t is what the
+/// original stream is there, so that D also answers for what was lost on other ways; elsewhere t is W x0.
+///
+/// Source: QEP, arXiv:2504.09629, whose target is W x0 everywhere.
+package struct WeightCorrection: ~Copyable {
+  /// K^T with D = W K, or D^T; (inputSize, hiddenSize).
+  private let transposed: Matrix<Float>
+  /// Whether D is W K, not K.
+  private let appliesToWeights: Bool
+
+  /// The correction of the matrices that multiply an input.
+  ///
+  /// - Parameters:
+  ///   - moment: E[d x^T] transposed, (inputSize, hiddenSize); destroyed. d is x0 - x where `input` is one of
+  ///     the normalised residual stream, else what the residual stream behind the matrix lacks.
+  ///   - hessian: H, (inputSize, inputSize).
+  ///   - input: Which input it is.
+  ///   - name: A linear layer, for messages.
+  ///   - damping: lambda relative to the mean diagonal; it doubles until the factorisation works, at most
+  ///     ten times.
+  ///   - algebra: What computes.
+  /// - Throws: `CompressorError.notPositiveDefinite`.
+  /// - Complexity: O(n^3 / 3 + n^2 hiddenSize).
+  package init(
+    moment: consuming Matrix<Double>, hessian: borrowing Matrix<Double>, input: LinearInput,
+    name: String, damping: Double, _ algebra: LinearAlgebra
+  ) throws(CompressorError) {
+    let n = hessian.rowCount
+    precondition(moment.rowCount == n, "moments of \(moment.rowCount) inputs, not \(n)")
+    appliesToWeights = input == .attention || input == .feedForward
+    let mean = (0..<n).reduce(0) { $0 + hessian[$1, $1] } / Double(n)
+    var shift = damping
+    for _ in 0...Self.doublings {
+      var matrix = hessian.copy()
+      var solution = moment.copy()
+      for index in 0..<n { matrix[index, index] += shift * mean }
+      do throws(LinearAlgebraError) {
+        try algebra.solve(&matrix, &solution)
+        transposed = algebra.narrowed(solution)
+        return
+      } catch {
+        shift = max(2 * shift, 1e-6)
+      }
+    }
+    throw .notPositiveDefinite(tensor: name, damping: shift)
+  }
+
+  private static let doublings = 10
+
+  /// Adds D to a matrix.
+  ///
+  /// - Parameters:
+  ///   - weight: W, (outputSize, inputSize), which becomes W*.
+  ///   - algebra: What computes.
+  /// - Returns: |D| / |W|, of all entries.
+  /// - Complexity: O(outputSize * inputSize * hiddenSize) where D is W K.
+  package func apply(to weight: inout Matrix<Float>, _ algebra: LinearAlgebra) -> Double {
+    let size = algebra.dot(weight, weight)
+    let change =
+      appliesToWeights
+      ? algebra.product(weight, transposed, transposesRight: true) : algebra.transposed(transposed)
+    algebra.add(change, to: &weight)
+    return size > 0 ? (algebra.dot(change, change) / size).squareRoot() : 0
+  }
+}
