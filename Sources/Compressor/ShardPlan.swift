@@ -13,7 +13,7 @@ package struct ShardPlan {
   /// The files, at least one.
   package let shards: [Shard]
 
-  static let indexName = "model.safetensors.index.json"
+  package static let indexName = "model.safetensors.index.json"
 
   /// Deals out tensors in the order of their names' bytes; a file is full when the next tensor would
   /// make it larger than `largestShard` bytes.
@@ -43,6 +43,31 @@ package struct ShardPlan {
         : "model-\(Self.digits(index + 1))-of-\(Self.digits(count)).safetensors"
       return Shard(name: name, tensors: tensors)
     }
+  }
+
+  /// Deals out tensors in the order of their names' bytes into at most `shardCount` files, the largest
+  /// of which is as small as that allows.
+  ///
+  /// Fewer files come out where tensors are fewer, or so unequal that one more would not make the largest
+  /// smaller.
+  ///
+  /// - Precondition: `shardCount` is at least 1.
+  /// - Throws: `CompressedModelError.tensorTwice`.
+  /// - Complexity: O(tensors * log(bytes)).
+  package init(_ tensors: [StoredTensor], atMost shardCount: Int) throws(CompressedModelError) {
+    precondition(shardCount >= 1, "weights in \(shardCount) files")
+    // With more room there are never more files: the least room that makes few enough is between these.
+    var tooSmall = 0
+    var enough = max(1, tensors.reduce(0) { $0 + $1.byteCount })
+    while enough - tooSmall > 1 {
+      let room = tooSmall + (enough - tooSmall) / 2
+      if try ShardPlan(tensors, largestShard: room).shards.count <= shardCount {
+        enough = room
+      } else {
+        tooSmall = room
+      }
+    }
+    try self.init(tensors, largestShard: enough)
   }
 
   /// The contents of model.safetensors.index.json, or nil when there is one file.

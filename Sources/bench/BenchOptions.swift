@@ -85,6 +85,9 @@ enum Options {
     help: "Kernels to use: " + KernelSet.supported.map(\.name).joined(separator: ", "))
   static let shapeToWrite = Option.required(
     "shape", "NAME", help: "The shape: " + Configuration.presetNames.joined(separator: ", "))
+  static let shards = Option<Int>.integer(
+    "shards", "N", in: 1...99999, default: 1,
+    help: "Files that the weights are spread over, at most; as large checkpoints come")
   static let folder = Option.required(
     "output", short: "o", "DIR", help: "The folder to write; it must not exist yet")
 
@@ -115,5 +118,7 @@ enum Options {
   static let writing = Command(
     name: "bench write",
     summary: "write a checkpoint of random weights, to measure loading",
-    options: [shapeToWrite, layers, formatToWrite, folder, CommonOptions.json, CommonOptions.quiet])
+    options: [
+      shapeToWrite, layers, formatToWrite, shards, folder, CommonOptions.json, CommonOptions.quiet,
+    ])
 }

@@ -1,4 +1,5 @@
 import DuetCommandLine
+import DuetCompressor
 import DuetRuntime
 import Glibc
 
@@ -175,9 +176,14 @@ func writeSyntheticCheckpoint(_ invocation: Invocation) throws {
   for name in checkpoint.names {
     if let tensor = try checkpoint.tensor(named: name) { tensors.append(tensor) }
   }
-  try SafeTensorsWriter.write(tensors, to: folder + "/model.safetensors")
+  let plan = try ShardPlan(tensors, atMost: arguments[Options.shards])
+  for shard in plan.shards {
+    try SafeTensorsWriter.write(shard.tensors, to: "\(folder)/\(shard.name)")
+  }
+  if let index = plan.index { try write(index, to: "\(folder)/\(ShardPlan.indexName)") }
   try writeConfiguration(configuration, to: folder + "/config.json")
-  invocation.messages.note("\(printable(folder)): \(checkpoint.byteCount) bytes of weights")
+  invocation.messages.note(
+    "\(printable(folder)): \(checkpoint.byteCount) bytes of weights, files: \(plan.shards.count)")
 }
 
 private func writeConfiguration(_ configuration: Configuration, to path: String) throws {
@@ -197,6 +203,11 @@ private func writeConfiguration(_ configuration: Configuration, to path: String)
     "tie_word_embeddings": .boolean(configuration.tiesEmbeddings),
     "hidden_act": "silu",
   ]
+  try write(document, to: path)
+}
+
+/// Writes a document to a new file.
+private func write(_ document: JSONOutput, to path: String) throws {
   let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL, 0o666)
   guard descriptor >= 0 else { throw BenchError.cannotCreate(path: path) }
   let file = StandardOutput(descriptor: descriptor)

@@ -156,6 +156,7 @@ import Testing
     (["kernels", "--only", "nothing of the kind"], "no kernel has \"nothing of the kind\""),
     (["kernels", "--kernel-set", "mmx"], "no kernels \"mmx\""),
     (["write", "--shape", "llama-2-7b", "--format", "int2", "-o", "x"], "'int2' is not one of"),
+    (["write", "--shape", "llama-2-7b", "--shards", "0", "-o", "x"], "'0' is not an integer"),
   ])
   func refusesArguments(arguments: [String], fragment: String) throws {
     let result = try runExecutable("bench", arguments + ["--json"])
