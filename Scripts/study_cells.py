@@ -72,10 +72,11 @@ def read_json(path):
 class Study:
     """The work folder of a study: cells/ has the results, pairs/ the comparisons, models/ the outputs."""
 
-    def __init__(self, work, programs, common, held_out, context):
+    def __init__(self, work, programs, common, held_out, context, threads=None):
         self.work = work.absolute()
         self.programs = programs.absolute()
         self.common = common
+        self.threads = [] if threads is None else ["-t", str(threads)]
         self.held_out = held_out
         self.context = context
         self.digests = {}
@@ -208,7 +209,7 @@ class Study:
         """Runs a program and returns its JSON document. What it says of its progress is shown."""
         # A session of its own: Ctrl-C reaches this script alone, which then ends the program at once.
         process = subprocess.Popen(
-            [self.programs / program, *arguments, "--json", "--quiet"], stdout=subprocess.PIPE,
+            [self.programs / program, *arguments, *self.threads, "--json", "--quiet"], stdout=subprocess.PIPE,
             start_new_session=True)
         try:
             output = process.communicate()[0]

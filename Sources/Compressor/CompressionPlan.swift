@@ -113,7 +113,7 @@ public struct CompressionPlan: Sendable, Hashable {
   /// Which sides are rotated.
   public var incoherence = IncoherenceSides.both
   /// What computes the inputs of later layers.
-  public var propagation = Propagation.compressed
+  public var propagation = Propagation.corrected
   /// The number of calibration samples.
   public var sampleCount = 128
   /// The tokens of a calibration sample.

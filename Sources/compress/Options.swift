@@ -53,8 +53,9 @@ enum Options {
 
   // MARK: - L R
 
-  static let rank = Option<Int>.integer(
-    "rank", "R", in: 0...8192, default: plan.rank,
+  static let rank: Option<Int?> = .integer(
+    "rank", "R", in: 0...8192,
+    defaultText: "\(plan.rank), or a sixteenth of the hidden size where that is less",
     help: "Rank of L R, at most the smaller side of a matrix; 0 for none")
   static let factorFormat = Option<CompressionPlan.FactorFormat>.choice(
     "lr-format", default: plan.factorFormat, help: "How L and R are stored")

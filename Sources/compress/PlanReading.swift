@@ -14,7 +14,8 @@ extension CompressionPlan {
     headFormat = arguments[Options.headFormat]
     incoherence = arguments[Options.incoherence]
     damping = arguments[Options.damping]
-    rank = arguments[Options.rank]
+    // In a small model a rank of 64 would take more bits than Q.
+    rank = arguments[Options.rank] ?? min(rank, max(1, configuration.hiddenSize / 16))
     factorFormat = arguments[Options.factorFormat]
     factorRounding = arguments[Options.factorRounding]
     outlierChannelCount = arguments[Options.outlierChannels]

@@ -76,7 +76,7 @@ import compress
         == "model      stories  6 layers, 42 matrices, 4.72 M weights to compress, 1.05 M in the "
         + "head as int8, 1.05 M kept as they are")
     let plan =
-      #/plan       odlri e8p one scale per row, rank 64 int4: \d\.\d\d bits/weight, \d\.\d\d MiB; peak RAM \d+ MiB, about \d+:\d\d/#
+      #/plan       odlri e8p one scale per row, rank 16 int4: \d\.\d\d bits/weight, \d\.\d\d MiB; peak RAM \d+ MiB, about \d+:\d\d/#
     #expect(try plan.wholeMatch(in: lines[1]) != nil, "\(lines[1])")
     #expect(
       lines.dropFirst(2).map { $0.split(separator: " ")[0] } == ["bytes", "memory", "disk", "time"])
@@ -123,6 +123,9 @@ import compress
     #expect(defaults["group_size"] as? String == "row")
     #expect(defaults["initialization"] as? String == "odlri")
     #expect(defaults["outlier_channels"] is NSNull)
+    // A sixteenth of the hidden size, 256.
+    #expect(defaults["rank"] as? Int == 16)
+    #expect(defaults["propagate"] as? String == "corrected")
     let (plan, _) = try dryRun([
       "--format", "int3", "--group-size", "row", "--head-format", "f16", "--rank", "12",
       "--lr-rounding", "nearest", "--initialization", "auto", "--outlier-channels", "3",
