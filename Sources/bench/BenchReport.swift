@@ -75,7 +75,7 @@ struct BenchReport {
   var measurements: [Measurement] = []
   /// The time of a token over that of its kernels, of a model that the cache holds.
   var kernelRatio: Double?
-  private static let kernelBar = Bar(quantity: "", must: 1.3, isUpper: true)
+  private static let kernelBar = Bar(quantity: "times", must: 1.3, isUpper: true)
 
   /// A table in the style of llama-bench, with the share of the limit as its last column.
   var lines: [String] {
