@@ -86,8 +86,11 @@ let package = Package(
     .testTarget(
       name: "RuntimeTests", dependencies: ["DuetRuntime", "TestSupport"],
       swiftSettings: swiftSettings),
+    // Replaces malloc in the tests that link it, to count what it is asked for.
+    .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
     .testTarget(
-      name: "CompressorTests", dependencies: ["DuetCompressor", "DuetRuntime", "TestSupport"],
+      name: "CompressorTests",
+      dependencies: ["AllocationCounter", "DuetCompressor", "DuetRuntime", "TestSupport"],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "CommandLineTests", dependencies: ["DuetCommandLine", "TestSupport"],

@@ -1,3 +1,5 @@
+public import DuetRuntime
+
 /// The options that several executables share, declared once.
 public enum CommonOptions {
   /// The checkpoint folder.
@@ -7,6 +9,10 @@ public enum CommonOptions {
   public static let threads: Option<Int?> = .integer(
     "threads", short: "t", "N", in: 1...1024, defaultText: "one per processor",
     help: "Threads to compute with")
+  /// What compressed weights are multiplied with.
+  public static let activations: Option<ActivationType> = .choice(
+    "activations", default: .int8,
+    help: "What compressed weights are multiplied with; f32 is slow and shows what int8 costs")
   /// One JSON document on standard output.
   public static let json = Option.flag(
     "json", help: "Print one JSON document on standard output, on failure too")

@@ -79,7 +79,7 @@ extension CompressionForecast {
   private func comparing(threadCount: Int) -> Int {
     let (h, context) = (configuration.hiddenSize, plan.contextLength)
     return [h, configuration.queryWidth, configuration.intermediateSize].map { n in
-      let tiles = 2 * 4 * threadCount * 512 * 512
+      let tiles = 4 * threadCount * min(n, 512) * (min(n, 512) + min(h, 512))
       return 8 * n * n + 16 * n * h + max(4 * context * (n + h) + tiles, 8 * n * n + 8 * n * h)
     }.max() ?? 0
   }

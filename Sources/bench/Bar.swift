@@ -50,11 +50,13 @@ extension Bar {
 }
 
 extension BenchSubject {
-  /// The bar of a test, which only llama-2-7b as a whole with groups of 128 and rank 128 has.
+  /// The bar of a test, which only a whole model of the shape of llama-2-7b has, compressed with groups of
+  /// 128 and rank 128 in int4.
   func bar(of measurement: Measurement) -> Bar? {
-    guard let plan, plan.isReference, name == "llama-2-7b", let best = KernelSet.supported.first
+    guard let compression = configuration.compression, configuration.isReference,
+      let best = KernelSet.supported.first
     else { return nil }
-    let (format, threads) = (plan.recipe.format, measurement.threadCount)
+    let (format, threads) = (compression.format, measurement.threadCount)
     switch (measurement.pairs.limit, kernelSet.name) {
     case (.reading, "avx2"): return format == .int2 && threads == 2 ? .share(0.50) : nil
     case (_, let set) where set != best.name: return nil
@@ -70,10 +72,16 @@ extension BenchSubject {
   }
 }
 
-extension PackedPlan {
-  /// Whether these are the packed layers that the bars are about, all of them.
+extension Configuration {
+  /// Whether this is the compressed model that the bars are about, all of it.
   fileprivate var isReference: Bool {
-    recipe.groupSize == .columns128 && recipe.rank == 128 && recipe.factorFormat == .int4
-      && configuration.layerCount == Configuration.preset(named: "llama-2-7b")?.layerCount
+    guard let compression, let shape = Configuration.preset(named: "llama-2-7b") else {
+      return false
+    }
+    return compression.groupSize == .columns128 && compression.rank == 128
+      && compression.factorFormat == .int4 && compression.incoherence == .both
+      && hiddenSize == shape.hiddenSize && intermediateSize == shape.intermediateSize
+      && layerCount == shape.layerCount && keyValueWidth == shape.keyValueWidth
+      && vocabularySize == shape.vocabularySize
   }
 }

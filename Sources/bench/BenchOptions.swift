@@ -1,40 +1,23 @@
 import DuetCommandLine
 import DuetRuntime
 
-/// The element types that the dense kernels multiply, as the command line names them.
-enum DenseFormat: String, CaseIterable, Sendable {
+/// How the random weights of a shape are stored: dense, or compressed.
+enum ShapeFormat: String, CaseIterable, Sendable {
   case bf16, f16, f32
+  case int2, int3, int4, e8p
 
-  var elementType: ElementType {
+  /// The element type of dense weights, or nil for compressed ones.
+  var dense: ElementType? {
     switch self {
     case .bf16: .bf16
     case .f16: .f16
     case .f32: .f32
+    case .int2, .int3, .int4, .e8p: nil
     }
   }
-}
 
-/// How the random weights of a shape are stored: dense, or packed.
-enum ShapeFormat: String, CaseIterable, Sendable {
-  case bf16, f16, f32
-  case int2, int3, int4, int8, e8p
-
-  /// The dense format, or nil for packed ones.
-  var dense: DenseFormat? { DenseFormat(rawValue: rawValue) }
-  /// The packed format, or nil for dense ones.
+  /// The format of Q, or nil for dense weights.
   var packed: WeightFormat? { WeightFormat(rawValue: rawValue) }
-}
-
-/// How the low-rank factors of a packed shape are stored.
-enum FactorFormat: String, CaseIterable, Sendable {
-  case int4, int8
-
-  var weightFormat: WeightFormat {
-    switch self {
-    case .int4: .int4
-    case .int8: .int8
-    }
-  }
 }
 
 /// How a result is printed.
@@ -55,14 +38,12 @@ enum Options {
     help: "Decoder layers of the shape; fewer need less memory")
   static let format = Option<ShapeFormat>.choice(
     "format", default: .bf16,
-    help: "How the random weights are stored; from int2 on they are packed")
-  static let formatToWrite = Option<DenseFormat>.choice(
-    "format", default: .bf16, help: "The element type of the random weights")
+    help: "How the random weights are stored; from int2 on they are compressed")
   static let groupSize = Option<GroupSize>.choice(
-    "group-size", default: .columns128, help: "Columns that share a scale in a packed matrix")
+    "group-size", default: .columns128, help: "Columns that share a scale in a compressed matrix")
   static let rank = Option<Int>.integer(
     "rank", "R", in: 0...4096, default: 128,
-    help: "Rank of the low-rank part beside every packed matrix but the head; 0 for none")
+    help: "Rank of the low-rank part beside every compressed matrix but the head; 0 for none")
   static let factorFormat = Option<FactorFormat>.choice(
     "lr-format", default: .int4, help: "How the low-rank factors are stored")
   static let prompt = Option<Int>.integer(
@@ -80,6 +61,7 @@ enum Options {
     "output", short: "o", default: .md, help: "A table, or one JSON document")
   static let cache = Option<KVCacheType>.choice(
     "kv-cache", default: .f16, help: "The type of keys and values in memory")
+  static let activations = CommonOptions.activations
   static let kernelSet: Option<String?> = .string(
     "kernel-set", "NAME", defaultText: "the best",
     help: "Kernels to use: " + KernelSet.supported.map(\.name).joined(separator: ", "))
@@ -96,7 +78,7 @@ enum Options {
     summary: "how fast a model runs, as a share of what the machine allows",
     options: [
       model, shape, layers, format, groupSize, rank, factorFormat, prompt, generated, threads,
-      repeats, output, cache, kernelSet, CommonOptions.json, CommonOptions.quiet,
+      repeats, output, cache, activations, kernelSet, CommonOptions.json, CommonOptions.quiet,
     ],
     subcommands: [
       kernelBenchmarkCommand, compressBenchmarkCommand, tokenizerBenchmarkCommand, writing,
@@ -106,11 +88,11 @@ enum Options {
         + "after each measurement: what no program can beat. A prompt is compared with OpenBLAS's "
         + "own sgemm on the shapes of the linear layers, its weights in F32 and its own threads. The "
         + "share is the median over the measurements, the speed their mean and standard deviation.",
-      "With a packed --format it is the linear layers alone that are measured, each with quantising "
-        + "its input: no rotation, norms or attention. The output head is int8 in groups of 128 "
-        + "without a low-rank part, and of a prompt it sees the last token. A prompt is then compared "
-        + "with the peak of the kernels' dot product, counting two operations for each weight, those "
-        + "of the low-rank factors included.",
+      "A compressed --format makes a whole compressed model: Q in that format and L R, rotated on both "
+        + "sides, the output head in eight bits in groups of 128, the embedding in half precision. A "
+        + "prompt of a compressed model is compared with the peak of the kernels' dot product, counting "
+        + "two operations for each weight of the linear layers, those of the low-rank factors included; "
+        + "norms, rotations and attention take time and count nothing.",
       "With -m it also says how long the checkpoint took to open, when the first token was there, "
         + "and how much memory the process held at most.",
     ])
@@ -119,6 +101,7 @@ enum Options {
     name: "bench write",
     summary: "write a checkpoint of random weights, to measure loading",
     options: [
-      shapeToWrite, layers, formatToWrite, shards, folder, CommonOptions.json, CommonOptions.quiet,
+      shapeToWrite, layers, format, groupSize, rank, factorFormat, shards, folder,
+      CommonOptions.json, CommonOptions.quiet,
     ])
 }

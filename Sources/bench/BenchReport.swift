@@ -10,6 +10,15 @@ struct LoadingCost {
   let fileByteCount: Int
   let cacheByteCount: Int
   let peakByteCount: Int
+
+  /// What the process may hold: the files, the KV cache and 200 MB.
+  private var allowedByteCount: Int { fileByteCount + cacheByteCount + 200_000_000 }
+  /// The memory over what it may be.
+  var memoryShare: Double { Double(peakByteCount) / Double(allowedByteCount) }
+  static let memoryBar = Bar(
+    quantity: "% of files + KV cache + 200 MB", must: 1, isUpper: true, scale: 100)
+  /// A first token with the files in the page cache.
+  static let firstTokenBar = Bar(quantity: "s", must: 1, isUpper: true)
 }
 
 /// What was measured: the columns that all tests of a run of `bench` share.
@@ -19,31 +28,43 @@ struct BenchSubject {
   let kernelSet: KernelSet
   let byteCountPerToken: Int
   let parameterCount: Int
-  /// The packed layers, unless a whole model was measured.
-  let plan: PackedPlan?
+  /// The configuration, for the formats of compressed weights and the bars.
+  let configuration: Configuration
+  /// The stored bits of the linear layers of all decoder layers, divided by their weights.
+  let bitsPerWeight: Double
+  let headFormat: String
 
   /// A model as it runs.
   init(_ model: Model, name: String, format: String, kernelSet: KernelSet) {
     self.name = name
-    self.format = format
+    configuration = model.configuration
+    self.format = configuration.compression?.text ?? format
     self.kernelSet = kernelSet
-    plan = nil
     byteCountPerToken = model.byteCountPerToken
-    let configuration = model.configuration
+    let linears = model.layers.flatMap(\.linears)
+    let weightCount = linears.reduce(0) { $0 + $1.inputSize * $1.outputSize }
+    bitsPerWeight =
+      Double(linears.reduce(0) { $0 + $1.byteCount }) * 8 / Double(max(weightCount, 1))
+    headFormat = model.head.elementTypeName
     let embedding = configuration.vocabularySize * configuration.hiddenSize
     let norms = (2 * configuration.layerCount + 1) * configuration.hiddenSize
     parameterCount =
       model.multipliedWeightCount + norms + (configuration.tiesEmbeddings ? 0 : embedding)
   }
 
-  /// The packed linear layers of a shape.
-  init(_ layers: RandomPackedLayers, name: String, kernelSet: KernelSet) {
-    self.name = name
-    format = layers.plan.recipe.text
-    self.kernelSet = kernelSet
-    byteCountPerToken = layers.byteCount
-    parameterCount = layers.plan.weightCount
-    plan = layers.plan
+  /// What a JSON document says of compressed weights.
+  fileprivate var json: [JSONOutput.Member] {
+    guard let compression = configuration.compression else { return [] }
+    return [
+      .init("weight_format", .string(compression.format.rawValue)),
+      .init("group_size", .string(compression.groupSize.rawValue)),
+      .init("rank", .integer(compression.rank)),
+      .init("factor_format", .string(compression.factorFormat.rawValue)),
+      .init("incoherence", .string(compression.incoherence.rawValue)),
+      .init("head_format", .string(headFormat)),
+      .init("layers", .integer(configuration.layerCount)),
+      .init("bits_per_weight", .number(bitsPerWeight)),
+    ]
   }
 }
 
@@ -52,6 +73,9 @@ struct BenchReport {
   let subject: BenchSubject
   let loading: LoadingCost?
   var measurements: [Measurement] = []
+  /// The time of a token over that of its kernels, of a model that the cache holds.
+  var kernelRatio: Double?
+  private static let kernelBar = Bar(quantity: "times", must: 1.3, isUpper: true)
 
   /// A table in the style of llama-bench, with the share of the limit as its last column.
   var lines: [String] {
@@ -71,13 +95,22 @@ struct BenchReport {
       ]
       lines.append("| \(cells.joined(separator: " | ")) |")
     }
+    if let kernelRatio {
+      lines += [
+        "",
+        "a token takes \(decimalText(kernelRatio, digits: 2)) times as long as its kernels, 1 thread "
+          + "(\(Self.kernelBar.text(kernelRatio)))",
+      ]
+    }
     if let loading {
       lines += [
         "",
         "open \(decimalText(loading.openSeconds * 1000, digits: 1)) ms, first token after "
-          + "\(decimalText(loading.firstTokenSeconds * 1000, digits: 1)) ms",
+          + "\(decimalText(loading.firstTokenSeconds * 1000, digits: 1)) ms "
+          + "(\(LoadingCost.firstTokenBar.text(loading.firstTokenSeconds)))",
         "peak resident \(gib(loading.peakByteCount)); files \(gib(loading.fileByteCount)) + "
-          + "KV cache \(gib(loading.cacheByteCount))",
+          + "KV cache \(gib(loading.cacheByteCount)) "
+          + "(\(LoadingCost.memoryBar.text(loading.memoryShare)))",
       ]
     }
     return lines
@@ -97,8 +130,11 @@ struct BenchReport {
       .init("kernel_set", .string(subject.kernelSet.name)),
       .init("blas_core", .string(BLASCore.name)),
     ]
-    members += subject.plan?.json ?? []
+    members += subject.json
     members.append(.init("tests", .array(measurements.map(json))))
+    if let kernelRatio {
+      members.append(.init("token_over_kernels", Self.kernelBar.json(kernelRatio)))
+    }
     if let loading {
       members.append(
         .init(
@@ -109,6 +145,8 @@ struct BenchReport {
             "file_bytes": .integer(loading.fileByteCount),
             "kv_cache_bytes": .integer(loading.cacheByteCount),
             "peak_resident_bytes": .integer(loading.peakByteCount),
+            "first_token_bar": LoadingCost.firstTokenBar.json(loading.firstTokenSeconds),
+            "bar": LoadingCost.memoryBar.json(loading.memoryShare),
           ]))
     }
     return .object(members)

@@ -8,8 +8,9 @@ func benchmarkModel(_ invocation: Invocation) throws {
   let arguments = invocation.arguments
   try checkCombination(arguments)
   let kernelSet = try kernelSet(arguments[Options.kernelSet])
-  let options = SessionOptions(cacheType: arguments[Options.cache], kernelSet: kernelSet)
-  let format = arguments[Options.format]
+  let options = SessionOptions(
+    cacheType: arguments[Options.cache], activations: arguments[Options.activations],
+    kernelSet: kernelSet)
 
   switch (arguments[Options.model], arguments[Options.shape]) {
   case (nil, nil): throw BenchError.neitherModelNorShape
@@ -21,22 +22,51 @@ func benchmarkModel(_ invocation: Invocation) throws {
       format: model.layers.first?.linears.first?.elementTypeName ?? "?", kernelSet: kernelSet)
     try measure(model, options, BenchReport(subject: subject, loading: loading), invocation)
   case (nil, .some(let shape)):
-    let configuration = try configuration(shape, arguments[Options.layers])
-    if let format = format.packed {
-      try measurePacked(shape, configuration, format, kernelSet, invocation)
-    } else if let elementType = format.dense?.elementType {
-      try SyntheticCheckpoint.memory(configuration, elementType).check(shape)
-      let model = try Model(
-        SyntheticCheckpoint.inMemory(configuration, elementType: elementType))
-      let subject = BenchSubject(
-        model, name: shape, format: format.rawValue, kernelSet: kernelSet)
-      try measure(model, options, BenchReport(subject: subject, loading: nil), invocation)
-    }
+    let model = try Model(try randomCheckpoint(shape, arguments))
+    let subject = BenchSubject(
+      model, name: shape, format: arguments[Options.format].rawValue, kernelSet: kernelSet)
+    try measure(model, options, BenchReport(subject: subject, loading: nil), invocation)
+  }
+}
+
+/// The random weights of the shape and the format that the arguments ask for, in memory.
+///
+/// - Throws: `BenchError.doesNotFit` before any are made.
+func randomCheckpoint(_ shape: String, _ arguments: Arguments) throws -> Checkpoint {
+  let configuration = try configuration(shape, arguments[Options.layers])
+  let format = arguments[Options.format]
+  guard let compressed = compressedShape(configuration, arguments) else {
+    let elementType = format.dense ?? .bf16
+    try SyntheticCheckpoint.memory(configuration, elementType).check(shape)
+    return try SyntheticCheckpoint.inMemory(configuration, elementType: elementType)
+  }
+  try compressed.memory.check(shape)
+  return try compressed.checkpoint()
+}
+
+/// The compressed shape that the arguments ask for, or nil when they ask for dense weights.
+func compressedShape(
+  _ configuration: Configuration, _ arguments: Arguments
+) -> CompressedShape? {
+  arguments[Options.format].packed.map { format in
+    CompressedShape(
+      configuration,
+      CompressedFormat(
+        format: format, groupSize: arguments[Options.groupSize], rank: arguments[Options.rank],
+        factorFormat: arguments[Options.factorFormat], incoherence: .both))
   }
 }
 
 /// Refuses options that would be ignored.
 private func checkCombination(_ arguments: Arguments) throws(UsageError) {
+  try checkFormat(arguments)
+  if arguments[Options.model] != nil, arguments.isGiven(Options.format) {
+    throw .conflict("--format is for random weights: a checkpoint has a format of its own")
+  }
+}
+
+/// Refuses options of compressed weights beside dense ones.
+func checkFormat(_ arguments: Arguments) throws(UsageError) {
   let isPacked = arguments[Options.format].packed != nil
   let packedOnly = [
     ("--group-size", arguments.isGiven(Options.groupSize)),
@@ -45,14 +75,9 @@ private func checkCombination(_ arguments: Arguments) throws(UsageError) {
   ]
   for (name, isGiven) in packedOnly where isGiven && !isPacked {
     throw .conflict(
-      "\(name) is for packed weights: give --format "
-        + WeightFormat.allCases.map(\.rawValue).joined(separator: ", ") + " too")
-  }
-  if isPacked, arguments.isGiven(Options.cache) {
-    throw .conflict("--kv-cache is for whole models: packed weights are measured without attention")
-  }
-  if arguments[Options.model] != nil, arguments.isGiven(Options.format) {
-    throw .conflict("--format is for random weights: a checkpoint has a format of its own")
+      "\(name) is for compressed weights: give --format "
+        + ShapeFormat.allCases.filter { $0.packed != nil }.map(\.rawValue).joined(separator: ", ")
+        + " too")
   }
 }
 
@@ -69,31 +94,15 @@ private func measure(
 ) throws {
   let repeats = invocation.arguments[Options.repeats]
   var options = options
+  var report = report
+  if invocation.arguments[Options.generated] > 0 {
+    report.kernelRatio = try ModelBenchmark(
+      model: model, options: options, repeats: repeats
+    ).kernelRatio()
+  }
   try printReport(report, invocation) { threadCount in
     options.threadCount = threadCount
     let benchmark = ModelBenchmark(model: model, options: options, repeats: repeats)
-    return (benchmark.prompt, benchmark.generation)
-  }
-}
-
-/// Measures the packed linear layers of a shape with every number of threads and prints the report.
-private func measurePacked(
-  _ shape: String, _ configuration: Configuration, _ format: WeightFormat, _ kernelSet: KernelSet,
-  _ invocation: Invocation
-) throws {
-  let arguments = invocation.arguments
-  let recipe = PackedRecipe(
-    format: format, groupSize: arguments[Options.groupSize], rank: arguments[Options.rank],
-    factorFormat: arguments[Options.factorFormat].weightFormat)
-  let plan = PackedPlan(configuration: configuration, recipe: recipe)
-  try plan.memory.check(shape)
-  invocation.messages.note("random weights: \(gib(plan.memory.byteCount))")
-  let layers = try RandomPackedLayers(plan)
-  let subject = BenchSubject(layers, name: shape, kernelSet: kernelSet)
-  try printReport(BenchReport(subject: subject, loading: nil), invocation) { threadCount in
-    let benchmark = PackedBenchmark(
-      layers: layers, kernelSet: kernelSet, threadCount: threadCount,
-      repeats: arguments[Options.repeats])
     return (benchmark.prompt, benchmark.generation)
   }
 }
@@ -152,66 +161,10 @@ private func load(_ folder: String, _ options: SessionOptions) throws -> (Model,
 }
 
 /// The shape called `name`, with fewer layers if asked.
-private func configuration(_ name: String, _ layerCount: Int?) throws -> Configuration {
+func configuration(_ name: String, _ layerCount: Int?) throws -> Configuration {
   guard var configuration = Configuration.preset(named: name) else {
     throw BenchError.unknownShape(name)
   }
   if let layerCount { configuration.layerCount = layerCount }
   return configuration
-}
-
-/// `bench write`: a checkpoint of random weights in a new folder, config.json last.
-func writeSyntheticCheckpoint(_ invocation: Invocation) throws {
-  let arguments = invocation.arguments
-  let folder = arguments[Options.folder]
-  let configuration = try configuration(
-    arguments[Options.shapeToWrite], arguments[Options.layers])
-  let checkpoint = try SyntheticCheckpoint.inMemory(
-    configuration, elementType: arguments[Options.formatToWrite].elementType)
-  guard unsafe mkdir(folder, 0o777) == 0 else {
-    throw errno == EEXIST
-      ? BenchError.outputExists(path: folder) : BenchError.cannotCreate(path: folder)
-  }
-  var tensors: [StoredTensor] = []
-  for name in checkpoint.names {
-    if let tensor = try checkpoint.tensor(named: name) { tensors.append(tensor) }
-  }
-  let plan = try ShardPlan(tensors, atMost: arguments[Options.shards])
-  for shard in plan.shards {
-    try SafeTensorsWriter.write(shard.tensors, to: "\(folder)/\(shard.name)")
-  }
-  if let index = plan.index { try write(index, to: "\(folder)/\(ShardPlan.indexName)") }
-  try writeConfiguration(configuration, to: folder + "/config.json")
-  invocation.messages.note(
-    "\(printable(folder)): \(checkpoint.byteCount) bytes of weights, files: \(plan.shards.count)")
-}
-
-private func writeConfiguration(_ configuration: Configuration, to path: String) throws {
-  let document: JSONOutput = [
-    "model_type": .string(configuration.architecture.rawValue),
-    "hidden_size": .integer(configuration.hiddenSize),
-    "intermediate_size": .integer(configuration.intermediateSize),
-    "num_hidden_layers": .integer(configuration.layerCount),
-    "num_attention_heads": .integer(configuration.headCount),
-    "num_key_value_heads": .integer(configuration.keyValueHeadCount),
-    "head_dim": .integer(configuration.headSize),
-    "vocab_size": .integer(configuration.vocabularySize),
-    "max_position_embeddings": .integer(configuration.contextLength),
-    "rms_norm_eps": .number(configuration.normEpsilon),
-    "rope_theta": .number(configuration.rotaryBase),
-    "sliding_window": configuration.slidingWindow.map { .integer($0) } ?? .null,
-    "tie_word_embeddings": .boolean(configuration.tiesEmbeddings),
-    "hidden_act": "silu",
-  ]
-  try write(document, to: path)
-}
-
-/// Writes a document to a new file.
-private func write(_ document: JSONOutput, to path: String) throws {
-  let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL, 0o666)
-  guard descriptor >= 0 else { throw BenchError.cannotCreate(path: path) }
-  let file = StandardOutput(descriptor: descriptor)
-  try file.write(document)
-  try file.flush()
-  close(descriptor)
 }

@@ -117,6 +117,8 @@ extension PackedLinear {
   /// All matrices, in the order in which a token reads them.
   var matrices: [PackedMatrix] {
     parts.compactMap(\.lowRank?.right)
-      + parts.flatMap { [$0.quantized] + ($0.lowRank.map { [$0.left] } ?? []) }
+      + parts.flatMap { part in
+        [part.quantized, part.lowRank?.left, part.columns?.weights].compactMap { $0 }
+      }
   }
 }

@@ -7,7 +7,14 @@ enum SyntheticCheckpoint {
   static func inMemory(
     _ configuration: Configuration, elementType: ElementType
   ) throws(FileError) -> Checkpoint {
-    let shapes = tensorShapes(configuration)
+    let tensors = try tensors(of: tensorShapes(configuration), elementType: elementType)
+    return Checkpoint(configuration: configuration, tensors: tensors)
+  }
+
+  /// Tensors of `shapes` in one block of memory: matrices of random numbers, vectors of ones.
+  static func tensors(
+    of shapes: [(name: String, sizes: [Int])], elementType: ElementType
+  ) throws(FileError) -> [StoredTensor] {
     var offsets: [Int] = []
     var size = 0
     for shape in shapes {
@@ -15,19 +22,17 @@ enum SyntheticCheckpoint {
       let byteCount = shape.sizes.reduce(elementType.byteCount, *)
       size += (byteCount + 63) / 64 * 64
     }
-    let end = size
-    let file = try MappedFile(anonymousByteCount: end, path: "random weights") { bytes in
+    let file = try MappedFile(anonymousByteCount: size, path: "random weights") { bytes in
       fill(&bytes, elementType)
       for (shape, offset) in zip(shapes, offsets) where shape.sizes.count == 1 {
         for index in 0..<shape.sizes[0] { storeOne(&bytes, offset, index, elementType) }
       }
     }
-    let tensors = zip(shapes, offsets).map { shape, offset in
+    return zip(shapes, offsets).map { shape, offset in
       StoredTensor(
         name: shape.name, elementType: elementType, shape: shape.sizes, file: file,
         byteOffset: offset)
     }
-    return Checkpoint(configuration: configuration, tensors: tensors)
   }
 
   /// What `inMemory` takes.

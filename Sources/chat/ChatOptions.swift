@@ -66,8 +66,9 @@ package enum ChatOptions {
     name: "chat", summary: "talks with a Llama or Mistral model, or lets it continue a text.",
     options: [
       CommonOptions.model, prompt, system, context, maximum, temperature, topK, topP, minP,
-      repeatPenalty, seed, CommonOptions.threads, raw, template, onFull, cache, statistics,
-      CommonOptions.json, CommonOptions.quiet, CommonOptions.verbose,
+      repeatPenalty, seed, CommonOptions.threads, raw, template, onFull, cache,
+      CommonOptions.activations, statistics, CommonOptions.json, CommonOptions.quiet,
+      CommonOptions.verbose,
     ],
     notes: [
       "Interactive when standard input and standard output are terminals and there is no -p; "

@@ -81,7 +81,8 @@ enum ChatProgram {
       options: SessionOptions(
         contextLength: wanted ?? min(4096, trained),
         threadCount: arguments[CommonOptions.threads] ?? SessionOptions.processorCount,
-        cacheType: arguments[ChatOptions.cache]))
+        cacheType: arguments[ChatOptions.cache],
+        activations: arguments[CommonOptions.activations]))
   }
 
   private static func describe(

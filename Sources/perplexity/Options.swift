@@ -44,8 +44,8 @@ enum Options {
     summary: "how well a model predicts a text",
     options: [
       CommonOptions.model, files, scheme, context, beginning, tail, format, windows, characters,
-      lossy, stripMark, reference, cache, CommonOptions.threads, CommonOptions.json,
-      CommonOptions.quiet, CommonOptions.verbose,
+      lossy, stripMark, reference, cache, CommonOptions.activations, CommonOptions.threads,
+      CommonOptions.json, CommonOptions.quiet, CommonOptions.verbose,
     ],
     notes: [
       "Protocol paper: one BOS at the very start, the tokens cut into windows of C, the C - 1 tokens "

@@ -97,7 +97,7 @@ struct PlannedText {
   ) throws -> PerplexityMeasurement {
     let options = SessionOptions(
       contextLength: plan.contextLength, threadCount: threadCount(arguments),
-      cacheType: arguments[Options.cache])
+      cacheType: arguments[Options.cache], activations: arguments[CommonOptions.activations])
     var measurement = PerplexityMeasurement(plan)
     let progress = ProgressLine(
       "perplexity", total: plan.targetCount, unit: "tok", messages: messages)

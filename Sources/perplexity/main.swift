@@ -45,6 +45,7 @@ run(Options.command) { invocation in
         .init("reference", arguments[Options.reference].map { .string($0) } ?? .null),
         .init("kernel_set", .string(KernelSet.standard.name)),
         .init("kv_cache", .string(arguments[Options.cache].rawValue)),
+        .init("activations", .string(arguments[CommonOptions.activations].rawValue)),
         .init("threads", .integer(threadCount(arguments))),
         .init("results", .array(results)),
       ]))

@@ -126,21 +126,37 @@ enum DecodeScript {
     return process.wait(timeLimit: 120).exitCode
   }
 
+  /// Decodes several models in one process: most of the time goes to starting it.
+  private static let driver = """
+    import pathlib, sys
+    sys.path.insert(0, sys.argv[1])
+    import decode
+    for path in sys.argv[2:]: decode.main([], pathlib.Path(path), path + "/decoded")
+    """
+
+  /// The dense matrices of compressed models, each by the names of their layers.
+  static func weights(of models: [String]) throws -> [[String: [Float]]] {
+    let arguments = ["-B", "-c", driver, SharedData.project("Scripts")] + models
+    try #require(try run(arguments) == 0)
+    return try models.map { model in
+      let path = "\(model)/decoded"
+      let file = try SafeTensorsFile(contentsOf: path)
+      var result: [String: [Float]] = [:]
+      for info in file.tensors {
+        let bytes = file.file.copyBytes(info.byteRange)
+        result[String(info.name.dropLast(".weight".count))] =
+          stride(from: 0, to: bytes.count, by: 4).map { index in
+            Float(
+              bitPattern: (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[index + $1]) << (8 * $1) })
+          }
+      }
+      try FileManager.default.removeItem(atPath: path)
+      return result
+    }
+  }
+
   /// The dense matrices of a compressed model by the names of their layers.
   static func weights(of model: String) throws -> [String: [Float]] {
-    let folder = try TemporaryFolder()
-    let output = "\(folder.path)/dense.safetensors"
-    try #require(try run([SharedData.project("Scripts/decode.py"), model, output]) == 0)
-    let file = try SafeTensorsFile(contentsOf: output)
-    var result: [String: [Float]] = [:]
-    for info in file.tensors {
-      let bytes = file.file.copyBytes(info.byteRange)
-      result[String(info.name.dropLast(".weight".count))] =
-        stride(from: 0, to: bytes.count, by: 4).map { index in
-          Float(
-            bitPattern: (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[index + $1]) << (8 * $1) })
-        }
-    }
-    return result
+    try weights(of: [model])[0]
   }
 }

@@ -19,6 +19,7 @@ struct CompressionForecastTests {
     plan.rank = 8
     plan.sampleCount = 3
     plan.contextLength = 16
+    plan.propagation = .compressed
     return plan
   }
 
@@ -201,6 +202,30 @@ struct CompressionForecastTests {
     #expect(
       try forecast(plan).memory(keepsHiddenStates: false, threadCount: 2).peak
         == memory.peak - states)
+  }
+
+  @Test("memory and disk of a corrected compression, counted by hand")
+  func correctedMemory() throws {
+    var plan = plan
+    plan.propagation = .corrected
+    let forecast = try forecast(plan)
+    // As above, with two streams.
+    let always = (30 << 20) + 2 * 9216 + 64 * 508 + 30_720
+    let memory = forecast.memory(keepsHiddenStates: true, threadCount: 2)
+    // down: 8 * 80^2 + 16 * 80 * 48, and the larger of 4 * 16 (80 + 48) for a sample of both models with
+    // tiles of 4 * 2 * 80 (80 + 48), and 8 * 80^2 + 8 * 80 * 48.
+    #expect(memory.calibrating == always + 51_200 + 61_440 + max(8192 + 81_920, 51_200 + 30_720))
+    // No Hessian of later inputs, but the correction of this one, 4 * 48 * 80.
+    #expect(memory.decomposing == always + 294_912 + 15_360)
+    #expect(forecast.hiddenStateByteCount == 2 * 9216)
+    #expect(
+      try forecast.diskByteCount
+        == self.forecast(
+          {
+            var plan = plan; plan.propagation = .compressed; return plan
+          }()
+        )
+        .diskByteCount + 2 * 9216)
   }
 
   @Test("time grows with the work and falls with the rate")

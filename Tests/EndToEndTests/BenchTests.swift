@@ -94,13 +94,14 @@ import Testing
 
   // MARK: - Shapes
 
-  @Test func measuresPackedLayers() throws {
+  @Test func measuresCompressedShapes() throws {
     let document = try document([
       "--shape", "llama-2-7b", "--format", "e8p", "--layers", "1", "-n", "1", "-p", "8", "-r", "1",
-      "-t", "1",
+      "-t", "1", "--kv-cache", "f32", "--activations", "int8",
     ])
     #expect(document["format"] as? String == "e8p group 128 rank 128 int4")
     #expect(document["layers"] as? Int == 1 && document["head_format"] as? String == "int8")
+    #expect(document["incoherence"] as? String == "both" && document["rank"] as? Int == 128)
     // Each matrix: two bits a weight and a scale of two bytes for 128; R in four bits with a scale for
     // 128 columns, L in four bits with a scale for a row. The head: a byte and a scale for 128.
     let sizes = [(4096, 4), (11008, 2)].flatMap { rows, count in
@@ -114,6 +115,10 @@ import Testing
     }
     let head = 32000 * 4096 + 32000 * 4096 / 64
     #expect(document["bytes_per_token"] as? Int == layer + head)
+    let weights = sizes.reduce(11008 * 4096) { $0 + $1.0 * $1.1 }
+    let bits = try #require(document["bits_per_weight"] as? Double)
+    // One quotient, which the reader of JSON may get wrong in the last places.
+    #expect(abs(bits * Double(weights) / Double(layer * 8) - 1) < 0x1p-44)
 
     let tests = try #require(document["tests"] as? [[String: Any]])
     #expect(tests.map { $0["test"] as? String } == ["pp8", "tg1"])
@@ -141,22 +146,56 @@ import Testing
     #expect(document["loading"] is [String: Any])
   }
 
+  @Test func writesAndMeasuresCompressedModels() throws {
+    let parent = try TemporaryFolder()
+    let folder = "\(parent.path)/model"
+    let writing = try runExecutable(
+      "bench",
+      [
+        "write", "--shape", "llama-2-7b", "--layers", "1", "--format", "int3", "--rank", "32",
+        "--lr-format", "f16", "--group-size", "64", "-o", folder, "--quiet",
+      ])
+    #expect(writing.exitCode == 0, "\(writing.stderr)")
+    let document = try document(["-m", folder, "-n", "1", "-p", "4", "-r", "1", "-t", "1"])
+    #expect(document["format"] as? String == "int3 group 64 rank 32 f16")
+    let tests = try #require(document["tests"] as? [[String: Any]])
+    #expect(tests.map { $0["test"] as? String } == ["pp4", "tg1"])
+    #expect(isPositive(tests.first?["dot_product_operations_per_second"]))
+    let loading = try #require(document["loading"] as? [String: Any])
+    #expect(isPositive(loading["open_seconds"]) && isPositive(loading["first_token_seconds"]))
+    for key in ["bar", "first_token_bar"] {
+      let bar = try #require(loading[key] as? [String: Any])
+      #expect(bar["comparison"] as? String == "at most")
+    }
+    // Q, both factors and the head: what a token reads is what the file holds but for the embedding,
+    // norms, signs, and headers.
+    let size = try #require(
+      FileManager.default.attributesOfItem(atPath: "\(folder)/model.safetensors")[.size] as? Int)
+    let embedding = 32000 * 4096 * 2
+    let read = try #require(document["bytes_per_token"] as? Int)
+    #expect(size - embedding - read > 0 && size - embedding - read < 1 << 16)
+  }
+
   // MARK: - Refusals
 
   @Test(arguments: [
-    (["--shape", "llama-2-7b", "--rank", "64"], "--rank is for packed weights"),
-    (["--shape", "llama-2-7b", "--format", "bf16", "--lr-format", "int8"], "--lr-format is for"),
-    (["--shape", "llama-2-7b", "--group-size", "32"], "--group-size is for packed weights"),
+    (["--shape", "llama-2-7b", "--rank", "64"], "--rank is for compressed weights"),
+    (["--shape", "llama-2-7b", "--format", "bf16", "--lr-format", "f16"], "--lr-format is for"),
+    (["--shape", "llama-2-7b", "--group-size", "32"], "--group-size is for compressed weights"),
     (["--shape", "llama-2-7b", "--format", "int5"], "'int5' is not one of bf16"),
     (["--shape", "llama-2-7b", "--format", "int2", "--group-size", "48"], "'48' is not one of"),
     (["--shape", "llama-2-7b", "--format", "int2", "--rank", "-1"], "'-1' is not an integer"),
-    (["--shape", "llama-2-7b", "--format", "int2", "--kv-cache", "f32"], "without attention"),
+    (["--shape", "llama-2-7b", "--format", "int8"], "'int8' is not one of bf16"),
+    (
+      ["--shape", "llama-2-7b", "--format", "int2", "--activations", "bf16"], "'bf16' is not one of"
+    ),
     (["--shape", "llama-9", "--format", "int2"], "no shape \"llama-9\""),
     (["-m", "models/stories", "--format", "int2"], "--format is for random weights"),
     (["kernels", "--only", "nothing of the kind"], "no kernel has \"nothing of the kind\""),
     (["kernels", "--kernel-set", "mmx"], "no kernels \"mmx\""),
-    (["write", "--shape", "llama-2-7b", "--format", "int2", "-o", "x"], "'int2' is not one of"),
     (["write", "--shape", "llama-2-7b", "--shards", "0", "-o", "x"], "'0' is not an integer"),
+    (["write", "--shape", "llama-2-7b", "--format", "int8", "-o", "x"], "'int8' is not one of"),
+    (["write", "--shape", "llama-2-7b", "--rank", "3", "-o", "x"], "--rank is for compressed"),
   ])
   func refusesArguments(arguments: [String], fragment: String) throws {
     let result = try runExecutable("bench", arguments + ["--json"])

@@ -152,7 +152,8 @@ import Testing
           rows.pointer, stride: stride, tokenCount: 3, scratch: scratch.pointer, .standard, pool)
       } else {
         unsafe incoherence.rotate(
-          rows.pointer, stride: stride, tokenCount: 3, scratch: scratch.pointer, .standard, pool)
+          rows.pointer, stride: stride, into: rows.pointer, stride: stride, tokenCount: 3,
+          scratch: scratch.pointer, .standard, pool)
       }
       for row in 0..<3 {
         let expected = applied(incoherence, before[row], back: back, .standard, pool)

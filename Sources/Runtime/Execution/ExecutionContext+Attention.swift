@@ -22,9 +22,8 @@ extension ExecutionContext {
     let angles = unsafe UnsafePointer(table.pointer)
     let keys = unsafe UnsafeMutableRawPointer(cache.keys.pointer)
     let values = unsafe UnsafeMutableRawPointer(cache.values.pointer)
-    let first = (0..<keyValueHeadCount).map {
-      cache.byteOffset(layer: layer, head: $0, position: position)
-    }
+    let first = cache.byteOffset(layer: layer, head: 0, position: position)
+    let headByteCount = cache.headByteCount
     let type = cache.type
     let rowByteCount = headSize * type.byteCount
     forEachToken(tokenCount) { token in
@@ -33,7 +32,7 @@ extension ExecutionContext {
       unsafe kernels.pointee.rotate(
         row, rotatedHeadCount, headSize, cosine, cosine + headSize / 2)
       for head in 0..<keyValueHeadCount {
-        let offset = first[head] + token * rowByteCount
+        let offset = first + head * headByteCount + token * rowByteCount
         let key = unsafe row + (configuration.headCount + head) * headSize
         let value = unsafe row + (rotatedHeadCount + head) * headSize
         unsafe store(key, headSize, type, keys + offset)
@@ -83,9 +82,8 @@ extension ExecutionContext {
     let outputs = unsafe output.pointer
     let keys = unsafe UnsafeRawPointer(cache.keys.pointer)
     let values = unsafe UnsafeRawPointer(cache.values.pointer)
-    let offsets = (0..<configuration.keyValueHeadCount).map {
-      cache.byteOffset(layer: layer, head: $0, position: 0)
-    }
+    let layerOffset = cache.byteOffset(layer: layer, head: 0, position: 0)
+    let headByteCount = cache.headByteCount
     let kernel = unsafe cache.type == .f16 ? kernels.pointee.attend_f16 : kernels.pointee.attend_f32
     let scale = 1 / Float(headSize).squareRoot()
     let window = configuration.slidingWindow ?? Int.max
@@ -94,23 +92,59 @@ extension ExecutionContext {
     let queryCount = tokenCount * group
     let tileSize = Int(KERNELS_MAX_QUERIES)
     let tileCount = (queryCount + tileSize - 1) / tileSize
-    pool.run(configuration.keyValueHeadCount * tileCount) { part, worker in
-      let keyValueHead = part / tileCount
-      let firstQuery = part % tileCount * tileSize
-      var tile = unsafe AttentionTile(query: queries, output: outputs)
-      for query in firstQuery..<min(firstQuery + tileSize, queryCount) {
-        let token = query / group
-        let head = keyValueHead * group + query % group
-        let last = position + token + 1
-        unsafe tile.append(
-          query: queries + token * inputStride + head * headSize,
-          output: outputs + token * outputStride + head * headSize,
-          keys: max(0, window >= last ? 0 : last - window)..<last)
-      }
-      unsafe tile.run(
-        kernel, headSize: headSize, scale: scale, keys: keys + offsets[keyValueHead],
-        values: values + offsets[keyValueHead], scratch: scratch(of: worker))
+    let attention = unsafe Attention(
+      queries: queries, outputs: outputs, keys: keys + layerOffset, values: values + layerOffset,
+      headByteCount: headByteCount, headSize: headSize, group: group, inputStride: inputStride,
+      outputStride: outputStride, position: position, window: window, queryCount: queryCount,
+      tileCount: tileCount, scale: scale, kernel: kernel, scratch: scratch(of: 0),
+      scratchStride: scratchCount)
+    unsafe pool.run(configuration.keyValueHeadCount * tileCount, with: attention) {
+      attention, part, worker in
+      unsafe attention.run(part, worker)
     }
+  }
+}
+
+/// The attention of some tokens in one layer, a part for every tile of queries.
+@unsafe
+private struct Attention {
+  let queries: UnsafePointer<Float>
+  let outputs: UnsafeMutablePointer<Float>
+  /// The keys and values of the first head, and the distance of the heads.
+  let keys: UnsafeRawPointer
+  let values: UnsafeRawPointer
+  let headByteCount: Int
+  let headSize: Int
+  let group: Int
+  let inputStride: Int
+  let outputStride: Int
+  let position: Int
+  let window: Int
+  let queryCount: Int
+  let tileCount: Int
+  let scale: Float
+  let kernel: kernels_attend
+  let scratch: UnsafeMutablePointer<Float>
+  let scratchStride: Int
+
+  /// Computes one tile.
+  func run(_ part: Int, _ worker: Int) {
+    let keyValueHead = unsafe part / tileCount
+    let firstQuery = unsafe part % tileCount * Int(KERNELS_MAX_QUERIES)
+    var tile = unsafe AttentionTile(query: queries, output: outputs)
+    for query in unsafe firstQuery..<min(firstQuery + Int(KERNELS_MAX_QUERIES), queryCount) {
+      let token = unsafe query / group
+      let head = unsafe keyValueHead * group + query % group
+      let last = unsafe position + token + 1
+      unsafe tile.append(
+        query: queries + token * inputStride + head * headSize,
+        output: outputs + token * outputStride + head * headSize,
+        keys: max(0, window >= last ? 0 : last - window)..<last)
+    }
+    let offset = unsafe keyValueHead * headByteCount
+    unsafe tile.run(
+      kernel, headSize: headSize, scale: scale, keys: keys + offset, values: values + offset,
+      scratch: scratch + worker * scratchStride)
   }
 }
 

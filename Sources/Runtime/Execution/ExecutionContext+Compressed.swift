@@ -4,35 +4,36 @@ internal import Kernels
 ///
 /// Allocated once for all layers of a model and a number of tokens, and of no size for a dense model.
 struct CompressedScratch: ~Copyable {
+  /// What packed matrices are multiplied with.
+  let type: ActivationType
   /// z, (token, inputSize).
-  fileprivate var rotated: Buffer<Float>
+  fileprivate let rotated: Buffer<Float>
   /// The inputs of the outlier columns of all parts, (token, columns).
-  fileprivate var gathered: Buffer<Float>
+  let gathered: Buffer<Float>
   /// L (R z) of one part in half precision, (token, outputSize).
-  fileprivate var half: Buffer<Float>
+  fileprivate let half: Buffer<Float>
   /// R z of all parts in half precision, (token, ranks).
-  fileprivate var halfProduct: Buffer<Float>
+  fileprivate let halfProduct: Buffer<Float>
   /// What the rotations of all threads need.
-  fileprivate var rotation: Buffer<Float>
+  fileprivate let rotation: Buffer<Float>
+  /// The decoded rows of all threads, when activations are of single precision.
+  let decodedRows: Buffer<Float>
   /// z in int8.
   fileprivate var inputs: QuantizedActivations
   /// The inputs of the outlier columns in int8.
   fileprivate var outliers: QuantizedActivations
   /// R z.
-  fileprivate var factors: LowRankScratch
+  fileprivate(set) var factors: LowRankScratch
 
   /// Room for every one of `linears`.
-  init(_ linears: [Linear], tokenLimit: Int, threadCount: Int) {
+  init(_ linears: [Linear], tokenLimit: Int, threadCount: Int, type: ActivationType) {
     let weights = linears.compactMap(\.compressed)
     func most(_ size: (CompressedWeights) -> Int) -> Int { weights.map(size).max() ?? 0 }
-    func groups(_ sizes: [Int]) -> Int {
-      let group = Int(KERNELS_ACTIVATION_GROUP)
-      return sizes.reduce(0) { $0 + ($1 + group - 1) / group }
-    }
     let tokens = weights.isEmpty ? 1 : tokenLimit
     let inputSize = most { $0.linear.inputSize }
-    rotated = Buffer(count: tokens * inputSize)
-    gathered = Buffer(count: tokens * most { $0.columnCounts.reduce(0, +) })
+    self.type = type
+    rotated = Buffer(count: tokens * most { $0.inputRotation?.size ?? 0 })
+    gathered = Buffer(count: tokens * most { $0.linear.columns.size })
     half = Buffer(count: tokens * most { $0.halfLefts.map(\.left.outputSize).max() ?? 0 })
     halfProduct = Buffer(count: tokens * most { $0.halfRight?.outputSize ?? 0 })
     rotation = Buffer(
@@ -40,17 +41,20 @@ struct CompressedScratch: ~Copyable {
         ([weights.inputRotation] + weights.outputRotations.map(\.rotation))
           .compactMap { $0?.scratchCount(threadCount: threadCount) }.max() ?? 0
       })
+    decodedRows = Buffer(
+      count: type == .f32 ? threadCount * ExecutionContext.decodedCount(columns: inputSize) : 0)
     inputs = QuantizedActivations(
       tokenCapacity: tokens, segments: [inputSize],
       inLatticeOrder: weights.contains { weights in
         weights.linear.parts.contains { $0.quantized.format == .e8p }
       })
-    let columnGroups = most { groups($0.columnCounts) }
+    let columnGroups = most { $0.linear.columns.groupCount }
     outliers = QuantizedActivations(
       tokenCapacity: tokens,
       segments: [Int](repeating: Int(KERNELS_ACTIVATION_GROUP), count: columnGroups),
       inLatticeOrder: false)
-    factors = LowRankScratch(groupCount: most { groups($0.packedRanks) }, tokenCapacity: tokens)
+    factors = LowRankScratch(
+      groupCount: most { $0.linear.ranks.groupCount }, tokenCapacity: tokens)
   }
 }
 
@@ -62,63 +66,66 @@ extension ExecutionContext {
   /// x is (tokenCount, inputSize), rows `xStride` apart; y is (tokenCount, outputSize), of which the rows
   /// of the compressed parts are overwritten.
   ///
-  /// - Complexity: O(tokenCount * weights); no allocation of the size of a vector.
+  /// - Complexity: O(tokenCount * weights); no allocation.
   func multiply(
     _ weights: CompressedWeights, _ x: UnsafePointer<Float>, _ xStride: Int, _ tokenCount: Int,
     _ scratch: inout CompressedScratch, _ y: UnsafeMutablePointer<Float>
   ) {
     let linear = weights.linear
-    let (inputSize, outputSize) = (linear.inputSize, linear.outputSize)
-    unsafe gather(weights, x, xStride, tokenCount, &scratch)
-    let z = unsafe scratch.rotated.pointer
-    forEachToken(tokenCount) { token in
-      unsafe (z + token * inputSize).update(from: x + token * xStride, count: inputSize)
-    }
-    let rotationScratch = unsafe scratch.rotation.pointer
+    var (z, zStride) = unsafe (x, xStride)
     if let rotation = weights.inputRotation {
+      let rotated = unsafe scratch.rotated.pointer
       unsafe rotation.rotate(
-        z, stride: inputSize, tokenCount: tokenCount, scratch: rotationScratch, kernelSet, pool)
+        x, stride: xStride, into: rotated, stride: linear.inputSize, tokenCount: tokenCount,
+        scratch: scratch.rotation.pointer, kernelSet, pool)
+      unsafe z = unsafe UnsafePointer(rotated)
+      zStride = linear.inputSize
     }
-    scratch.inputs.reshape([inputSize])
-    quantize(scratch.rotated, tokenCount: tokenCount, into: &scratch.inputs)
-    unsafe multiply(
-      linear, scratch.inputs, outliers: scratch.outliers, &scratch.factors, y)
+    unsafe gather(linear.channels, x, xStride, tokenCount, into: scratch.gathered)
+    switch scratch.type {
+    case .int8:
+      scratch.inputs.reshape(linear.inputs)
+      unsafe quantize(z, zStride, tokenCount, into: &scratch.inputs)
+      if !linear.channels.isEmpty {
+        scratch.outliers.reshape(linear.columns)
+        quantize(scratch.gathered, tokenCount: tokenCount, into: &scratch.outliers)
+      }
+      unsafe multiply(linear, scratch.inputs, outliers: scratch.outliers, &scratch.factors, y)
+    case .f32:
+      unsafe multiplyDecoded(linear, z, zStride, tokenCount, scratch, y)
+    }
     if let right = weights.halfRight {
-      unsafe addHalfFactors(weights.halfLefts, right, z, tokenCount, &scratch, y, outputSize)
+      unsafe addHalfFactors(
+        weights.halfLefts, right, z, zStride, tokenCount, scratch, y, linear.outputSize)
     }
-    for part in weights.outputRotations {
-      unsafe part.rotation.rotateBack(
-        y + part.outputRow, stride: outputSize, tokenCount: tokenCount, scratch: rotationScratch,
-        kernelSet, pool)
+    if !weights.outputRotations.isEmpty {
+      unsafe rotateBack(weights.outputRotations, tokenCount, scratch, y, linear.outputSize)
     }
   }
 
-  /// Quantises x_O of all parts, as it is before the rotation.
+  /// Copies x_O of all parts, as it is before the rotation, to `gathered`, (tokenCount, channels).
   private func gather(
-    _ weights: CompressedWeights, _ x: UnsafePointer<Float>, _ xStride: Int, _ tokenCount: Int,
-    _ scratch: inout CompressedScratch
+    _ channels: [Int], _ x: UnsafePointer<Float>, _ xStride: Int, _ tokenCount: Int,
+    into gathered: borrowing Buffer<Float>
   ) {
-    let counts = weights.columnCounts
-    if counts.isEmpty { return }
-    let channels = weights.linear.parts.flatMap { $0.columns?.channels ?? [] }
-    let gathered = unsafe scratch.gathered.pointer
-    for token in 0..<tokenCount {
+    if channels.isEmpty { return }
+    precondition(gathered.count >= tokenCount * channels.count, "\(channels.count) channels")
+    let target = unsafe gathered.pointer
+    forEachToken(tokenCount) { token in
       for (index, channel) in channels.enumerated() {
-        unsafe gathered[token * channels.count + index] = unsafe x[token * xStride + channel]
+        unsafe target[token * channels.count + index] = unsafe x[token * xStride + channel]
       }
     }
-    scratch.outliers.reshape(counts)
-    quantize(scratch.gathered, tokenCount: tokenCount, into: &scratch.outliers)
   }
 
   /// y += L (R z) for factors in half precision.
   private func addHalfFactors(
     _ lefts: [CompressedWeights.HalfFactors], _ right: DenseRows, _ z: UnsafePointer<Float>,
-    _ tokenCount: Int, _ scratch: inout CompressedScratch, _ y: UnsafeMutablePointer<Float>,
-    _ yStride: Int
+    _ zStride: Int, _ tokenCount: Int, _ scratch: borrowing CompressedScratch,
+    _ y: UnsafeMutablePointer<Float>, _ yStride: Int
   ) {
     let (product, part) = unsafe (scratch.halfProduct.pointer, scratch.half.pointer)
-    unsafe multiplyDense(right, z, right.inputSize, tokenCount, product)
+    unsafe multiplyDense(right, z, zStride, tokenCount, product)
     for factors in lefts {
       let size = factors.left.outputSize
       unsafe multiplyDense(
@@ -127,6 +134,37 @@ extension ExecutionContext {
         unsafe kernels.pointee.add(
           part + token * size, size, y + token * yStride + factors.outputRow)
       }
+    }
+  }
+
+  /// The least number of outputs that are worth dealing out: rotating takes some nanosecond for two of
+  /// them, a job about a microsecond.
+  private static let fewestToRotateTogether = 1 << 13
+
+  /// Rotates the rows of the parts back, those of all parts and tokens as one job.
+  private func rotateBack(
+    _ parts: [CompressedWeights.OutputRotation], _ tokenCount: Int,
+    _ scratch: borrowing CompressedScratch, _ y: UnsafeMutablePointer<Float>, _ yStride: Int
+  ) {
+    let memory = unsafe scratch.rotation.pointer
+    if parts.count == 1 || tokenCount * yStride < Self.fewestToRotateTogether {
+      for part in parts {
+        unsafe part.rotation.rotateBack(
+          y + part.outputRow, stride: yStride, tokenCount: tokenCount, scratch: memory, kernelSet,
+          pool)
+      }
+      return
+    }
+    let scratchStride = scratch.rotation.count / pool.threadCount
+    unsafe pool.run(
+      parts.count * tokenCount, with: (parts, y, yStride, memory, scratchStride, kernelSet)
+    ) { context, index, worker in
+      let (parts, y, yStride, memory, scratchStride, kernelSet) = unsafe context
+      let (token, number) = index.quotientAndRemainder(dividingBy: parts.count)
+      let part = parts[number]
+      unsafe part.rotation.rotateBack(
+        row: y + token * yStride + part.outputRow, scratch: memory + worker * scratchStride,
+        kernelSet, nil)
     }
   }
 }

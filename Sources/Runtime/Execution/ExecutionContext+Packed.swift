@@ -7,30 +7,36 @@ extension ExecutionContext {
   ///   - input: (tokenCount, sum of the segments), row-major: the vectors of a token one after the other.
   ///   - tokenCount: Rows of the input, at most the capacity of `activations`.
   ///   - activations: Overwritten.
-  /// - Complexity: O(tokenCount * inputSize).
+  /// - Complexity: O(tokenCount * inputSize); no allocation.
   package func quantize(
     _ input: borrowing Buffer<Float>, tokenCount: Int,
     into activations: inout QuantizedActivations
   ) {
-    let size = activations.segments.reduce(0, +)
+    let size = activations.segments.size
     precondition(
-      tokenCount <= activations.tokenCapacity && input.count >= tokenCount * size,
-      "\(input.count) numbers for \(tokenCount) x \(size) of \(activations.tokenCapacity) tokens")
-    activations.tokenCount = tokenCount
-    let x = unsafe UnsafePointer(input.pointer)
-    // A closure cannot capture an inout noncopyable value.
-    unsafe quantize(x, size, activations)
+      input.count >= tokenCount * size,
+      "\(input.count) numbers for \(tokenCount) x \(size)")
+    unsafe quantize(input.pointer, size, tokenCount, into: &activations)
   }
 
-  private func quantize(
-    _ x: UnsafePointer<Float>, _ size: Int, _ activations: borrowing QuantizedActivations
+  /// The same for vectors whose tokens are `stride` numbers apart.
+  func quantize(
+    _ x: UnsafePointer<Float>, _ stride: Int, _ tokenCount: Int,
+    into activations: inout QuantizedActivations
   ) {
+    precondition(
+      tokenCount <= activations.tokenCapacity,
+      "\(tokenCount) of \(activations.tokenCapacity) tokens")
+    activations.tokenCount = tokenCount
+    // A closure cannot capture an inout noncopyable value.
+    let (memory, segments) = unsafe (activations.memory, activations.segments)
     let table = unsafe kernels
-    forEachToken(activations.tokenCount) { token in
-      var start = token * size
-      for (segment, size) in activations.segments.enumerated() {
-        unsafe activations.fill(segment: segment, token: token, from: x + start, table)
-        start += size
+    forEachToken(tokenCount) { token in
+      var vector = unsafe x + token * stride
+      for (size, firstGroup) in zip(segments.sizes, segments.firstGroups) {
+        unsafe memory.fill(
+          firstGroup: firstGroup, size: size, token: token, from: vector, table)
+        unsafe vector += size
       }
     }
   }
@@ -45,7 +51,8 @@ extension ExecutionContext {
   ///   - activations: z, (tokenCount, inputSize): one segment.
   ///   - scratch: Room for R z, of `linear` and as many tokens.
   ///   - output: (tokenCount, outputSize), overwritten.
-  /// - Complexity: O(tokenCount * (outputSize * inputSize + rank * (outputSize + inputSize))).
+  /// - Complexity: O(tokenCount * (outputSize * inputSize + rank * (outputSize + inputSize))); no
+  ///   allocation.
   ///
   /// The result of a token depends neither on the threads, nor on the kernel set, nor on the tokens that
   /// share the call.
@@ -57,10 +64,9 @@ extension ExecutionContext {
     precondition(
       output.count >= tokenCount * linear.outputSize,
       "output of \(output.count) numbers for \(tokenCount) x \(linear.outputSize)")
-    precondition(!linear.parts.contains { $0.columns != nil }, "columns without their inputs")
+    precondition(linear.columns.sizes.isEmpty, "columns without their inputs")
     // Without columns nobody reads their inputs.
-    let none = QuantizedActivations(tokenCapacity: 1, segments: [], inLatticeOrder: false)
-    unsafe multiply(linear, activations, outliers: none, &scratch, output.pointer)
+    unsafe multiply(linear, activations, outliers: activations, &scratch, output.pointer)
   }
 
   /// The same with outlier columns: output[t] = Q z[t] + L (R z[t]) + C x_O[t].
@@ -73,58 +79,37 @@ extension ExecutionContext {
   ) {
     let tokenCount = activations.tokenCount
     precondition(
-      activations.segments == [linear.inputSize],
-      "activations of \(activations.segments) numbers for \(linear.inputSize) columns")
-    let rights = linear.parts.compactMap(\.lowRank?.right)
-    if !rights.isEmpty {
-      scratch.prepare(rights.map(\.outputSize), tokenCount)
-      var products: [PackedRows] = []
-      var row = 0
-      for right in rights {
-        let z = unsafe activations.kernelsActivations(segment: 0, for: right.format)
-        unsafe products.append(PackedRows(outputRow: row, right, z))
-        row += right.outputSize
-      }
-      unsafe run(products, tokenCount, scratch.product.pointer, outputStride: row)
+      activations.segments.size == linear.inputSize && activations.segments.sizes.count == 1,
+      "activations of \(activations.segments.sizes) numbers for \(linear.inputSize) columns")
+    let inputs = unsafe activations.memory
+    if !linear.factorProducts.isEmpty {
+      scratch.prepare(linear.ranks, tokenCount)
+      unsafe run(
+        linear.factorProducts, PackedOperands(inputs: inputs, factors: inputs, outliers: inputs),
+        scratch.product.pointer, outputStride: linear.ranks.size)
       scratch.quantizeProduct(tokenCount, self)
     }
-    var products: [PackedRows] = []
-    var (factor, outlier) = (0, 0)
-    for part in linear.parts {
-      let z = unsafe activations.kernelsActivations(segment: 0, for: part.quantized.format)
-      var rows = unsafe PackedRows(outputRow: part.outputRow, part.quantized, z)
-      if let left = part.lowRank?.left {
-        unsafe rows.add(
-          left, scratch.activations.kernelsActivations(segment: factor, for: left.format))
-        factor += 1
-      }
-      if let columns = part.columns {
-        unsafe rows.add(
-          columns.weights,
-          outliers.kernelsActivations(segment: outlier, for: columns.weights.format))
-        outlier += 1
-      }
-      products.append(rows)
-    }
-    unsafe run(products, tokenCount, output, outputStride: linear.outputSize)
+    unsafe run(
+      linear.products,
+      PackedOperands(
+        inputs: inputs, factors: scratch.activations.memory, outliers: outliers.memory),
+      output, outputStride: linear.outputSize)
   }
 
   /// Every product of a list as one job, cut into blocks of tokens and of rows.
   private func run(
-    _ products: [PackedRows], _ tokenCount: Int, _ y: UnsafeMutablePointer<Float>,
+    _ products: [PackedRows], _ operands: PackedOperands, _ y: UnsafeMutablePointer<Float>,
     outputStride: Int
   ) {
-    let pieces = PackedPieces(products, tokenCount: tokenCount, threadCount: pool.threadCount)
-    let table = unsafe kernels
-    pool.run(pieces.count) { index, _ in
+    let pieces = unsafe PackedPieces(
+      products, tokenCount: operands.inputs.tokenCount, threadCount: pool.threadCount)
+    unsafe pool.run(pieces.count, with: (pieces, operands, y, outputStride, kernels)) {
+      context, index, _ in
+      let (pieces, operands, y, outputStride, table) = unsafe context
       let (product, rows, tokens) = pieces.piece(index)
       let place = tokens.lowerBound * outputStride + product.outputRow + rows.lowerBound
-      unsafe product.terms.span.withUnsafeBufferPointer { terms in
-        guard let base = terms.baseAddress else { return }
-        unsafe kernels_packed_product(
-          table, base, product.termCount, rows.lowerBound, rows.count, tokens.lowerBound,
-          tokens.count, y + place, outputStride)
-      }
+      unsafe product.multiply(
+        operands, rows: rows, tokens: tokens, y + place, stride: outputStride, table)
     }
   }
 }
@@ -136,10 +121,9 @@ package struct LowRankScratch: ~Copyable {
 
   /// Room for the products of `linear` with `tokenCapacity` tokens.
   package init(_ linear: PackedLinear, tokenCapacity: Int) {
-    let ranks = linear.parts.compactMap { $0.lowRank?.rank }
-    product = Buffer(count: ranks.reduce(0, +) * tokenCapacity)
+    product = Buffer(count: linear.ranks.size * tokenCapacity)
     activations = QuantizedActivations(
-      tokenCapacity: tokenCapacity, segments: ranks,
+      tokenCapacity: tokenCapacity, segments: linear.ranks.sizes,
       inLatticeOrder: linear.parts.contains { $0.lowRank?.left.format == .e8p })
   }
 
@@ -153,12 +137,11 @@ package struct LowRankScratch: ~Copyable {
       tokenCapacity: tokenCapacity, segments: segments, inLatticeOrder: false)
   }
 
-  mutating func prepare(_ ranks: [Int], _ tokenCount: Int) {
+  mutating func prepare(_ ranks: ActivationSegments, _ tokenCount: Int) {
     activations.reshape(ranks)
     precondition(
-      activations.tokenCapacity >= tokenCount
-        && product.count >= ranks.reduce(0, +) * tokenCount,
-      "scratch for \(activations.tokenCapacity) tokens, not \(ranks) and \(tokenCount)")
+      activations.tokenCapacity >= tokenCount && product.count >= ranks.size * tokenCount,
+      "scratch for \(activations.tokenCapacity) tokens, not \(ranks.sizes) and \(tokenCount)")
   }
 
   mutating func quantizeProduct(_ tokenCount: Int, _ context: borrowing ExecutionContext) {

@@ -66,13 +66,15 @@ extension ExecutionContext {
     // 16 parts per thread even out threads that are held up; a part is not below about 16 KiB.
     let smallest = max(1, 16384 / max(linear.inputSize * 2, 1))
     let partCount = max(1, min(pool.threadCount * 16, linear.outputSize / smallest))
-    pool.run(partCount) { part, _ in
+    unsafe pool.run(partCount, with: (linear, x, xStride, tokenCount, y, partCount, kernelSet)) {
+      context, part, _ in
+      let (linear, x, xStride, tokenCount, y, partCount, kernelSet) = unsafe context
       let rows = Self.share(part, of: partCount, from: linear.outputSize)
       linear.forEachPart(overlapping: rows) { matrix, matrixRows, outputRow in
         var token = 0
         while token < tokenCount {
           let count = min(Int(KERNELS_MAX_TOKENS), tokenCount - token)
-          unsafe matvec(matrix.elementType)(
+          unsafe kernelSet.matvec(matrix.elementType)(
             matrix.pointer(toRow: matrixRows.lowerBound), matrixRows.count, linear.inputSize,
             x + token * xStride, xStride, count, y + token * linear.outputSize + outputRow,
             linear.outputSize)
@@ -132,14 +134,6 @@ extension ExecutionContext {
         columns.count, block + index * columns.count)
     }
     return unsafe (UnsafePointer(block), columns.count)
-  }
-
-  private func matvec(_ type: ElementType) -> kernels_matvec {
-    switch type {
-    case .bf16: unsafe kernels.pointee.matvec_bf16
-    case .f16: unsafe kernels.pointee.matvec_f16
-    default: unsafe kernels.pointee.matvec_f32
-    }
   }
 
   /// The rows of part `part` when `count` rows are dealt out evenly to `partCount` parts.

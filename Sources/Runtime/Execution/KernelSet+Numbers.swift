@@ -55,3 +55,25 @@ extension KernelSet {
     }
   }
 }
+
+extension KernelSet {
+  /// Multiplies `matrix` with one vector x (inputSize) on the calling thread: y (outputSize).
+  @unsafe
+  package func multiply(
+    _ matrix: DenseMatrix, _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>
+  ) {
+    unsafe matvec(matrix.elementType)(
+      matrix.pointer(toRow: 0), matrix.outputSize, matrix.inputSize, x, matrix.inputSize, 1, y,
+      matrix.outputSize)
+  }
+
+  /// The product with matrices of `type`.
+  @unsafe
+  func matvec(_ type: ElementType) -> kernels_matvec {
+    switch type {
+    case .bf16: unsafe table.pointee.matvec_bf16
+    case .f16: unsafe table.pointee.matvec_f16
+    default: unsafe table.pointee.matvec_f32
+    }
+  }
+}

@@ -101,6 +101,13 @@ extension MachineProbe {
     return 2 * Double(total) / (Double(seconds) + Double(attoseconds) * 1e-18)
   }
 
+  /// The same with the kernels and threads of a session.
+  package static func multiplicationPeak(
+    _ session: borrowing Session, for duration: Duration
+  ) -> Double {
+    multiplicationPeak(session.pass.context, for: duration)
+  }
+
   /// The memory of `matrix` that one token reads once.
   package static func regions(of matrix: PackedMatrix) -> [MemoryRegion] {
     let packed = unsafe matrix.kernelsPacked

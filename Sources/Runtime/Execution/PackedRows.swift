@@ -2,11 +2,25 @@ internal import Kernels
 
 /// The rows of one part of a packed product: Q, with L and outlier columns if there are any, and where they
 /// go.
+///
+/// Made once, where a layer is loaded. It holds addresses of the matrices, which whoever made it keeps
+/// alive, and says which activations each of them multiplies; where those lie is known with the token.
 @safe
-struct PackedRows {
+struct PackedRows: @unchecked Sendable {
+  /// The activations that a matrix multiplies.
+  enum Operand { case inputs, factors, outliers }
+
+  /// A matrix and the first group of the vector that it multiplies.
+  @safe
+  private struct Term {
+    let weight: kernels_packed
+    let operand: Operand
+    let firstGroup: Int
+  }
+
   /// The products whose sum a row is; one to three of them count.
-  private(set) var terms: InlineArray<3, kernels_term>
-  private(set) var termCount = 1
+  private var terms: InlineArray<3, Term>
+  private var termCount = 1
   /// The number of rows.
   let rowCount: Int
   /// The row of the output that the first one is.
@@ -14,21 +28,67 @@ struct PackedRows {
   /// The codes of 16 rows of all terms.
   private(set) var panelByteCount: Int
 
-  /// Rows of `matrix` times a vector of `activations`.
-  init(outputRow: Int, _ matrix: PackedMatrix, _ activations: kernels_activations) {
-    let term = unsafe kernels_term(weight: matrix.kernelsPacked, activations: activations)
-    unsafe terms = [term, term, term]
+  /// Rows of `matrix` times the inputs.
+  init(outputRow: Int, _ matrix: PackedMatrix) {
+    let term = unsafe Term(weight: matrix.kernelsPacked, operand: .inputs, firstGroup: 0)
+    terms = [term, term, term]
     rowCount = matrix.outputSize
     self.outputRow = outputRow
     panelByteCount = matrix.layout.panelByteCount
   }
 
-  /// Adds the rows of another matrix times another vector.
-  mutating func add(_ matrix: PackedMatrix, _ activations: kernels_activations) {
-    unsafe terms[termCount] = kernels_term(
-      weight: matrix.kernelsPacked, activations: activations)
+  /// Adds the rows of another matrix times the vector of `operand` that begins at `firstGroup`.
+  mutating func add(_ matrix: PackedMatrix, _ operand: Operand, firstGroup: Int) {
+    terms[termCount] = unsafe Term(
+      weight: matrix.kernelsPacked, operand: operand, firstGroup: firstGroup)
     termCount += 1
     panelByteCount += matrix.layout.panelByteCount
+  }
+
+  /// The panels of 16 rows.
+  var panelCount: Int { (rowCount + PackedLayout.panelRows - 1) / PackedLayout.panelRows }
+
+  /// Computes some rows of some tokens.
+  ///
+  /// `y` is where the first of the rows and tokens goes, with the rows of a token `stride` after those of
+  /// the token before.
+  func multiply(
+    _ operands: PackedOperands, rows: Range<Int>, tokens: Range<Int>,
+    _ y: UnsafeMutablePointer<Float>, stride: Int, _ table: UnsafePointer<kernels_set>
+  ) {
+    let kernelsTerms = unsafe InlineArray<3, kernels_term> { index in
+      unsafe operands.term(
+        terms[index].weight, terms[index].operand, firstGroup: terms[index].firstGroup)
+    }
+    unsafe kernelsTerms.span.withUnsafeBufferPointer { terms in
+      guard let base = terms.baseAddress else { return }
+      unsafe kernels_packed_product(
+        table, base, termCount, rows.lowerBound, rows.count, tokens.lowerBound, tokens.count, y,
+        stride)
+    }
+  }
+}
+
+/// The activations that the terms of packed products multiply.
+@unsafe
+struct PackedOperands {
+  let inputs: ActivationMemory
+  let factors: ActivationMemory
+  let outliers: ActivationMemory
+
+  fileprivate func term(
+    _ weight: kernels_packed, _ operand: PackedRows.Operand, firstGroup: Int
+  ) -> kernels_term {
+    let memory =
+      switch operand {
+      case .inputs: unsafe inputs
+      case .factors: unsafe factors
+      case .outliers: unsafe outliers
+      }
+    return unsafe kernels_term(
+      weight: weight,
+      activations: memory.kernelsActivations(
+        firstGroup: firstGroup, isLattice: weight.format == KERNELS_E8P))
   }
 }
 
@@ -44,9 +104,9 @@ struct PackedPieces {
   private let tokenCount: Int
   private let tokensPerBlock: Int
   private let products: [PackedRows]
-  private let panelsPerPiece: [Int]
-  /// The first piece of each product within a block, and behind the last their number.
-  private let firstPieces: [Int]
+  /// The most panels of a piece, so that every thread has several.
+  private let share: Int
+  private let piecesPerBlock: Int
 
   /// The bytes of codes that a piece of one token has, unless threads would lack work.
   ///
@@ -64,29 +124,45 @@ struct PackedPieces {
     let blocks = (tokenCount + Int(KERNELS_TOKEN_BLOCK) - 1) / Int(KERNELS_TOKEN_BLOCK)
     let even = (tokenCount + blocks - 1) / blocks
     tokensPerBlock = tokenCount == 1 ? 1 : min((even + 5) / 6 * 6, Int(KERNELS_TOKEN_BLOCK))
-    let panels = products.map { ($0.rowCount + 15) / 16 }
-    let share = max(1, panels.reduce(0, +) / (threadCount * Self.piecesPerThread))
-    panelsPerPiece = products.map { product in
-      let run = Self.byteCount / max(product.panelByteCount, 1)
-      return tokenCount > 1 ? Self.panelCount : max(1, min(share, run))
+    let panelCount = products.reduce(0) { $0 + $1.panelCount }
+    let share = max(1, panelCount / (threadCount * Self.piecesPerThread))
+    self.share = share
+    piecesPerBlock = products.reduce(0) {
+      $0 + Self.pieceCount($1, tokenCount: tokenCount, share: share)
     }
-    firstPieces = zip(panels, panelsPerPiece).reduce(into: [0]) { first, product in
-      first.append(first[first.count - 1] + (product.0 + product.1 - 1) / product.1)
-    }
-    count = firstPieces[products.count] * ((tokenCount + tokensPerBlock - 1) / tokensPerBlock)
+    count = piecesPerBlock * ((tokenCount + tokensPerBlock - 1) / tokensPerBlock)
+  }
+
+  private static func panelsPerPiece(_ product: PackedRows, tokenCount: Int, share: Int) -> Int {
+    let run = byteCount / max(product.panelByteCount, 1)
+    return tokenCount > 1 ? panelCount : max(1, min(share, run))
+  }
+
+  private static func pieceCount(_ product: PackedRows, tokenCount: Int, share: Int) -> Int {
+    let panels = panelsPerPiece(product, tokenCount: tokenCount, share: share)
+    return (product.panelCount + panels - 1) / panels
   }
 
   /// The product of piece `index`, and its rows and tokens.
+  ///
+  /// - Complexity: O(products), of which there are at most three; no allocation.
   func piece(_ index: Int) -> (product: PackedRows, rows: Range<Int>, tokens: Range<Int>) {
-    let (block, within) = index.quotientAndRemainder(dividingBy: firstPieces[products.count])
+    var (block, within) = index.quotientAndRemainder(dividingBy: piecesPerBlock)
     var product = 0
-    while within >= firstPieces[product + 1] { product += 1 }
-    let rowsPerPiece = panelsPerPiece[product] * PackedLayout.panelRows
-    let row = (within - firstPieces[product]) * rowsPerPiece
-    let token = block * tokensPerBlock
+    while true {
+      let count = Self.pieceCount(products[product], tokenCount: tokenCount, share: share)
+      if within < count { break }
+      within -= count
+      product += 1
+    }
+    let rowsPerPiece =
+      Self.panelsPerPiece(products[product], tokenCount: tokenCount, share: share)
+      * PackedLayout.panelRows
+    let row = within * rowsPerPiece
+    block *= tokensPerBlock
     return (
       products[product], row..<min(row + rowsPerPiece, products[product].rowCount),
-      token..<min(token + tokensPerBlock, tokenCount)
+      block..<min(block + tokensPerBlock, tokenCount)
     )
   }
 }

@@ -60,22 +60,43 @@ public final class WorkerPool: Sendable {
   ///   - count: Number of parts.
   ///   - body: The work. It runs on several threads at once, whatever it captures.
   public func run(_ count: Int, _ body: (_ part: Int, _ worker: Int) -> Void) {
+    if count == 1 || workers.isEmpty {
+      state.turn.withLock { _ in
+        for part in 0..<max(count, 0) { body(part, 0) }
+      }
+      return
+    }
+    // Swift puts a closure that another thread is to call on the heap.
+    withoutActuallyEscaping(body) { escapable in
+      run(count, with: escapable) { body, part, worker in body(part, worker) }
+    }
+  }
+
+  /// The same without an allocation, for jobs that every token has: `body` captures nothing, and is handed
+  /// what it works on.
+  ///
+  /// - Parameters:
+  ///   - count: Number of parts.
+  ///   - context: What the body needs, the same for all parts.
+  ///   - body: The work, a closure without captures.
+  func run<Context>(
+    _ count: Int, with context: Context,
+    _ body: @escaping (_ context: Context, _ part: Int, _ worker: Int) -> Void
+  ) {
     if count <= 0 { return }
     state.turn.withLock { _ in
       if count == 1 || workers.isEmpty {
-        for part in 0..<count { body(part, 0) }
+        for part in 0..<count { body(context, part, 0) }
         return
       }
-      // The closure lives on this stack frame, which outlasts the job.
-      withoutActuallyEscaping(body) { escapable in
-        unsafe withUnsafePointer(to: Job(count: count, body: escapable)) { job in
-          unsafe state.job = unsafe UnsafeRawPointer(job)
-          state.nextPart.store(0, ordering: .relaxed)
-          state.unfinished.store(workers.count, ordering: .relaxed)
-          publish()
-          unsafe state.work(on: job, as: 0)
-          state.awaitOthers()
-        }
+      // The job lives on this stack frame, which outlasts it.
+      unsafe withUnsafePointer(to: Job(context: context, body: body)) { job in
+        unsafe state.job = (Job<Context>.self, UnsafeRawPointer(job), count)
+        state.nextPart.store(0, ordering: .relaxed)
+        state.unfinished.store(workers.count, ordering: .relaxed)
+        publish()
+        state.work(as: 0)
+        state.awaitOthers()
       }
     }
   }
@@ -87,10 +108,23 @@ public final class WorkerPool: Sendable {
   }
 }
 
-/// What `run` was asked to do.
-private struct Job {
-  let count: Int
-  let body: (Int, Int) -> Void
+/// What `run` was asked to do, of any type of context.
+private protocol AnyJob {
+  func run(part: Int, worker: Int)
+}
+
+extension AnyJob {
+  /// Runs a part of the job of this type at `address`.
+  static func run(at address: UnsafeRawPointer, part: Int, worker: Int) {
+    unsafe address.assumingMemoryBound(to: Self.self).pointee.run(part: part, worker: worker)
+  }
+}
+
+private struct Job<Context>: AnyJob {
+  let context: Context
+  let body: (Context, Int, Int) -> Void
+
+  func run(part: Int, worker: Int) { body(context, part, worker) }
 }
 
 /// What the threads of a pool share.
@@ -100,8 +134,10 @@ private final class State: @unchecked Sendable {
   ///
   /// Written by `run` before `generation` is raised, read by workers after they saw
   /// it raised; not touched again until every worker has counted itself out of `unfinished`.
-  nonisolated(unsafe) var job: UnsafeRawPointer?
+  nonisolated(unsafe) var job: (type: any AnyJob.Type, address: UnsafeRawPointer, count: Int)?
 
+  // Taken once for a job. Sessions have pools of their own, so nobody else wants it: it is one exchange
+  // of a word then, without a call of the system.
   let turn = Mutex(())
   let generation = Atomic<Int>(0)
   let nextPart = Atomic<Int>(0)
@@ -109,12 +145,12 @@ private final class State: @unchecked Sendable {
   let isStopping = Atomic<Bool>(false)
 
   /// Takes parts of the job until none is left.
-  func work(on job: UnsafePointer<Job>, as worker: Int) {
-    let count = unsafe job.pointee.count
+  func work(as worker: Int) {
+    guard let (type, address, count) = unsafe job else { return }
     while true {
       let part = nextPart.wrappingAdd(1, ordering: .relaxed).oldValue
       if part >= count { return }
-      unsafe job.pointee.body(part, worker)
+      unsafe type.run(at: address, part: part, worker: worker)
     }
   }
 
@@ -187,9 +223,7 @@ private final class Worker: @unchecked Sendable {
     while true {
       seen = nextGeneration(after: seen)
       if state.isStopping.load(ordering: .sequentiallyConsistent) { return }
-      if let job = unsafe state.job {
-        unsafe state.work(on: job.assumingMemoryBound(to: Job.self), as: index)
-      }
+      state.work(as: index)
       state.unfinished.wrappingSubtract(1, ordering: .releasing)
     }
   }

@@ -76,6 +76,9 @@ public struct Sampler: Sendable {
     _ logits: Span<Float>, history: [Int] = []
   ) throws(GenerationError) -> Int {
     let count = min(candidateCount, logits.count)
+    if options.temperature <= 0, options.repetitionPenalty == 1 {
+      return try likeliest(logits, count)
+    }
     var scores: [Int: Float] = [:]
     if options.repetitionPenalty != 1 {
       for id in history.suffix(max(0, options.repetitionWindow)) where id >= 0 && id < count {
@@ -104,6 +107,18 @@ public struct Sampler: Sendable {
     if candidates.count > kept { candidates.removeSubrange(kept...) }
     if options.temperature <= 0 { return candidates[0].id }
     return draw(from: candidates)
+  }
+
+  /// The id of the greatest of the first `count` logits, the lowest on ties.
+  ///
+  /// - Complexity: O(count); no allocation.
+  private func likeliest(_ logits: Span<Float>, _ count: Int) throws(GenerationError) -> Int {
+    var best = 0
+    for id in 0..<count {
+      guard logits[id].isFinite else { throw .nonFinite(layer: nil, tensor: nil) }
+      if logits[id] > logits[best] { best = id }
+    }
+    return best
   }
 
   /// Draws from candidates in falling order of score, after top-p and min-p.

@@ -23,6 +23,8 @@ public struct Session: ~Copyable {
   /// (rows, vocabularySize): one row, or as many as `evaluate` hands out together.
   private var logitRows: Buffer<Float>
   private var logitRowCount = 1
+  /// The token of `append(_:)` for one, in memory that is reused.
+  private var token = [0]
 
   /// An empty session.
   ///
@@ -47,7 +49,7 @@ public struct Session: ~Copyable {
       context: ExecutionContext(
         configuration, kernelSet: options.kernelSet,
         pool: WorkerPool(threadCount: max(1, options.threadCount))),
-      linears: model.layers.flatMap(\.linears) + [model.head])
+      linears: model.layers.flatMap(\.linears) + [model.head], activationType: options.activations)
     residual = Buffer(count: tokenLimit * configuration.hiddenSize)
     logitRows = Buffer(count: configuration.vocabularySize)
   }
@@ -93,6 +95,15 @@ public struct Session: ~Copyable {
     }
     let last = (tokens.count - 1) % pass.tokenLimit
     try computeLogits(firstToken: last, count: 1)
+  }
+
+  /// Evaluates one token after those that stand, and leaves its logits in `logits`.
+  ///
+  /// - Throws: `GenerationError`.
+  /// - Complexity: One pass over the weights; no allocation.
+  public mutating func append(_ token: Int) throws(GenerationError) {
+    self.token[0] = token
+    try append(self.token)
   }
 
   /// Evaluates `tokens` like `append` and hands out the logits after each of them, in order.

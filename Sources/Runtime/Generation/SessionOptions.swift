@@ -14,19 +14,23 @@ public struct SessionOptions: Sendable {
   public var threadCount: Int
   /// The element type of keys and values.
   public var cacheType: KVCacheType
+  /// What packed matrices are multiplied with.
+  public var activations: ActivationType
   /// The most tokens evaluated together: more is faster and takes more memory.
   public var batchSize: Int
   /// The kernels to compute with.
   public var kernelSet: KernelSet
 
-  /// Options with their defaults: all processors, an F16 cache, batches of 512 tokens.
+  /// Options with their defaults: all processors, an F16 cache, int8 activations, batches of 512 tokens.
   public init(
     contextLength: Int? = nil, threadCount: Int = SessionOptions.processorCount,
-    cacheType: KVCacheType = .f16, batchSize: Int = 512, kernelSet: KernelSet = .standard
+    cacheType: KVCacheType = .f16, activations: ActivationType = .int8, batchSize: Int = 512,
+    kernelSet: KernelSet = .standard
   ) {
     self.contextLength = contextLength
     self.threadCount = threadCount
     self.cacheType = cacheType
+    self.activations = activations
     self.batchSize = batchSize
     self.kernelSet = kernelSet
   }

@@ -19,7 +19,8 @@ struct Activations: ~Copyable {
 
   /// Zeroed buffers.
   init(
-    _ configuration: Configuration, tokenLimit: Int, linears: [Linear], threadCount: Int
+    _ configuration: Configuration, tokenLimit: Int, linears: [Linear], threadCount: Int,
+    type: ActivationType
   ) {
     self.tokenLimit = tokenLimit
     let hidden = tokenLimit * configuration.hiddenSize
@@ -31,6 +32,7 @@ struct Activations: ~Copyable {
     gateUp = Buffer(count: tokenLimit * 2 * configuration.intermediateSize)
     update = Buffer(count: hidden)
     angles = Buffer(count: tokenLimit * configuration.headSize)
-    compressed = CompressedScratch(linears, tokenLimit: tokenLimit, threadCount: threadCount)
+    compressed = CompressedScratch(
+      linears, tokenLimit: tokenLimit, threadCount: threadCount, type: type)
   }
 }

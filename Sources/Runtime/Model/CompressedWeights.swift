@@ -148,8 +148,10 @@ struct CompressedWeights: Sendable {
     halfLefts.reduce(linear.byteCount + (halfRight?.byteCount ?? 0)) { $0 + $1.left.byteCount }
   }
 
-  /// The rank of every part's packed factors.
-  var packedRanks: [Int] { linear.parts.compactMap { $0.lowRank?.rank } }
-  /// The number of every part's outlier columns.
-  var columnCounts: [Int] { linear.parts.compactMap { $0.columns?.channels.count } }
+  /// Multiplications that one token takes, rotations not counted.
+  var multiplicationCount: Int {
+    halfLefts.reduce(linear.multiplicationCount + (halfRight?.multiplicationCount ?? 0)) {
+      $0 + $1.left.multiplicationCount
+    }
+  }
 }

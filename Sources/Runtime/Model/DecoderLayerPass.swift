@@ -42,16 +42,18 @@ package struct DecoderLayerPass: ~Copyable {
   ///   - cache: Room for the keys and values of all layers and positions that are to be run.
   ///   - context: What to compute with, made for the same configuration.
   ///   - linears: The layers that are to be multiplied, as far as they are compressed.
+  ///   - activationType: What packed matrices are multiplied with.
   init(
     _ configuration: Configuration, tokenLimit: Int, cache: consuming KVCache,
-    context: consuming ExecutionContext, linears: [Linear] = []
+    context: consuming ExecutionContext, linears: [Linear] = [],
+    activationType: ActivationType = .int8
   ) {
     self.configuration = configuration
     self.context = context
     self.cache = cache
     activations = Activations(
       configuration, tokenLimit: tokenLimit, linears: linears,
-      threadCount: self.context.pool.threadCount)
+      threadCount: self.context.pool.threadCount, type: activationType)
     rotary = RotaryEmbedding(configuration)
   }
 

@@ -56,6 +56,9 @@ public struct KVCache: ~Copyable {
 
   /// Where the row of `position` of a head begins in `keys` and `values`.
   func byteOffset(layer: Int, head: Int, position: Int) -> Int {
-    ((layer * keyValueHeadCount + head) * capacity + position) * headSize * type.byteCount
+    (layer * keyValueHeadCount + head) * headByteCount + position * headSize * type.byteCount
   }
+
+  /// The distance in bytes of the heads of a layer.
+  var headByteCount: Int { capacity * headSize * type.byteCount }
 }

@@ -17,6 +17,11 @@ struct DenseRows: Sendable {
   /// The bytes of all weights.
   var byteCount: Int { parts.reduce(0) { $0 + $1.matrix.byteCount } }
 
+  /// Multiplications that one token takes.
+  var multiplicationCount: Int {
+    parts.reduce(0) { $0 + $1.matrix.outputSize * $1.matrix.inputSize }
+  }
+
   /// Matrices whose rows follow each other.
   ///
   /// - Precondition: All have `inputSize` columns.
@@ -110,5 +115,27 @@ public struct Linear: Sendable {
   /// The bytes of all weights, which one token reads once.
   public var byteCount: Int {
     dense.byteCount + (compressed?.byteCount ?? 0)
+  }
+
+  /// Multiplications that one token takes, those of low-rank factors and outlier columns included.
+  public var multiplicationCount: Int {
+    dense.multiplicationCount + (compressed?.multiplicationCount ?? 0)
+  }
+
+  /// The packed matrices of the compressed parts, or nil when all are dense.
+  package var packed: PackedLinear? { compressed?.linear }
+
+  /// The rotations of the compressed parts that one token takes: of their input, and of their outputs.
+  package var rotations: [Incoherence] {
+    guard let compressed else { return [] }
+    return (compressed.inputRotation.map { [$0] } ?? [])
+      + compressed.outputRotations.map(\.rotation)
+  }
+
+  /// The matrices that are multiplied in single precision: the dense parts, and factors stored as halves.
+  package var denseMatrices: [DenseMatrix] {
+    let halves =
+      (compressed?.halfLefts.map(\.left) ?? []) + (compressed?.halfRight.map { [$0] } ?? [])
+    return ([dense] + halves).flatMap { $0.parts.map(\.matrix) }
   }
 }

@@ -80,7 +80,8 @@ public struct Incoherence: Sendable {
   ) {
     check(rows.count, tokenCount, scratch.count, pool)
     unsafe rotate(
-      rows.pointer, stride: size, tokenCount: tokenCount, scratch: scratch.pointer, kernelSet, pool)
+      rows.pointer, stride: size, into: rows.pointer, stride: size, tokenCount: tokenCount,
+      scratch: scratch.pointer, kernelSet, pool)
   }
 
   /// Rotates every row z back into x = S B^T z, in place: the inverse of `rotate`.
@@ -102,61 +103,80 @@ public struct Incoherence: Sendable {
       "\(tokenCount) x \(size) numbers in \(count), scratch of \(scratchCount)")
   }
 
-  /// The same for rows at `rows`, `stride` numbers apart.
+  /// Rotates rows of `source`, `sourceStride` numbers apart, into `rows`, `stride` apart, which may be the
+  /// same.
   @unsafe
   package func rotate(
-    _ rows: UnsafeMutablePointer<Float>, stride: Int, tokenCount: Int,
+    _ source: UnsafePointer<Float>, stride sourceStride: Int,
+    into rows: UnsafeMutablePointer<Float>, stride: Int, tokenCount: Int,
     scratch: UnsafeMutablePointer<Float>, _ kernelSet: KernelSet, _ pool: WorkerPool
   ) {
-    let kernels = unsafe kernelSet.table
-    unsafe forEachRow(rows, stride, tokenCount, scratch, pool) { row, scratch, mixers in
-      let signed = unsafe factor.order == 1 ? row : scratch
-      unsafe signs.withUnsafeBufferPointer { signs in
-        guard let base = signs.baseAddress else { return }
-        unsafe kernels.pointee.multiply_signs(base, row, size, signed)
-      }
-      unsafe kernels.pointee.hadamard(signed, factor.order, factor.width, factor.scale)
-      if factor.order > 1 {
-        unsafe mix(factor.entries, signed, into: row, kernelSet, mixers)
-      }
+    unsafe forEachRow(tokenCount, scratch, pool) { token, scratch, mixers in
+      unsafe rotate(
+        source + token * sourceStride, into: rows + token * stride, scratch: scratch, kernelSet,
+        mixers)
     }
   }
 
-  /// The same for rows at `rows`, `stride` numbers apart.
+  /// Rotates rows at `rows`, `stride` numbers apart, back in place.
   @unsafe
   package func rotateBack(
     _ rows: UnsafeMutablePointer<Float>, stride: Int, tokenCount: Int,
     scratch: UnsafeMutablePointer<Float>, _ kernelSet: KernelSet, _ pool: WorkerPool
   ) {
-    let kernels = unsafe kernelSet.table
-    unsafe forEachRow(rows, stride, tokenCount, scratch, pool) { row, scratch, mixers in
-      let mixed = unsafe factor.order == 1 ? row : scratch
-      unsafe kernels.pointee.hadamard(row, factor.order, factor.width, factor.scale)
-      if factor.order > 1 {
-        unsafe mix(factor.transposed, row, into: mixed, kernelSet, mixers)
-      }
-      unsafe signs.withUnsafeBufferPointer { signs in
-        guard let base = signs.baseAddress else { return }
-        unsafe kernels.pointee.multiply_signs(base, mixed, size, row)
-      }
+    unsafe forEachRow(tokenCount, scratch, pool) { token, scratch, mixers in
+      unsafe rotateBack(row: rows + token * stride, scratch: scratch, kernelSet, mixers)
     }
   }
 
-  /// Calls `body` with every row, a thread's scratch and the threads that may share the row's product
-  /// with the dense factor: rows are the parts when there are several, else the product is dealt out.
+  /// One row; `mixers` are the threads that share its product with the dense factor, if any do.
+  private func rotate(
+    _ source: UnsafePointer<Float>, into row: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>, _ kernelSet: KernelSet, _ mixers: WorkerPool?
+  ) {
+    let kernels = unsafe kernelSet.table
+    let signed = unsafe factor.order == 1 ? row : scratch
+    unsafe signs.withUnsafeBufferPointer { signs in
+      guard let base = signs.baseAddress else { return }
+      unsafe kernels.pointee.multiply_signs(base, source, size, signed)
+    }
+    unsafe kernels.pointee.hadamard(signed, factor.order, factor.width, factor.scale)
+    if factor.order > 1 {
+      unsafe mix(factor.entries, signed, into: row, kernelSet, mixers)
+    }
+  }
+
+  /// One row back, in place; the parameters are those of `rotate`.
+  @unsafe
+  func rotateBack(
+    row: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>, _ kernelSet: KernelSet,
+    _ mixers: WorkerPool?
+  ) {
+    let kernels = unsafe kernelSet.table
+    let mixed = unsafe factor.order == 1 ? row : scratch
+    unsafe kernels.pointee.hadamard(row, factor.order, factor.width, factor.scale)
+    if factor.order > 1 {
+      unsafe mix(factor.transposed, row, into: mixed, kernelSet, mixers)
+    }
+    unsafe signs.withUnsafeBufferPointer { signs in
+      guard let base = signs.baseAddress else { return }
+      unsafe kernels.pointee.multiply_signs(base, mixed, size, row)
+    }
+  }
+
+  /// Calls `body` with every token, a thread's scratch and the threads that may share the token's product
+  /// with the dense factor: tokens are the parts when there are several, else the product is dealt out.
   private func forEachRow(
-    _ rows: UnsafeMutablePointer<Float>, _ stride: Int, _ tokenCount: Int,
-    _ scratch: UnsafeMutablePointer<Float>, _ pool: WorkerPool,
+    _ tokenCount: Int, _ scratch: UnsafeMutablePointer<Float>, _ pool: WorkerPool,
     _ body: (
-      _ row: UnsafeMutablePointer<Float>, _ scratch: UnsafeMutablePointer<Float>,
-      _ mixers: WorkerPool?
+      _ token: Int, _ scratch: UnsafeMutablePointer<Float>, _ mixers: WorkerPool?
     ) -> Void
   ) {
     if tokenCount == 1 {
-      unsafe body(rows, scratch, pool)
+      unsafe body(0, scratch, pool)
     } else {
       pool.run(tokenCount) { token, worker in
-        unsafe body(rows + token * stride, scratch + worker * scratchStride, nil)
+        unsafe body(token, scratch + worker * scratchStride, nil)
       }
     }
   }
@@ -182,7 +202,12 @@ public struct Incoherence: Sendable {
       // of the widest set.
       let (height, breadth) = (48, min(32, width))
       let across = width / breadth
-      pool.run((order + height - 1) / height * across) { part, _ in
+      unsafe pool.run(
+        (order + height - 1) / height * across,
+        with: (entries, x, y, order, width, height, breadth, kernels)
+      ) { context, part, _ in
+        let (entries, x, y, order, width, height, breadth, kernels) = unsafe context
+        let across = width / breadth
         let row = part / across * height
         let column = part % across * breadth
         unsafe kernels.pointee.mix_rows(

@@ -90,6 +90,21 @@ public struct PackedLinear: Sendable {
   /// The number of rows of all parts.
   public let outputSize: Int
 
+  // What every token takes, laid out once.
+
+  /// The input as one vector.
+  let inputs: ActivationSegments
+  /// The ranks of the parts that have factors.
+  let ranks: ActivationSegments
+  /// The numbers of outlier columns of the parts that have any.
+  let columns: ActivationSegments
+  /// The input channels of the outlier columns of all parts.
+  let channels: [Int]
+  /// R of all parts, whose rows follow each other.
+  let factorProducts: [PackedRows]
+  /// Q of all parts, with L and outlier columns.
+  let products: [PackedRows]
+
   /// Matrices that are multiplied as one job, their rows one after the other.
   ///
   /// - Precondition: There is at least one, and all have the same number of columns.
@@ -114,6 +129,38 @@ public struct PackedLinear: Sendable {
     }
     self.parts = parts
     self.outputSize = outputSize
+    inputs = ActivationSegments([inputSize])
+    ranks = ActivationSegments(parts.compactMap { $0.lowRank?.rank })
+    columns = ActivationSegments(parts.compactMap { $0.columns?.channels.count })
+    channels = parts.flatMap { $0.columns?.channels ?? [] }
+    factorProducts = Self.factorProducts(parts)
+    products = Self.products(parts, ranks, columns)
+  }
+
+  private static func factorProducts(_ parts: [Part]) -> [PackedRows] {
+    var row = 0
+    return parts.compactMap(\.lowRank?.right).map { right in
+      defer { row += right.outputSize }
+      return PackedRows(outputRow: row, right)
+    }
+  }
+
+  private static func products(
+    _ parts: [Part], _ ranks: ActivationSegments, _ columns: ActivationSegments
+  ) -> [PackedRows] {
+    var (factor, outlier) = (0, 0)
+    return parts.map { part in
+      var rows = PackedRows(outputRow: part.outputRow, part.quantized)
+      if let left = part.lowRank?.left {
+        rows.add(left, .factors, firstGroup: ranks.firstGroups[factor])
+        factor += 1
+      }
+      if let weights = part.columns?.weights {
+        rows.add(weights, .outliers, firstGroup: columns.firstGroups[outlier])
+        outlier += 1
+      }
+      return rows
+    }
   }
 
   /// The bytes of all matrices, which one token reads once.

@@ -6,24 +6,10 @@ extension PackedMatrix {
   public func unpackedCodes() -> [UInt8] {
     precondition(format != .e8p, "the codes of e8p have sixteen bits")
     var result = [UInt8](repeating: 0, count: outputSize * inputSize)
-    var codes = result.mutableSpan
-    var bytes = unsafe codes.mutableBytes
-    var words = Buffer<UInt32>(count: PackedLayout.panelRows * layout.wordsPerRow)
-    for panel in 0..<layout.panelCount {
-      layout.unpack(codeBytes, panel: panel, into: &words)
-      let words = words.span
-      let rows = min(PackedLayout.panelRows, outputSize - panel * PackedLayout.panelRows)
-      for r in 0..<rows {
-        let first = (panel * PackedLayout.panelRows + r) * inputSize
-        for index in 0..<inputSize / 4 {
-          bytes.storeBytes(
-            of: words[r * layout.wordsPerRow + index], toByteOffset: first + 4 * index,
-            as: UInt32.self)
-        }
-        for column in inputSize / 4 * 4..<inputSize {
-          bytes.storeBytes(
-            of: layout.code(words, r, column), toByteOffset: first + column, as: UInt8.self)
-        }
+    for row in 0..<outputSize {
+      for column in 0..<inputSize {
+        let word = layout.word(codeBytes, row: row, index: column / 4)
+        result[row * inputSize + column] = word.code(column % 4)
       }
     }
     return result
@@ -35,18 +21,20 @@ extension PackedMatrix {
   /// - Complexity: O(outputSize * inputSize).
   public func unpackedLatticeCodes() -> [UInt16] {
     precondition(format == .e8p, "the codes of \(format.rawValue) have eight bits")
-    let bytes = codeBytes
-    var codes = [UInt16](repeating: 0, count: outputSize * layout.codesPerRow)
+    var codes: [UInt16] = []
+    codes.reserveCapacity(outputSize * layout.codesPerRow)
     for row in 0..<outputSize {
-      let start = layout.latticeStart(ofRow: row)
-      for k in 0..<layout.codesPerRow {
-        let place = start + k / 4 * 128 + k % 4
-        let index = unsafe bytes.unsafeLoad(fromByteOffset: place, as: UInt8.self)
-        let signs = unsafe bytes.unsafeLoad(fromByteOffset: place + 64, as: UInt8.self)
-        codes[row * layout.codesPerRow + k] = UInt16(index) | UInt16(signs) << 8
-      }
+      for k in 0..<layout.codesPerRow { codes.append(latticeCode(row: row, index: k)) }
     }
     return codes
+  }
+
+  private func latticeCode(row: Int, index k: Int) -> UInt16 {
+    let place = layout.latticeStart(ofRow: row) + k / 4 * 128 + k % 4
+    let bytes = codeBytes
+    let index = unsafe bytes.unsafeLoad(fromByteOffset: place, as: UInt8.self)
+    let signs = unsafe bytes.unsafeLoad(fromByteOffset: place + 64, as: UInt8.self)
+    return UInt16(index) | UInt16(signs) << 8
   }
 
   /// The numbers that the matrix stands for, (outputSize, inputSize), row major.
@@ -56,90 +44,93 @@ extension PackedMatrix {
   ///
   /// - Complexity: O(outputSize * inputSize).
   public func dense() -> [Float] {
-    format == .e8p ? denseLattice() : denseIntegers()
+    var result = [Float](repeating: 0, count: outputSize * inputSize)
+    unsafe result.withUnsafeMutableBufferPointer { numbers in
+      guard let base = numbers.baseAddress else { return }
+      for row in 0..<outputSize {
+        var target = unsafe MutableSpan(_unsafeStart: base + row * inputSize, count: inputSize)
+        dequantize(row: row, into: &target)
+      }
+    }
+    return result
   }
 
-  private func denseIntegers() -> [Float] {
+  /// Writes the numbers of a row, exact as those of `dense`.
+  ///
+  /// - Parameters:
+  ///   - row: A row, less than `outputSize`.
+  ///   - numbers: (inputSize), overwritten.
+  /// - Complexity: O(inputSize); no allocation.
+  package func dequantize(row: Int, into numbers: inout MutableSpan<Float>) {
+    precondition(
+      row < outputSize && numbers.count == inputSize,
+      "row \(row) of \(outputSize) into \(numbers.count) numbers, not \(inputSize)")
+    if format == .e8p {
+      dequantizeLattice(row, &numbers)
+    } else {
+      dequantizeIntegers(row, &numbers)
+    }
+  }
+
+  private func dequantizeIntegers(_ row: Int, _ numbers: inout MutableSpan<Float>) {
     let groupColumns = groupSize.columnCount ?? layout.paddedInputSize
-    var result = [Float](repeating: 0, count: outputSize * inputSize)
-    var words = Buffer<UInt32>(count: PackedLayout.panelRows * layout.wordsPerRow)
-    for panel in 0..<layout.panelCount {
-      layout.unpack(codeBytes, panel: panel, into: &words)
-      let words = words.span
-      let first = panel * PackedLayout.panelRows
-      for row in first..<min(first + PackedLayout.panelRows, outputSize) {
-        for group in 0..<layout.groupCount {
-          let scale = Float(scale(row: row, group: group))
-          let offset = offset(row: row, group: group).map(Float.init)
-          // The product is exact, so the sum rounds alike with or without fusion.
-          let zero = offset == nil ? format.zeroPoint : 0
-          let start = group * groupColumns
-          for column in start..<min(start + groupColumns, inputSize) {
-            let code = layout.code(words, row - first, column)
-            result[row * inputSize + column] = scale * (Float(code) - zero) + (offset ?? 0)
-          }
+    for group in 0..<layout.groupCount {
+      let scale = Float(scale(row: row, group: group))
+      let offset = offset(row: row, group: group).map(Float.init)
+      // The product is exact, so the sum rounds alike with or without fusion.
+      let zero = offset == nil ? format.zeroPoint : 0
+      let start = group * groupColumns
+      let end = min(start + groupColumns, inputSize)
+      // Groups are whole words.
+      for first in stride(from: start, to: end, by: 4) {
+        let word = layout.word(codeBytes, row: row, index: first / 4)
+        for column in first..<min(first + 4, end) {
+          numbers[column] = scale * (Float(word.code(column - first)) - zero) + (offset ?? 0)
         }
       }
     }
-    return result
   }
 
-  private func denseLattice() -> [Float] {
+  private func dequantizeLattice(_ row: Int, _ numbers: inout MutableSpan<Float>) {
     let codebook = LatticeCodebook.e8p
-    let codes = unpackedLatticeCodes()
     let groupCodes = (groupSize.columnCount ?? layout.paddedInputSize) / 8
-    var result = [Float](repeating: 0, count: outputSize * inputSize)
-    for row in 0..<outputSize {
-      for k in 0..<layout.codesPerRow {
-        let unit = Float(scale(row: row, group: k / groupCodes)) * format.unit
-        let point = codebook.point(of: codes[row * layout.codesPerRow + k])
-        let values = SIMD8<Float>(point) * unit
-        let first = row * inputSize + 8 * k
-        for i in 0..<min(8, inputSize - 8 * k) { result[first + i] = values[i] }
-      }
+    for k in 0..<layout.codesPerRow {
+      let unit = Float(scale(row: row, group: k / groupCodes)) * format.unit
+      let values = SIMD8<Float>(codebook.point(of: latticeCode(row: row, index: k))) * unit
+      for i in 0..<min(8, inputSize - 8 * k) { numbers[8 * k + i] = values[i] }
     }
-    return result
   }
 }
 
-extension PackedLayout {
-  /// The code of a row of a panel's words at a column.
-  fileprivate func code(_ words: Span<UInt32>, _ row: Int, _ column: Int) -> UInt8 {
-    UInt8(truncatingIfNeeded: words[row * wordsPerRow + column / 4] >> UInt32(column % 4 * 8))
-  }
+/// Four codes, a byte each, the first in the lowest.
+private struct CodeWord {
+  let bits: UInt32
 
-  /// Unpacks a panel to (16, wordsPerRow) words of four codes, one byte each.
-  fileprivate func unpack(_ codes: RawSpan, panel: Int, into words: inout Buffer<UInt32>) {
-    var words = words.mutableSpan
-    let blockWords = format.blockColumns / 4
-    for block in 0..<wordsPerRow / blockWords {
-      for r in 0..<Self.panelRows {
-        let w = r * wordsPerRow + block * blockWords
-        let place = panel * panelByteCount + block * format.blockByteCount + 4 * r
-        func load(_ vector: Int = 0) -> UInt32 {
-          unsafe codes.unsafeLoadUnaligned(
-            fromByteOffset: place + 64 * vector, as: UInt32.self)
-        }
-        switch format {
-        case .int2:
-          let bits = load()
-          for s in 0..<4 { words[w + s] = bits >> UInt32(2 * s) & 0x0303_0303 }
-        case .int3:
-          let (a, b, c) = (load(), load(1), load(2))
-          for (v, bits) in [a, b, c].enumerated() {
-            words[w + 2 * v] = bits & 0x0707_0707
-            words[w + 2 * v + 1] = bits >> 3 & 0x0707_0707
-          }
-          words[w + 6] = a >> 5 & 0x0606_0606 | c >> 6 & 0x0101_0101
-          words[w + 7] = b >> 5 & 0x0606_0606 | c >> 7 & 0x0101_0101
-        case .int4:
-          let bits = load()
-          words[w] = bits & 0x0F0F_0F0F
-          words[w + 1] = bits >> 4 & 0x0F0F_0F0F
-        case .int8: words[w] = load()
-        case .e8p: preconditionFailure("the codes of e8p do not lie in words")
-        }
+  /// The code at `index`, 0 to 3.
+  func code(_ index: Int) -> UInt8 { UInt8(truncatingIfNeeded: bits >> UInt32(8 * index)) }
+}
+
+extension PackedLayout {
+  /// The codes of four columns of `row`, from column 4 `index` on; they may be padded ones.
+  fileprivate func word(_ codes: RawSpan, row: Int, index: Int) -> CodeWord {
+    let (block, word) = index.quotientAndRemainder(dividingBy: format.blockColumns / 4)
+    let (panel, r) = row.quotientAndRemainder(dividingBy: Self.panelRows)
+    let place = panel * panelByteCount + block * format.blockByteCount + 4 * r
+    func load(_ vector: Int = 0) -> UInt32 {
+      unsafe codes.unsafeLoadUnaligned(fromByteOffset: place + 64 * vector, as: UInt32.self)
+    }
+    let shift = UInt32(word)
+    switch format {
+    case .int2: return CodeWord(bits: load() >> (2 * shift) & 0x0303_0303)
+    case .int3:
+      switch word {
+      case 6: return CodeWord(bits: load() >> 5 & 0x0606_0606 | load(2) >> 6 & 0x0101_0101)
+      case 7: return CodeWord(bits: load(1) >> 5 & 0x0606_0606 | load(2) >> 7 & 0x0101_0101)
+      default: return CodeWord(bits: load(word / 2) >> (3 * (shift % 2)) & 0x0707_0707)
       }
+    case .int4: return CodeWord(bits: load() >> (4 * shift) & 0x0F0F_0F0F)
+    case .int8: return CodeWord(bits: load())
+    case .e8p: preconditionFailure("the codes of e8p do not lie in words")
     }
   }
 }

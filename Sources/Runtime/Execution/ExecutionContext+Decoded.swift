@@ -1,0 +1,98 @@
+internal import Kernels
+
+/// Products of packed matrices with activations in single precision.
+///
+/// Every row is decoded to the numbers it stands for and multiplied by the dense kernels: slow, with no
+/// error but that of sums of floats. A row's sum depends neither on the threads nor on the tokens that
+/// share the call.
+extension ExecutionContext {
+  /// The rows that are decoded and multiplied together.
+  private static let decodedRowCount = PackedLayout.panelRows
+
+  /// Floats that a thread needs for matrices of up to `columns` columns: decoded rows, and what they
+  /// make of a few tokens.
+  static func decodedCount(columns: Int) -> Int {
+    decodedRowCount * (columns + Int(KERNELS_MAX_TOKENS))
+  }
+
+  /// Multiplies: y = Q z + L (R z) + C x_O, packed factors and columns included.
+  ///
+  /// z is (tokenCount, inputSize), rows `zStride` apart; x_O is in the scratch. y is (tokenCount,
+  /// outputSize), of which the rows of the parts are overwritten.
+  ///
+  /// - Complexity: O(tokenCount * weights) and decoding every weight once; no allocation.
+  func multiplyDecoded(
+    _ linear: PackedLinear, _ z: UnsafePointer<Float>, _ zStride: Int, _ tokenCount: Int,
+    _ scratch: borrowing CompressedScratch, _ y: UnsafeMutablePointer<Float>
+  ) {
+    let (rows, product) = unsafe (scratch.decodedRows.pointer, scratch.factors.product.pointer)
+    let gathered = unsafe UnsafePointer(scratch.gathered.pointer)
+    let rowsPerWorker = scratch.decodedRows.count / pool.threadCount
+    // Where R z and x_O of a part begin among those of all parts.
+    var (factor, outlier) = (0, 0)
+    for part in linear.parts {
+      if let right = part.lowRank?.right {
+        forEachPanel(of: right) { panel, worker in
+          unsafe multiplyDecoded(
+            right, panel, z, zStride, tokenCount, rows + worker * rowsPerWorker,
+            product + factor, linear.ranks.size, adding: false)
+        }
+      }
+      let output = unsafe y + part.outputRow
+      forEachPanel(of: part.quantized) { panel, worker in
+        let rows = unsafe rows + worker * rowsPerWorker
+        unsafe multiplyDecoded(
+          part.quantized, panel, z, zStride, tokenCount, rows, output, linear.outputSize,
+          adding: false)
+        if let left = part.lowRank?.left {
+          unsafe multiplyDecoded(
+            left, panel, product + factor, linear.ranks.size, tokenCount, rows, output,
+            linear.outputSize, adding: true)
+        }
+        if let columns = part.columns?.weights {
+          unsafe multiplyDecoded(
+            columns, panel, gathered + outlier, linear.columns.size, tokenCount, rows, output,
+            linear.outputSize, adding: true)
+        }
+      }
+      factor += part.lowRank?.rank ?? 0
+      outlier += part.columns?.channels.count ?? 0
+    }
+  }
+
+  private func forEachPanel(of matrix: PackedMatrix, _ body: (_ panel: Int, _ worker: Int) -> Void)
+  {
+    pool.run(matrix.layout.panelCount, body)
+  }
+
+  /// Multiplies the rows of one panel of `matrix` with all tokens.
+  ///
+  /// `decoded` is a thread's share of the scratch; `y` is where row 0 of the matrix goes.
+  private func multiplyDecoded(
+    _ matrix: PackedMatrix, _ panel: Int, _ x: UnsafePointer<Float>, _ xStride: Int,
+    _ tokenCount: Int, _ decoded: UnsafeMutablePointer<Float>, _ y: UnsafeMutablePointer<Float>,
+    _ yStride: Int, adding: Bool
+  ) {
+    let columns = matrix.inputSize
+    let first = panel * Self.decodedRowCount
+    let count = min(Self.decodedRowCount, matrix.outputSize - first)
+    for row in 0..<count {
+      var numbers = unsafe MutableSpan(_unsafeStart: decoded + row * columns, count: columns)
+      matrix.dequantize(row: first + row, into: &numbers)
+    }
+    let sums = unsafe decoded + Self.decodedRowCount * columns
+    for token in stride(from: 0, to: tokenCount, by: Int(KERNELS_MAX_TOKENS)) {
+      let tokens = min(Int(KERNELS_MAX_TOKENS), tokenCount - token)
+      unsafe kernels.pointee.matvec_f32(
+        decoded, count, columns, x + token * xStride, xStride, tokens, sums, count)
+      for t in 0..<tokens {
+        let target = unsafe y + (token + t) * yStride + first
+        if adding {
+          unsafe kernels.pointee.add(sums + t * count, count, target)
+        } else {
+          unsafe target.update(from: sums + t * count, count: count)
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,144 @@
+import DuetCompressor
+import DuetRuntime
+
+/// A compressed model of a published shape with random weights, before there are any: what its tensors are
+/// and what they take.
+struct CompressedShape {
+  /// The sizes, and the formats of the compressed weights.
+  let configuration: Configuration
+  private let format: CompressedFormat
+
+  /// The shape of `configuration` with all linear layers and the output head compressed.
+  init(_ configuration: Configuration, _ format: CompressedFormat) {
+    var configuration = configuration
+    configuration.compression = format
+    // A compressed head stands beside the embedding.
+    configuration.tiesEmbeddings = false
+    self.configuration = configuration
+    self.format = format
+  }
+
+  /// What the tensors take in memory.
+  var memory: ShapeMemory {
+    let layer = Self.linears(0, configuration).reduce(0) { sum, linear in
+      sum + parts(linear.name, linear.size).reduce(0) { $0 + $1.byteCount }
+    }
+    let embedding = 2 * configuration.vocabularySize * configuration.hiddenSize
+    return ShapeMemory(
+      layerByteCount: layer, otherByteCount: embedding + headLayout.byteCount(),
+      layerCount: configuration.layerCount)
+  }
+
+  /// Makes the weights.
+  func checkpoint() throws -> Checkpoint {
+    let pool = WorkerPool(threadCount: SessionOptions.processorCount)
+    var tensors = try SyntheticCheckpoint.tensors(
+      of: SyntheticCheckpoint.tensorShapes(configuration).filter { shape in
+        shape.sizes.count == 1 || shape.name == "model.embed_tokens.weight"
+      }, elementType: .f16)
+    for layer in 0..<configuration.layerCount {
+      for (name, size) in Self.linears(layer, configuration) {
+        for part in parts(name, size) { tensors += try part.tensors(pool) }
+      }
+    }
+    tensors += try PackedMatrix.random(headLayout, pool).storedTensors(named: "lm_head")
+    for size in rotatedSizes {
+      tensors += try Incoherence(size: size, seed: UInt64(size)).storedTensors()
+    }
+    return Checkpoint(configuration: configuration, tensors: tensors)
+  }
+
+  /// The plan of a compression that would make such a model.
+  var plan: CompressionPlan {
+    var plan = CompressionPlan()
+    plan.format = format.format
+    plan.groupSize = format.groupSize
+    plan.rank = format.rank
+    plan.factorFormat = format.factorFormat
+    plan.incoherence = format.incoherence
+    return plan
+  }
+
+  private var headLayout: PackedLayout {
+    CompressedFormat.headLayout(
+      vocabularySize: configuration.vocabularySize, hiddenSize: configuration.hiddenSize)
+  }
+
+  private var rotatedSizes: [Int] {
+    let inputs = [
+      configuration.hiddenSize, configuration.queryWidth, configuration.intermediateSize,
+    ]
+    switch format.incoherence {
+    case .none: return []
+    case .input: return Set(inputs).sorted()
+    case .both: return Set(inputs + [configuration.keyValueWidth]).sorted()
+    }
+  }
+
+  private static func linears(
+    _ layer: Int, _ configuration: Configuration
+  ) -> [(name: String, size: MatrixSize)] {
+    var one = configuration
+    one.layerCount = layer + 1
+    let prefix = "model.layers.\(layer)."
+    return SyntheticCheckpoint.tensorShapes(one).compactMap { shape in
+      guard shape.name.hasPrefix(prefix), shape.sizes.count == 2 else { return nil }
+      return (
+        String(shape.name.dropLast(".weight".count)),
+        MatrixSize(outputSize: shape.sizes[0], inputSize: shape.sizes[1])
+      )
+    }
+  }
+
+  /// The tensors of a linear layer: Q, and L and R if there are any.
+  private func parts(_ name: String, _ size: MatrixSize) -> [Part] {
+    let (rows, columns) = (size.outputSize, size.inputSize)
+    let quantized = PackedLayout(
+      format.format, groupSize: format.groupSize, outputSize: rows, inputSize: columns)
+    let rank = min(format.rank, rows, columns)
+    guard rank > 0 else { return [.packed(name, quantized)] }
+    switch format.factorFormat {
+    case .int4:
+      return [
+        .packed(name, quantized),
+        .packed("\(name).left", CompressedFormat.leftLayout(outputSize: rows, rank: rank)),
+        .packed("\(name).right", CompressedFormat.rightLayout(rank: rank, inputSize: columns)),
+      ]
+    case .f16:
+      return [
+        .packed(name, quantized), .half("\(name).left.values", [rows, rank]),
+        .half("\(name).right.values", [rank, columns]),
+      ]
+    }
+  }
+
+  /// A matrix as it is stored.
+  private enum Part {
+    case packed(String, PackedLayout)
+    case half(String, [Int])
+
+    var byteCount: Int {
+      switch self {
+      case .packed(_, let layout): layout.byteCount()
+      case .half(_, let sizes): sizes.reduce(2, *)
+      }
+    }
+
+    func tensors(_ pool: WorkerPool) throws -> [StoredTensor] {
+      switch self {
+      case .packed(let name, let layout):
+        try PackedMatrix.random(layout, pool).storedTensors(named: name)
+      case .half(let name, let sizes):
+        try SyntheticCheckpoint.tensors(of: [(name, sizes)], elementType: .f16)
+      }
+    }
+  }
+}
+
+extension CompressedFormat {
+  /// As a person reads it.
+  var text: String {
+    "\(format.rawValue) group \(groupSize.rawValue)"
+      + (rank > 0 ? " rank \(rank) \(factorFormat.rawValue)" : "")
+  }
+}

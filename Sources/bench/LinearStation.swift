@@ -1,0 +1,38 @@
+import DuetRuntime
+
+/// The input and output of linear layers of one size.
+final class LinearStation {
+  private let tokenCount: Int
+  private let input: Buffer<Float>
+  private var activations: QuantizedActivations
+  private var scratch: LowRankScratch
+  private var output: Buffer<Float>
+
+  /// Room for `tokenCount` tokens through a layer like `linear`.
+  init(_ linear: PackedLinear, tokenCount: Int) {
+    self.tokenCount = tokenCount
+    input = MachineProbe.gaussians(count: tokenCount * linear.inputSize)
+    activations = QuantizedActivations(
+      tokenCapacity: tokenCount, segments: [linear.inputSize],
+      inLatticeOrder: linear.matrices.contains { $0.format == .e8p })
+    scratch = LowRankScratch(linear, tokenCapacity: tokenCount)
+    output = Buffer(count: tokenCount * linear.outputSize)
+  }
+
+  /// Quantises the input and multiplies.
+  func run(_ linear: PackedLinear, _ context: borrowing ExecutionContext) {
+    context.quantize(input, tokenCount: tokenCount, into: &activations)
+    context.multiply(linear, activations, scratch: &scratch, into: &output)
+  }
+}
+
+extension ExecutionContext {
+  /// The sum of what `body` returns, per second, when it is called again and again for `duration`.
+  func rate(for duration: Duration, _ body: () -> Int) -> Double {
+    let clock = ContinuousClock()
+    let start = clock.now
+    var amount = 0
+    repeat { amount += body() } while start.duration(to: clock.now) < duration
+    return Double(amount) / seconds(start.duration(to: clock.now))
+  }
+}
