@@ -19,6 +19,14 @@ package enum LinearInput: String, Sendable, CaseIterable {
   }
 }
 
+/// Rows of a batch that stand next to each other in a sequence.
+struct TokenRun: Sendable, Equatable {
+  /// The rows.
+  let rows: Range<Int>
+  /// The position of the first in its sequence, in tokens.
+  let position: Int
+}
+
 /// The forward pass of decoder layers, one at a time, with the memory that it needs.
 ///
 /// The residual stream belongs to the caller, and so does the order of the layers: `Session` runs all
@@ -31,8 +39,8 @@ package struct DecoderLayerPass: ~Copyable {
   var cache: KVCache
   var activations: Activations
   private let rotary: RotaryEmbedding
-  /// The positions whose angles are in `activations`.
-  private var positions = 0..<0
+  /// The rows whose angles are in `activations`.
+  private var angledRuns: [TokenRun] = []
 
   /// A pass over batches of at most `tokenLimit` tokens.
   ///
@@ -100,12 +108,39 @@ package struct DecoderLayerPass: ~Copyable {
     observe: (_ input: LinearInput, _ rows: Span<Float>, _ stride: Int, _ tokenCount: Int)
       throws(Failure) -> Void
   ) throws(Failure) {
+    try run(
+      layer, &hidden, cacheLayer: cacheLayer, runs: [TokenRun(rows: 0..<n, position: position)],
+      endsBeforeDown: endsBeforeDown, observe: observe)
+  }
+
+  /// Runs `layer` over rows that need not be one sequence.
+  ///
+  /// The runs attend one after the other, each to what is in the cache before its position and to
+  /// itself. So a run at position 0 begins a new sequence in place of the last, and several runs at
+  /// the same position are continuations of what stands before it, none of which sees another.
+  ///
+  /// - Parameters:
+  ///   - layer: The weights.
+  ///   - hidden: The residual stream, (rows, hiddenSize), changed in place.
+  ///   - cacheLayer: Where the keys and values of this layer are in the cache.
+  ///   - runs: All rows from 0 on, in their order, at most `tokenLimit`.
+  ///   - endsBeforeDown: As for single sequences.
+  ///   - observe: As for single sequences.
+  /// - Throws: What `observe` throws.
+  /// - Complexity: One pass over the weights of the layer.
+  mutating func run<Failure: Error>(
+    _ layer: DecoderLayer, _ hidden: inout Buffer<Float>, cacheLayer: Int, runs: [TokenRun],
+    endsBeforeDown: Bool = false,
+    observe: (_ input: LinearInput, _ rows: Span<Float>, _ stride: Int, _ tokenCount: Int)
+      throws(Failure) -> Void
+  ) throws(Failure) {
+    let n = runs.last?.rows.upperBound ?? 0
     let hiddenSize = configuration.hiddenSize
     let attendedSize = configuration.headCount * configuration.headSize
     let intermediateSize = configuration.intermediateSize
     let epsilon = Float(configuration.normEpsilon)
     precondition(n <= tokenLimit, "\(n) tokens in a pass of \(tokenLimit)")
-    prepareAngles(position..<position + n)
+    prepareAngles(runs)
 
     // attention: norm, then queries, keys and values of all heads (n, q + k + v)
     context.normalize(
@@ -114,13 +149,17 @@ package struct DecoderLayerPass: ~Copyable {
     context.multiply(
       layer.queriesKeysValues, activations.normalized, inputStride: hiddenSize, tokenCount: n,
       scratch: &activations.compressed, into: &activations.projected)
-    context.rotateAndStore(
-      &activations.projected, activations.angles, in: &cache, layer: cacheLayer,
-      position: position, tokenCount: n, configuration)
     // what every head reads (n, headCount * headSize), projected back onto the stream
-    context.attend(
-      activations.projected, to: cache, layer: cacheLayer, position: position, tokenCount: n,
-      configuration, into: &activations.attended)
+    for run in runs {
+      context.rotateAndStore(
+        &activations.projected, activations.angles, in: &cache, layer: cacheLayer,
+        firstRow: run.rows.lowerBound, position: run.position, tokenCount: run.rows.count,
+        configuration)
+      context.attend(
+        activations.projected, to: cache, layer: cacheLayer, firstRow: run.rows.lowerBound,
+        position: run.position, tokenCount: run.rows.count, configuration,
+        into: &activations.attended)
+    }
     try observe(.attentionOutput, activations.attended.span, attendedSize, n)
     context.multiply(
       layer.attentionOutput, activations.attended, inputStride: attendedSize, tokenCount: n,
@@ -148,10 +187,14 @@ package struct DecoderLayerPass: ~Copyable {
     context.isFinite(values, count: count)
   }
 
-  /// Fills in the angles of `positions`, which all layers share.
-  private mutating func prepareAngles(_ positions: Range<Int>) {
-    if positions == self.positions { return }
-    rotary.fill(from: positions.lowerBound, count: positions.count, &activations.angles)
-    self.positions = positions
+  /// Fills in the angles of all rows, which all layers share.
+  private mutating func prepareAngles(_ runs: [TokenRun]) {
+    if runs == angledRuns { return }
+    for run in runs {
+      rotary.fill(
+        from: run.position, count: run.rows.count, &activations.angles,
+        firstRow: run.rows.lowerBound)
+    }
+    angledRuns = runs
   }
 }
