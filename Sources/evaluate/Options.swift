@@ -16,14 +16,15 @@ enum Options {
     help: "Answer the first N documents of each task only; marks the numbers as partial")
   static let samples: Option<String?> = .string(
     "samples-out", "DIR",
-    help: "Write TASK.jsonl into this folder, one line for each document: numbers, no texts")
+    help: "Write samples_TASK.jsonl into this folder, a line for each document: numbers, no texts")
   static let resume = Option.flag(
     "resume", help: "Go on behind the samples that an earlier run wrote to --samples-out")
   static let force = Option.flag(
     "force", help: "Throw away samples that are in --samples-out already")
   static let comparison: Option<String?> = .string(
     "compare", "OTHER.json",
-    help: "The --json document of another model on the same tasks: adds how many documents both, only "
+    help:
+      "The --json document of another model on the same tasks: adds how many documents both, only "
       + "this model (A), only the other (B), and neither got right")
 
   static let command = Command(

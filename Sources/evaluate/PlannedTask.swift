@@ -64,8 +64,7 @@ struct PlannedTask {
   ) throws -> [EvaluationSample] {
     var samples = recorded
     guard samples.count < plan.documents.count else { return samples }
-    // The cache holds one sequence of one layer, so single precision costs nothing.
-    let options = SessionOptions(threadCount: threadCount(invocation.arguments), cacheType: .f32)
+    let options = SessionOptions(threadCount: threadCount(invocation.arguments))
     var scorer = try ContinuationScorer(
       model, longestSequence: plan.longestSequence, options: options)
     let total = plan.evaluatedCount(first: plan.documents.count)

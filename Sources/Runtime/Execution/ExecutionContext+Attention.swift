@@ -4,24 +4,22 @@ extension ExecutionContext {
   /// Rotates queries and keys to their positions and stores keys and values in the cache.
   ///
   /// `projected` is (tokenCount, (headCount + 2 keyValueHeadCount) * headSize): queries, keys and
-  /// values of each token, from row `firstRow` on; queries and keys are rotated in place. `table` is
-  /// (tokenCount, headSize), from `RotaryEmbedding.fill`, from the same row on; `position` is that of
-  /// the first token.
+  /// values of each token; queries and keys are rotated in place. `table` is (tokenCount, headSize),
+  /// from `RotaryEmbedding.fill`; `position` is that of the first token.
   func rotateAndStore(
     _ projected: inout Buffer<Float>, _ table: borrowing Buffer<Float>, in cache: inout KVCache,
-    layer: Int, firstRow: Int = 0, position: Int, tokenCount: Int, _ configuration: Configuration
+    layer: Int, position: Int, tokenCount: Int, _ configuration: Configuration
   ) {
     let headSize = configuration.headSize
     let keyValueHeadCount = configuration.keyValueHeadCount
     let rotatedHeadCount = configuration.headCount + keyValueHeadCount
     let stride = (rotatedHeadCount + keyValueHeadCount) * headSize
     precondition(
-      projected.count >= (firstRow + tokenCount) * stride
-        && table.count >= (firstRow + tokenCount) * headSize
+      projected.count >= tokenCount * stride && table.count >= tokenCount * headSize
         && position + tokenCount <= cache.capacity,
       "\(tokenCount) tokens at \(position) of \(cache.capacity)")
-    let rows = unsafe projected.pointer + firstRow * stride
-    let angles = unsafe UnsafePointer(table.pointer) + firstRow * headSize
+    let rows = unsafe projected.pointer
+    let angles = unsafe UnsafePointer(table.pointer)
     let keys = unsafe UnsafeMutableRawPointer(cache.keys.pointer)
     let values = unsafe UnsafeMutableRawPointer(cache.values.pointer)
     let first = (0..<keyValueHeadCount).map {
@@ -63,17 +61,15 @@ extension ExecutionContext {
   /// window; query head h reads key-value head h / queriesPerKeyValueHead.
   ///
   /// `projected` is as `rotateAndStore` left it, `position` that of the first token, whose keys and
-  /// values are in the cache; `output` is (tokenCount, headCount * headSize), overwritten, both from
-  /// row `firstRow` on.
+  /// values are in the cache; `output` is (tokenCount, headCount * headSize), overwritten.
   ///
   /// - Complexity: O(tokenCount * headCount * headSize * keys seen).
   ///
   /// Source: Vaswani et al., arXiv:1706.03762, equation 1; grouped heads: Ainslie et al.,
   /// arXiv:2305.13245; window: Jiang et al., arXiv:2310.06825, section 2.
   func attend(
-    _ projected: borrowing Buffer<Float>, to cache: borrowing KVCache, layer: Int,
-    firstRow: Int = 0, position: Int, tokenCount: Int, _ configuration: Configuration,
-    into output: inout Buffer<Float>
+    _ projected: borrowing Buffer<Float>, to cache: borrowing KVCache, layer: Int, position: Int,
+    tokenCount: Int, _ configuration: Configuration, into output: inout Buffer<Float>
   ) {
     let headSize = configuration.headSize
     let headCount = configuration.headCount
@@ -81,11 +77,10 @@ extension ExecutionContext {
     let inputStride = (headCount + 2 * configuration.keyValueHeadCount) * headSize
     let outputStride = headCount * headSize
     precondition(
-      projected.count >= (firstRow + tokenCount) * inputStride
-        && output.count >= (firstRow + tokenCount) * outputStride,
+      projected.count >= tokenCount * inputStride && output.count >= tokenCount * outputStride,
       "attention of \(tokenCount) tokens in \(projected.count) and \(output.count) numbers")
-    let queries = unsafe UnsafePointer(projected.pointer) + firstRow * inputStride
-    let outputs = unsafe output.pointer + firstRow * outputStride
+    let queries = unsafe UnsafePointer(projected.pointer)
+    let outputs = unsafe output.pointer
     let keys = unsafe UnsafeRawPointer(cache.keys.pointer)
     let values = unsafe UnsafeRawPointer(cache.values.pointer)
     let offsets = (0..<configuration.keyValueHeadCount).map {
@@ -121,7 +116,7 @@ extension ExecutionContext {
 
 /// The arguments of one call of an attention kernel, gathered on the stack.
 @unsafe
-private struct AttentionTile {
+struct AttentionTile {
   // 32 is KERNELS_MAX_QUERIES. The first query fills all places until others take them: the kernel wants no null pointer.
   private var queries: InlineArray<32, UnsafePointer<Float>>
   private var outputs: InlineArray<32, UnsafeMutablePointer<Float>>

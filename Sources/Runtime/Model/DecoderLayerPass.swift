@@ -19,14 +19,6 @@ package enum LinearInput: String, Sendable, CaseIterable {
   }
 }
 
-/// Rows of a batch that stand next to each other in a sequence.
-struct TokenRun: Sendable, Equatable {
-  /// The rows.
-  let rows: Range<Int>
-  /// The position of the first in its sequence, in tokens.
-  let position: Int
-}
-
 /// The forward pass of decoder layers, one at a time, with the memory that it needs.
 ///
 /// The residual stream belongs to the caller, and so does the order of the layers: `Session` runs all
@@ -108,33 +100,43 @@ package struct DecoderLayerPass: ~Copyable {
     observe: (_ input: LinearInput, _ rows: Span<Float>, _ stride: Int, _ tokenCount: Int)
       throws(Failure) -> Void
   ) throws(Failure) {
+    let configuration = configuration
     try run(
-      layer, &hidden, cacheLayer: cacheLayer, runs: [TokenRun(rows: 0..<n, position: position)],
-      endsBeforeDown: endsBeforeDown, observe: observe)
+      layer, &hidden, runs: [TokenRun(rows: 0..<n, position: position)],
+      endsBeforeDown: endsBeforeDown, observe: observe
+    ) { context, activations, cache in
+      context.rotateAndStore(
+        &activations.projected, activations.angles, in: &cache, layer: cacheLayer,
+        position: position, tokenCount: n, configuration)
+      context.attend(
+        activations.projected, to: cache, layer: cacheLayer, position: position, tokenCount: n,
+        configuration, into: &activations.attended)
+    }
   }
 
-  /// Runs `layer` over rows that need not be one sequence.
-  ///
-  /// The runs attend one after the other, each to what is in the cache before its position and to
-  /// itself. So a run at position 0 begins a new sequence in place of the last, and several runs at
-  /// the same position are continuations of what stands before it, none of which sees another.
+  /// Runs `layer` over rows of one or several sequences, which only `attend` tells apart.
   ///
   /// - Parameters:
   ///   - layer: The weights.
   ///   - hidden: The residual stream, (rows, hiddenSize), changed in place.
-  ///   - cacheLayer: Where the keys and values of this layer are in the cache.
-  ///   - runs: All rows from 0 on, in their order, at most `tokenLimit`.
-  ///   - endsBeforeDown: As for single sequences.
-  ///   - observe: As for single sequences.
+  ///   - runs: The positions of all rows, at most `tokenLimit`.
+  ///   - endsBeforeDown: As above.
+  ///   - observe: As above.
+  ///   - attend: Lets the queries in `projected`, not yet rotated by `angles`, attend to the keys and
+  ///     values there and in the cache, and leaves what the heads read in `attended`.
   /// - Throws: What `observe` throws.
   /// - Complexity: One pass over the weights of the layer.
   mutating func run<Failure: Error>(
-    _ layer: DecoderLayer, _ hidden: inout Buffer<Float>, cacheLayer: Int, runs: [TokenRun],
+    _ layer: DecoderLayer, _ hidden: inout Buffer<Float>, runs: [TokenRun],
     endsBeforeDown: Bool = false,
     observe: (_ input: LinearInput, _ rows: Span<Float>, _ stride: Int, _ tokenCount: Int)
-      throws(Failure) -> Void
+      throws(Failure) -> Void,
+    attend: (
+      _ context: borrowing ExecutionContext, _ activations: inout Activations,
+      _ cache: inout KVCache
+    ) -> Void
   ) throws(Failure) {
-    let n = runs.last?.rows.upperBound ?? 0
+    let n = runs.map(\.rows.upperBound).max() ?? 0
     let hiddenSize = configuration.hiddenSize
     let attendedSize = configuration.headCount * configuration.headSize
     let intermediateSize = configuration.intermediateSize
@@ -150,16 +152,7 @@ package struct DecoderLayerPass: ~Copyable {
       layer.queriesKeysValues, activations.normalized, inputStride: hiddenSize, tokenCount: n,
       scratch: &activations.compressed, into: &activations.projected)
     // what every head reads (n, headCount * headSize), projected back onto the stream
-    for run in runs {
-      context.rotateAndStore(
-        &activations.projected, activations.angles, in: &cache, layer: cacheLayer,
-        firstRow: run.rows.lowerBound, position: run.position, tokenCount: run.rows.count,
-        configuration)
-      context.attend(
-        activations.projected, to: cache, layer: cacheLayer, firstRow: run.rows.lowerBound,
-        position: run.position, tokenCount: run.rows.count, configuration,
-        into: &activations.attended)
-    }
+    attend(context, &activations, &cache)
     try observe(.attentionOutput, activations.attended.span, attendedSize, n)
     context.multiply(
       layer.attentionOutput, activations.attended, inputStride: attendedSize, tokenCount: n,

@@ -10,7 +10,7 @@ public struct ChoiceDocument: Sendable, Equatable {
     public let length: Int
 
     /// An answer behind one space.
-    init(context: String, answer: String) {
+    package init(context: String, answer: String) {
       self.context = context
       continuation = " " + answer
       length = answer.unicodeScalars.count
@@ -25,7 +25,7 @@ public struct ChoiceDocument: Sendable, Equatable {
   /// A document of answers to choose from.
   ///
   /// - Precondition: `gold` is the index of a choice.
-  init(choices: [Choice], gold: Int) {
+  package init(choices: [Choice], gold: Int) {
     precondition(choices.indices.contains(gold), "answer \(gold) of \(choices.count)")
     self.choices = choices
     self.gold = gold

@@ -2,11 +2,11 @@
 ///
 /// A context is evaluated once for all its continuations, and as many contexts as fit form one batch, so
 /// that the weights are read once for hundreds of tokens whatever the length of a context. Layers run
-/// one after the other over a batch, and nothing outlives it: the cache holds the keys and values of
-/// one sequence in one layer, a continuation writes its own over those of the one before.
+/// one after the other over a batch, and nothing outlives it: no cache of all layers is needed, and keys
+/// and values stay in single precision.
 ///
-/// Accuracy: as a full pass over context and continuation in a `Session` with the same type of cache,
-/// up to the rounding of products that are added in another order; see `ContinuationScorerTests`.
+/// Accuracy: as a full pass over context and continuation in a `Session` with an F32 cache, up to the
+/// rounding of products that are added in another order; see `ContinuationScorerTests`.
 public struct ContinuationScorer: ~Copyable {
   /// The model that runs.
   public let model: Model
@@ -16,6 +16,7 @@ public struct ContinuationScorer: ~Copyable {
   public let longestSequence: Int
 
   private var pass: DecoderLayerPass
+  private var keys: PackedKeys
   /// The residual stream of one batch, (tokenLimit, hiddenSize).
   private var residual: Buffer<Float>
   /// (rowLimit, vocabularySize).
@@ -29,32 +30,31 @@ public struct ContinuationScorer: ~Copyable {
   /// - Parameters:
   ///   - model: The model to run.
   ///   - longestSequence: The largest `SharedContext.longestSequence` that will be asked for.
-  ///   - options: How to run it; `contextLength` does not matter.
-  /// - Throws: `GenerationError.invalidContextLength` for a length that is not positive or whose cache
-  ///   would not fit in the address space.
+  ///   - options: How to run it; `contextLength` and `cacheType` do not matter.
+  /// - Throws: `GenerationError.invalidContextLength` for a length that is not positive or beyond 2^24.
   public init(
     _ model: Model, longestSequence: Int, options: SessionOptions = SessionOptions()
   ) throws(GenerationError) {
-    var oneLayer = model.configuration
-    oneLayer.layerCount = 1
-    guard longestSequence > 0, longestSequence <= 1 << 24,
-      let byteCount = KVCache.byteCount(
-        oneLayer, capacity: longestSequence, type: options.cacheType), byteCount < 1 << 46
-    else { throw .invalidContextLength(longestSequence) }
+    let configuration = model.configuration
+    guard longestSequence > 0, longestSequence <= 1 << 24 else {
+      throw .invalidContextLength(longestSequence)
+    }
     self.model = model
     self.longestSequence = longestSequence
     tokenLimit = max(options.batchSize, longestSequence)
+    let threadCount = max(1, options.threadCount)
     pass = DecoderLayerPass(
-      model.configuration, tokenLimit: tokenLimit,
-      cache: KVCache(oneLayer, capacity: longestSequence, type: options.cacheType),
+      configuration, tokenLimit: tokenLimit,
+      // Never used: sequences that are packed keep their keys in `keys`.
+      cache: KVCache(configuration, capacity: 1, type: .f32),
       context: ExecutionContext(
-        model.configuration, kernelSet: options.kernelSet,
-        pool: WorkerPool(threadCount: max(1, options.threadCount))),
+        configuration, kernelSet: options.kernelSet, pool: WorkerPool(threadCount: threadCount)),
       linears: model.layers.flatMap(\.linears) + [model.head])
-    let vocabularySize = model.configuration.vocabularySize
+    keys = PackedKeys(configuration, capacity: longestSequence, threadCount: threadCount)
+    let vocabularySize = configuration.vocabularySize
     // As in `Session`: at most 64 MiB of logits at a time, and enough rows for BLAS to work well.
     rowLimit = min(tokenLimit, max(16, min(256, (1 << 24) / vocabularySize)))
-    residual = Buffer(count: tokenLimit * model.configuration.hiddenSize)
+    residual = Buffer(count: tokenLimit * configuration.hiddenSize)
     logitRows = Buffer(count: rowLimit * vocabularySize)
     normalizers = Buffer(count: rowLimit)
   }
@@ -142,7 +142,7 @@ public struct ContinuationScorer: ~Copyable {
     try model.embed(batch.tokens[...], into: &residual)
     for (index, layer) in model.layers.enumerated() {
       if isCancelled() { throw .cancelled }
-      pass.run(layer, &residual, cacheLayer: 0, runs: batch.runs, observe: { _, _, _, _ in })
+      pass.run(layer, &residual, sequences: batch.sequences, keys: &keys)
       guard pass.isFinite(residual, count: batch.tokens.count * model.configuration.hiddenSize)
       else { throw .nonFinite(layer: index, tensor: model.firstNonFiniteWeight()) }
     }

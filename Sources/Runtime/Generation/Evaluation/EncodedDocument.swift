@@ -22,7 +22,7 @@ public struct EncodedDocument: Sendable, Equatable {
   ///
   /// - Parameters:
   ///   - document: The texts.
-  ///   - protocol: How they become tokens.
+  ///   - name: How they become tokens.
   ///   - tokenizer: What encodes them.
   ///   - contextLength: The most tokens that the model may evaluate at once, at least 1.
   /// - Throws: `EvaluationError.noPrefixToken`.

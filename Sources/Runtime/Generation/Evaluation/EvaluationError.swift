@@ -20,6 +20,8 @@ public enum EvaluationError: DuetError, Equatable {
   case otherRun(path: String, difference: String)
   /// Samples are there, and nothing was said of what to do with them.
   case samplesExist(path: String)
+  /// A file that is to hold samples holds something else.
+  case notSamples(path: String)
   /// The results to compare with are not those of this program, or of other questions.
   case notComparable(path: String, problem: String)
 
@@ -30,7 +32,7 @@ public enum EvaluationError: DuetError, Equatable {
     case .malformedLine, .labels, .noDocuments, .noPrefixToken, .notComparable: .refusedData
     case .nonFinite: .numerical
     case .otherRun: .resumable
-    case .samplesExist: .usage
+    case .samplesExist, .notSamples: .usage
     case .file(let error): error.category
     case .generation(let error): error.category
     }
@@ -64,6 +66,9 @@ public enum EvaluationError: DuetError, Equatable {
     case .samplesExist(let path):
       "\(printable(path)): there are samples already; add --resume to go on with them, or --force to "
         + "start over"
+    case .notSamples(let path):
+      "\(printable(path)): this file holds no samples and is not overwritten; give another "
+        + "--samples-out"
     case .notComparable(let path, let problem):
       "\(printable(path)): cannot be compared with: \(printable(problem))"
     }

@@ -1,7 +1,7 @@
 /// The samples of a task on the disk, from which a run that was stopped goes on.
 ///
-/// `TASK.jsonl` has a line for each document, written as soon as its step is scored, and `TASK.run.json`
-/// says what was scored and how: samples of anything else are not gone on with.
+/// `samples_TASK.jsonl` has a line for each document, written as soon as its step is scored, and
+/// `samples_TASK.run.json` says what was scored and how: samples of anything else are not gone on with.
 public struct EvaluationJournal: ~Copyable {
   /// What to do with samples that are there already.
   public enum Mode: Sendable {
@@ -28,8 +28,8 @@ public struct EvaluationJournal: ~Copyable {
   public init(
     _ plan: EvaluationPlan, folder: String, identity: [JSONOutput.Member], mode: Mode
   ) throws(EvaluationError) {
-    let path = "\(folder)/\(plan.data.task.name).jsonl"
-    let runPath = "\(folder)/\(plan.data.task.name).run.json"
+    let path = "\(folder)/samples_\(plan.data.task.name).jsonl"
+    let runPath = "\(folder)/samples_\(plan.data.task.name).run.json"
     let members = identity + plan.identity
     let old = try Self.contents(path)
     let recorded = try Self.recorded(old, path, runPath, plan, members, mode)
@@ -43,7 +43,9 @@ public struct EvaluationJournal: ~Copyable {
     _ old: [UInt8]?, _ path: String, _ runPath: String, _ plan: EvaluationPlan,
     _ members: [JSONOutput.Member], _ mode: Mode
   ) throws(EvaluationError) -> [EvaluationSample] {
-    guard let old, mode != .overwrite else { return [] }
+    guard let old else { return [] }
+    guard isSamples(old) else { throw .notSamples(path: path) }
+    if mode == .overwrite { return [] }
     guard mode == .resume else { throw .samplesExist(path: path) }
     try check(members, path: runPath)
     return try plan.samples(in: old, path: path)
@@ -66,6 +68,16 @@ public struct EvaluationJournal: ~Copyable {
     } catch {
       throw .file(error)
     }
+  }
+
+  /// Whether a file holds samples, perhaps none, and not something else that must not be lost.
+  private static func isSamples(_ bytes: [UInt8]) -> Bool {
+    guard let end = bytes.firstIndex(of: UInt8(ascii: "\n")) else {
+      return Array("{\"doc_id\":".utf8).starts(with: bytes.prefix(10))
+    }
+    let line = try? JSONDocument(
+      parsing: Array(bytes[..<end]), path: "samples", limits: .smallFile)
+    return line?.root["log_likelihoods"] != nil
   }
 
   private static func bytes(_ samples: [EvaluationSample]) -> [UInt8] {

@@ -19,7 +19,7 @@ public struct EvaluationPlan: Sendable {
   /// - Parameters:
   ///   - data: The documents.
   ///   - limit: How many to score, from the first on; nil: all.
-  ///   - protocol: How texts become tokens.
+  ///   - name: How texts become tokens.
   ///   - tokenizer: What encodes them.
   ///   - contextLength: The most tokens that the model may evaluate at once.
   ///   - stepLength: The tokens of a step, where its first document alone has not more.

@@ -57,6 +57,7 @@ extension EvaluationProtocol {
   /// - Parameters:
   ///   - choice: The texts.
   ///   - tokenizer: What encodes them.
+  /// - Returns: Context, at least one token, and continuation.
   /// - Throws: `EvaluationError.noPrefixToken`.
   func encode(
     _ choice: ChoiceDocument.Choice, _ tokenizer: Tokenizer

@@ -2,7 +2,7 @@
 ///
 /// First come the tokens behind which nothing is predicted: all contexts without their last tokens.
 /// Then, context by context, the last token and the continuations. So the rows whose logits are needed
-/// are the last ones, and a run of rows never sees more than its own sequence:
+/// are the last ones:
 ///
 ///     contexts A = a b c, B = d e; continuations of A: p q r and s t, of B: u v and w
 ///     rows      a b | d | c p q | s | e u
@@ -20,7 +20,8 @@ struct PackedContexts {
   }
 
   private(set) var tokens: [Int] = []
-  private(set) var runs: [TokenRun] = []
+  /// One for each context, its continuations branching off at its end.
+  private(set) var sequences: [PackedSequence] = []
   /// The first row whose logits are needed.
   let firstScoredRow: Int
   /// In the order of their rows.
@@ -29,12 +30,12 @@ struct PackedContexts {
 
   init(_ contexts: [SharedContext]) {
     firstScoredRow = contexts.reduce(0) { $0 + $1.context.count - 1 }
-    // The runs of a context have to follow each other, for they share a cache; its rows need not.
     var prefixStart = 0
     var scoredStart = firstScoredRow
     var scoredTokens: [Int] = []
     for context in contexts {
       let length = context.context.count - 1
+      sequences.append(PackedSequence(runs: []))
       tokens += context.context.dropLast()
       appendRun(&prefixStart, length, position: 0)
       scoredTokens.append(context.context[length])
@@ -56,18 +57,19 @@ struct PackedContexts {
   }
 
   private mutating func appendRun(_ start: inout Int, _ count: Int, position: Int) {
-    guard count > 0 else { return }
+    guard count > 0, var sequence = sequences.popLast() else { return }
     let rows = start..<start + count
     start += count
     // The first continuation goes on where its context ends.
-    if let last = runs.last, last.rows.upperBound == rows.lowerBound,
+    if let last = sequence.runs.last, last.rows.upperBound == rows.lowerBound,
       last.position + last.rows.count == position
     {
-      runs[runs.count - 1] = TokenRun(
+      sequence.runs[sequence.runs.count - 1] = TokenRun(
         rows: last.rows.lowerBound..<rows.upperBound, position: last.position)
     } else {
-      runs.append(TokenRun(rows: rows, position: position))
+      sequence.runs.append(TokenRun(rows: rows, position: position))
     }
+    sequences.append(sequence)
   }
 
   private mutating func appendTarget(_ row: Int, _ token: Int) {

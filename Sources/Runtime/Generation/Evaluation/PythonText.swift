@@ -1,14 +1,14 @@
 /// Operations on texts as Python's `str` has them, by code points.
-enum PythonText {
+package enum PythonText {
   typealias Scalars = [Unicode.Scalar]
 
   /// `text` without the white space at both ends, as `strip` does.
-  static func stripped(_ text: String) -> String {
+  package static func stripped(_ text: String) -> String {
     WikiText.string(WikiText.trimmed(Array(text.unicodeScalars)[...]))
   }
 
   /// `text` in two parts: up to the white space at its end, and that white space.
-  static func splittingTrailingWhitespace(_ text: String) -> (body: String, space: String) {
+  package static func splittingTrailingWhitespace(_ text: String) -> (body: String, space: String) {
     let scalars = Array(text.unicodeScalars)
     let end = (scalars.lastIndex { !WikiText.isWhitespace($0) } ?? -1) + 1
     return (WikiText.string(scalars[..<end]), WikiText.string(scalars[end...]))
@@ -21,7 +21,7 @@ enum PythonText {
   /// letters without case between them not counted.
   ///
   /// Source: Unicode 15, section 3.13, Final_Sigma.
-  static func capitalized(_ text: String) -> String {
+  package static func capitalized(_ text: String) -> String {
     let scalars = Array(text.unicodeScalars)
     guard let first = scalars.first else { return "" }
     var result = first.properties.titlecaseMapping
@@ -43,14 +43,16 @@ enum PythonText {
   }
 
   /// `text` with every `pattern` replaced, from left to right and each place once.
-  static func replacing(_ pattern: String, with replacement: String, in text: String) -> String {
+  package static func replacing(_ pattern: String, with replacement: String, in text: String)
+    -> String
+  {
     WikiText.string(
       Array(text.unicodeScalars)
         .replacing(Array(pattern.unicodeScalars), with: Array(replacement.unicodeScalars)))
   }
 
   /// `text` without its brackets: `re.sub(r"\[.*?\]", "", text)`, where no line feed is crossed.
-  static func removingBrackets(_ text: String) -> String {
+  package static func removingBrackets(_ text: String) -> String {
     let scalars = Array(text.unicodeScalars)
     var result: Scalars = []
     var position = 0

@@ -9,7 +9,7 @@
 /// - WinoGrande: two contexts, the sentence up to "_" followed by an option, and one answer, the
 ///   stripped rest.
 /// - A file of one's own: `context`, `choices` and `gold`.
-struct TaskRecord {
+package struct TaskRecord {
   /// What is wrong with a line, in words that complete "line N: ".
   struct Problem: Error, Equatable {
     let sentence: String
@@ -26,6 +26,7 @@ struct TaskRecord {
   ///   - value: The JSON value of the line.
   ///   - kind: The task.
   ///   - label: The right answer where it stands in a file of its own.
+  /// - Throws: `Problem`.
   init(_ value: JSONValue, kind: EvaluationTask.Kind, label: String?) throws(Problem) {
     switch kind {
     case .piqa: document = try Self.piqa(value, label)
@@ -90,7 +91,7 @@ struct TaskRecord {
   }
 
   /// P of the type's comment.
-  static func preprocessed(_ text: String) -> String {
+  package static func preprocessed(_ text: String) -> String {
     var text = PythonText.stripped(text)
     text = PythonText.replacing(" [title]", with: ". ", in: text)
     text = PythonText.removingBrackets(text)
