@@ -22,6 +22,7 @@ let package = Package(
     .executable(name: "compress", targets: ["compress"]),
     .executable(name: "chat", targets: ["chat"]),
     .executable(name: "perplexity", targets: ["perplexity"]),
+    .executable(name: "evaluate", targets: ["evaluate"]),
     .executable(name: "bench", targets: ["bench"]),
     .executable(name: "tokenize", targets: ["tokenize"]),
   ],
@@ -66,6 +67,9 @@ let package = Package(
       name: "perplexity", dependencies: ["DuetRuntime", "DuetCommandLine"],
       swiftSettings: swiftSettings),
     .executableTarget(
+      name: "evaluate", dependencies: ["DuetRuntime", "DuetCommandLine"],
+      swiftSettings: swiftSettings),
+    .executableTarget(
       name: "bench",
       dependencies: ["DuetRuntime", "DuetCompressor", "DuetCommandLine", "Kernels"],
       swiftSettings: swiftSettings),
@@ -98,7 +102,8 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "DuetRuntime", "TestSupport", "chat", "compress", "perplexity", "bench", "tokenize",
+        "DuetRuntime", "TestSupport", "chat", "compress", "perplexity", "evaluate", "bench",
+        "tokenize",
       ],
       swiftSettings: swiftSettings),
   ]

@@ -52,7 +52,7 @@ public struct Fingerprint: Sendable, Equatable {
         try checkpoint.tensor(named: name)
       }
       guard let tensor else { continue }
-      fields.append(Field(name: "tensor.\(name)", value: Self.summary(of: tensor)))
+      fields.append(Field(name: "tensor.\(name)", value: tensor.summary))
       if !files.contains(tensor.file.path) { files.append(tensor.file.path) }
     }
     for path in files.sorted() {
@@ -79,29 +79,6 @@ public struct Fingerprint: Sendable, Equatable {
   private func digest(_ fields: [Field]) -> String {
     let text = fields.map { "\($0.name)=\($0.value)\n" }.joined()
     return SHA256.hexadecimalDigest(of: Array(text.utf8))
-  }
-
-  /// The type, the shape and the digest of sampled values.
-  private static func summary(of tensor: StoredTensor) -> String {
-    let shape = tensor.shape.map(String.init).joined(separator: ", ")
-    return "\(tensor.elementType.rawValue) (\(shape)) \(sampledDigest(of: tensor.bytes))"
-  }
-
-  /// Sixteen pieces of 4 KiB, the first and the last bytes among them, or everything.
-  private static func sampledDigest(of bytes: RawSpan) -> String {
-    let (pieceBytes, pieceCount) = (4096, 16)
-    var hash = SHA256()
-    if bytes.byteCount <= pieceBytes * pieceCount {
-      hash.update(bytes)
-    } else {
-      let last = bytes.byteCount - pieceBytes
-      for piece in 0..<pieceCount {
-        // In this order the product does not overflow for any tensor that fits in memory.
-        let start = last / (pieceCount - 1) * piece + last % (pieceCount - 1) * piece / 15
-        hash.update(bytes.extracting(start..<start + pieceBytes))
-      }
-    }
-    return SHA256.hexadecimal(hash.finalized())
   }
 
   // MARK: - Comparison

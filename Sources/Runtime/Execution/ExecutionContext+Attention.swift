@@ -150,7 +150,7 @@ private struct Attention {
 
 /// The arguments of one call of an attention kernel, gathered on the stack.
 @unsafe
-private struct AttentionTile {
+struct AttentionTile {
   // 32 is KERNELS_MAX_QUERIES. The first query fills all places until others take them: the kernel wants no null pointer.
   private var queries: InlineArray<32, UnsafePointer<Float>>
   private var outputs: InlineArray<32, UnsafeMutablePointer<Float>>

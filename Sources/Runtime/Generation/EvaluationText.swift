@@ -145,18 +145,12 @@ public struct EvaluationText: Sendable {
     _ text: String, path: String
   ) throws(PerplexityError) -> [String] {
     var texts: [String] = []
-    let lines = text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-    for (index, line) in lines.enumerated() {
-      if line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { continue }
-      let document: JSONDocument
-      do throws(JSONError) {
-        document = try JSONDocument(
-          parsing: Array(line), path: "line \(index + 1)", limits: .tokenizer)
-      } catch {
-        throw .malformedLine(path: path, line: index + 1, problem: error.description)
-      }
-      guard let text = document.root["text"]?.string else {
-        throw .malformedLine(path: path, line: index + 1, problem: "no string \"text\"")
+    try JSONLines.forEach(
+      in: text.utf8,
+      malformed: { PerplexityError.malformedLine(path: path, line: $0, problem: $1) }
+    ) { (line, value) throws(PerplexityError) in
+      guard let text = value["text"]?.string else {
+        throw .malformedLine(path: path, line: line, problem: "no string \"text\"")
       }
       texts.append(text)
     }

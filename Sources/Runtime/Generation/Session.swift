@@ -177,15 +177,10 @@ public struct Session: ~Copyable {
 
   /// The logits of `count` tokens of the last batch, the first at `firstToken`, into `logitRows`.
   private mutating func computeLogits(firstToken: Int, count: Int) throws(GenerationError) {
-    let configuration = model.configuration
-    pass.context.normalize(
-      residual, firstToken: firstToken, model.outputNorm,
-      epsilon: Float(configuration.normEpsilon), tokenCount: count,
-      into: &pass.activations.normalized)
-    pass.context.multiply(
-      model.head, pass.activations.normalized, inputStride: configuration.hiddenSize,
-      tokenCount: count, scratch: &pass.activations.compressed, into: &logitRows)
-    guard pass.isFinite(logitRows, count: count * configuration.vocabularySize) else {
+    guard
+      pass.computeLogits(
+        of: model, residual, firstToken: firstToken, count: count, into: &logitRows)
+    else {
       throw .nonFinite(layer: nil, tensor: model.firstNonFiniteWeight())
     }
   }

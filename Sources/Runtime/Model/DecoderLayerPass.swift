@@ -31,8 +31,8 @@ package struct DecoderLayerPass: ~Copyable {
   var cache: KVCache
   var activations: Activations
   private let rotary: RotaryEmbedding
-  /// The positions whose angles are in `activations`.
-  private var positions = 0..<0
+  /// The rows whose angles are in `activations`.
+  private var angledRuns: [TokenRun] = []
 
   /// A pass over batches of at most `tokenLimit` tokens.
   ///
@@ -102,12 +102,49 @@ package struct DecoderLayerPass: ~Copyable {
     observe: (_ input: LinearInput, _ rows: Span<Float>, _ stride: Int, _ tokenCount: Int)
       throws(Failure) -> Void
   ) throws(Failure) {
+    let configuration = configuration
+    try run(
+      layer, &hidden, runs: [TokenRun(rows: 0..<n, position: position)],
+      endsBeforeDown: endsBeforeDown, observe: observe
+    ) { context, activations, cache in
+      context.rotateAndStore(
+        &activations.projected, activations.angles, in: &cache, layer: cacheLayer,
+        position: position, tokenCount: n, configuration)
+      context.attend(
+        activations.projected, to: cache, layer: cacheLayer, position: position, tokenCount: n,
+        configuration, into: &activations.attended)
+    }
+  }
+
+  /// Runs `layer` over rows of one or several sequences, which only `attend` tells apart.
+  ///
+  /// - Parameters:
+  ///   - layer: The weights.
+  ///   - hidden: The residual stream, (rows, hiddenSize), changed in place.
+  ///   - runs: The positions of all rows, at most `tokenLimit`.
+  ///   - endsBeforeDown: As above.
+  ///   - observe: As above.
+  ///   - attend: Lets the queries in `projected`, not yet rotated by `angles`, attend to the keys and
+  ///     values there and in the cache, and leaves what the heads read in `attended`.
+  /// - Throws: What `observe` throws.
+  /// - Complexity: One pass over the weights of the layer.
+  mutating func run<Failure: Error>(
+    _ layer: DecoderLayer, _ hidden: inout Buffer<Float>, runs: [TokenRun],
+    endsBeforeDown: Bool = false,
+    observe: (_ input: LinearInput, _ rows: Span<Float>, _ stride: Int, _ tokenCount: Int)
+      throws(Failure) -> Void,
+    attend: (
+      _ context: borrowing ExecutionContext, _ activations: inout Activations,
+      _ cache: inout KVCache
+    ) -> Void
+  ) throws(Failure) {
+    let n = runs.map(\.rows.upperBound).max() ?? 0
     let hiddenSize = configuration.hiddenSize
     let attendedSize = configuration.headCount * configuration.headSize
     let intermediateSize = configuration.intermediateSize
     let epsilon = Float(configuration.normEpsilon)
     precondition(n <= tokenLimit, "\(n) tokens in a pass of \(tokenLimit)")
-    prepareAngles(position..<position + n)
+    prepareAngles(runs)
 
     // attention: norm, then queries, keys and values of all heads (n, q + k + v)
     context.normalize(
@@ -117,13 +154,8 @@ package struct DecoderLayerPass: ~Copyable {
     context.multiply(
       layer.queriesKeysValues, activations.normalized, inputStride: hiddenSize, tokenCount: n,
       scratch: &activations.compressed, into: &activations.projected)
-    context.rotateAndStore(
-      &activations.projected, activations.angles, in: &cache, layer: cacheLayer,
-      position: position, tokenCount: n, configuration)
     // what every head reads (n, headCount * headSize), projected back onto the stream
-    context.attend(
-      activations.projected, to: cache, layer: cacheLayer, position: position, tokenCount: n,
-      configuration, into: &activations.attended)
+    attend(context, &activations, &cache)
     try observe(.attentionOutput, activations.attended.span, attendedSize, n)
     if last == .attentionOutput { return }
     context.multiply(
@@ -153,10 +185,14 @@ package struct DecoderLayerPass: ~Copyable {
     context.isFinite(values, count: count)
   }
 
-  /// Fills in the angles of `positions`, which all layers share.
-  private mutating func prepareAngles(_ positions: Range<Int>) {
-    if positions == self.positions { return }
-    rotary.fill(from: positions.lowerBound, count: positions.count, &activations.angles)
-    self.positions = positions
+  /// Fills in the angles of all rows, which all layers share.
+  private mutating func prepareAngles(_ runs: [TokenRun]) {
+    if runs == angledRuns { return }
+    for run in runs {
+      rotary.fill(
+        from: run.position, count: run.rows.count, &activations.angles,
+        firstRow: run.rows.lowerBound)
+    }
+    angledRuns = runs
   }
 }

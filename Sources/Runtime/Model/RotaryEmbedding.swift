@@ -55,14 +55,16 @@ public struct RotaryEmbedding: Sendable {
   ///   - position: The first position, in tokens.
   ///   - count: The number of positions.
   ///   - table: (count, headSize): for each position headSize / 2 cosines, then as many sines.
+  ///   - firstRow: The row of `table` to begin with.
   /// - Complexity: O(count * headSize).
-  func fill(from position: Int, count: Int, _ table: inout Buffer<Float>) {
+  func fill(from position: Int, count: Int, _ table: inout Buffer<Float>, firstRow: Int = 0) {
     let half = frequencies.count
     for index in 0..<count {
+      let row = (firstRow + index) * 2 * half
       for (pair, frequency) in frequencies.enumerated() {
         let angle = Double(position + index) * frequency
-        table[index * 2 * half + pair] = Float(cos(angle))
-        table[index * 2 * half + half + pair] = Float(sin(angle))
+        table[row + pair] = Float(cos(angle))
+        table[row + half + pair] = Float(sin(angle))
       }
     }
   }

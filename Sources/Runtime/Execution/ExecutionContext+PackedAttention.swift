@@ -1,0 +1,79 @@
+internal import Kernels
+
+extension ExecutionContext {
+  /// Lets every query attend within its own sequence, many sequences at once.
+  ///
+  /// As `rotateAndStore` and `attend` do for one sequence. The parts of the work are pairs of a sequence
+  /// and a key-value head: short sequences keep all threads busy without waiting for each other.
+  ///
+  /// `projected` is (rows, (headCount + 2 keyValueHeadCount) * headSize): queries, keys and values of
+  /// each row; queries and keys are rotated in place by `table`, (rows, headSize). `output` is (rows,
+  /// headCount * headSize); the rows of the sequences are overwritten.
+  ///
+  /// - Complexity: O(rows * headCount * headSize * keys seen).
+  func attend(
+    _ projected: inout Buffer<Float>, _ table: borrowing Buffer<Float>,
+    within sequences: [PackedSequence], keys: inout PackedKeys, _ configuration: Configuration,
+    into output: inout Buffer<Float>
+  ) {
+    let headSize = configuration.headSize
+    let keyValueHeadCount = configuration.keyValueHeadCount
+    let headCount = configuration.headCount
+    let group = configuration.queriesPerKeyValueHead
+    let inputStride = (headCount + 2 * keyValueHeadCount) * headSize
+    let outputStride = headCount * headSize
+    let runs = sequences.flatMap(\.runs)
+    let rowCount = runs.map(\.rows.upperBound).max() ?? 0
+    let length = runs.map { $0.position + $0.rows.count }.max() ?? 0
+    precondition(
+      projected.count >= rowCount * inputStride && table.count >= rowCount * headSize
+        && output.count >= rowCount * outputStride && length <= keys.capacity
+        && keys.numbers.count >= pool.threadCount * keys.countPerWorker,
+      "attention of \(rowCount) rows over \(length) of \(keys.capacity) positions")
+    let rows = unsafe projected.pointer
+    let angles = unsafe UnsafePointer(table.pointer)
+    let outputs = unsafe output.pointer
+    let store = unsafe keys.numbers.pointer
+    let (countPerWorker, valueOffset) = (keys.countPerWorker, keys.capacity * headSize)
+    let scale = 1 / Float(headSize).squareRoot()
+    let window = configuration.slidingWindow ?? Int.max
+    let tileSize = Int(KERNELS_MAX_QUERIES)
+
+    pool.run(sequences.count * keyValueHeadCount) { part, worker in
+      let head = part % keyValueHeadCount
+      let keys = unsafe store + worker * countPerWorker
+      let values = unsafe keys + valueOffset
+      for run in sequences[part / keyValueHeadCount].runs {
+        for (index, row) in run.rows.enumerated() {
+          let query = unsafe rows + row * inputStride + head * group * headSize
+          let key = unsafe rows + row * inputStride + (headCount + head) * headSize
+          let cosine = unsafe angles + row * headSize
+          let sine = unsafe cosine + headSize / 2
+          unsafe kernels.pointee.rotate(query, group, headSize, cosine, sine)
+          unsafe kernels.pointee.rotate(key, 1, headSize, cosine, sine)
+          let position = (run.position + index) * headSize
+          unsafe (keys + position).update(from: key, count: headSize)
+          unsafe (values + position).update(
+            from: key + keyValueHeadCount * headSize, count: headSize)
+        }
+        let queryCount = run.rows.count * group
+        for first in stride(from: 0, to: queryCount, by: tileSize) {
+          var tile = unsafe AttentionTile(query: UnsafePointer(rows), output: outputs)
+          for query in first..<min(first + tileSize, queryCount) {
+            let row = run.rows.lowerBound + query / group
+            let offset = (head * group + query % group) * headSize
+            let last = run.position + query / group + 1
+            unsafe tile.append(
+              query: UnsafePointer(rows) + row * inputStride + offset,
+              output: outputs + row * outputStride + offset,
+              keys: max(0, window >= last ? 0 : last - window)..<last)
+          }
+          unsafe tile.run(
+            kernels.pointee.attend_f32, headSize: headSize, scale: scale,
+            keys: UnsafeRawPointer(keys), values: UnsafeRawPointer(values),
+            scratch: scratch(of: worker))
+        }
+      }
+    }
+  }
+}

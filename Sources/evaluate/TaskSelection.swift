@@ -1,0 +1,37 @@
+import DuetCommandLine
+import DuetRuntime
+
+/// The tasks that `--tasks` names.
+struct TaskSelection {
+  let tasks: [EvaluationTask]
+
+  /// Reads the option; a task may be named once.
+  init(_ arguments: Arguments) throws(UsageError) {
+    let names = arguments[Options.tasks].split(
+      separator: ",", omittingEmptySubsequences: false
+    ).map(String.init)
+    var tasks: [EvaluationTask] = []
+    for name in names {
+      let task = try Self.task(name)
+      guard !tasks.contains(where: { $0.name == task.name }) else {
+        throw .conflict("--tasks: \(printable(task.name)) is there twice")
+      }
+      tasks.append(task)
+    }
+    if arguments[Options.data] == nil, let task = tasks.first(where: { $0.expectedCount != nil }) {
+      throw .conflict("--data DIR is required for \(task.name); see --help")
+    }
+    self.tasks = tasks
+  }
+
+  private static func task(_ name: String) throws(UsageError) -> EvaluationTask {
+    if let task = EvaluationTask(named: name) { return task }
+    guard name.hasSuffix(".jsonl") else {
+      let known = EvaluationTask.named.map(\.name)
+      throw .invalidValue(
+        option: "--tasks", value: name,
+        expected: "one of \(known.joined(separator: ", ")), or a file that ends in .jsonl")
+    }
+    return EvaluationTask(genericFile: name)
+  }
+}

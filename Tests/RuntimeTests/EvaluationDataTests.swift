@@ -1,0 +1,173 @@
+import DuetRuntime
+import TestSupport
+import Testing
+
+/// The lines of every task in every shape, and what is refused.
+@Suite struct EvaluationDataTests {
+  private func data(_ name: String, _ files: [String: String]) throws -> TaskData {
+    let folder = try TemporaryFolder()
+    for (file, text) in files { try folder.write(file, text) }
+    return try TaskData(#require(EvaluationTask(named: name)), folder: folder.path)
+  }
+
+  private func document(_ name: String, _ file: String, _ line: String) throws -> ChoiceDocument {
+    try #require(try data(name, [file: line + "\n"]).documents.first)
+  }
+
+  private func expect(
+    _ document: ChoiceDocument, _ contexts: [String], _ continuations: [String], gold: Int,
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) {
+    #expect(document.choices.map(\.context) == contexts, sourceLocation: sourceLocation)
+    #expect(document.choices.map(\.continuation) == continuations, sourceLocation: sourceLocation)
+    #expect(document.gold == gold, sourceLocation: sourceLocation)
+  }
+
+  @Test func piqa() throws {
+    let context = "Question: Open it.\nAnswer:"
+    let line = #"{"goal":"Open it.","sol1":"Push ","sol2":"Pull""#
+    expect(
+      try document("piqa", "piqa.jsonl", line + #","label":1}"#), [context, context],
+      [" Push ", " Pull"], gold: 1)
+    let apart = try data(
+      "piqa", ["piqa.jsonl": line + "}\n" + line + "}\n", "piqa-labels.lst": "1\r\n0\n"])
+    #expect(apart.documents.map(\.gold) == [1, 0])
+    #expect(apart.labels != nil)
+    #expect(apart.documents[0].choices.map(\.length) == [5, 4])
+  }
+
+  @Test func arcInBothShapes() throws {
+    let context = "Question: Why?\nAnswer:"
+    let nested =
+      #"{"question":{"stem":"Why?","choices":[{"text":"So","label":"A"},{"text":"No","label":"B"},"#
+      + #"{"text":"Eh","label":"C"}]},"answerKey":"C"}"#
+    let flat =
+      #"{"id":"x","question":"Why?","choices":{"text":["So","No","Eh"],"label":["1","2","3"]},"#
+      + #""answerKey":"3"}"#
+    for line in [nested, flat] {
+      for name in ["arc_easy", "arc_challenge"] {
+        expect(
+          try document(name, "\(name).jsonl", line), [context, context, context],
+          [" So", " No", " Eh"], gold: 2)
+      }
+    }
+  }
+
+  @Test func hellaswag() throws {
+    let line =
+      #"{"ind":1,"activity_label":"Cooking [x]","ctx_a":"A man  cooks.","ctx_b":"he IS","#
+      + #""ctx":"unused","endings":["stirs [title] it.","  eats"],"label":"1"}"#
+    let context = "Cooking : A man cooks. He is"
+    let expected = try document("hellaswag", "hellaswag.jsonl", line)
+    expect(expected, [context, context], [" stirs. it.", " eats"], gold: 1)
+    let joined = try data(
+      "hellaswag",
+      ["hellaswag.jsonl": #"{"ctx":"Cooking: he IS","endings":["a","b"],"label":0}"#])
+    #expect(joined.joinedContextCount == 1)
+    let joinedContext = "Cooking: he IS"
+    expect(joined.documents[0], [joinedContext, joinedContext], [" a", " b"], gold: 0)
+  }
+
+  @Test func winogrande() throws {
+    let line =
+      #"{"sentence":"Ann saw Bo so _ ran  away_. ","option1":"Ann","option2":"Bo","answer":"2"}"#
+    expect(
+      try document("winogrande", "winogrande.jsonl", line),
+      ["Ann saw Bo so Ann", "Ann saw Bo so Bo"], [" ran  away_.", " ran  away_."], gold: 1)
+    #expect(EvaluationTask(named: "winogrande")?.hasNormalizedAccuracy == false)
+  }
+
+  @Test func aFileOfOnesOwn() throws {
+    let folder = try TemporaryFolder()
+    let path = try folder.write(
+      "colours.jsonl", "\n{\"context\":\"Grass is\",\"choices\":[\"red\",\"green\"],\"gold\":1}\r\n"
+    )
+    let task = EvaluationTask(genericFile: path)
+    #expect(task.name == "colours")
+    let data = try TaskData(task, folder: nil)
+    expect(data.documents[0], ["Grass is", "Grass is"], [" red", " green"], gold: 1)
+    #expect(data.hasExpectedCount)
+  }
+
+  @Test func documentsAreToldApart() throws {
+    let choices = ["b", "c"].map { ChoiceDocument.Choice(context: "a", answer: $0) }
+    let document = ChoiceDocument(choices: choices, gold: 0)
+    #expect(document.digest.count == 16)
+    #expect(document.digest != ChoiceDocument(choices: choices, gold: 1).digest)
+    #expect(
+      document.digest != ChoiceDocument(choices: choices.reversed(), gold: 0).digest)
+  }
+
+  @Test(arguments: [
+    ("piqa", #"{"goal":"a","sol1":"b","label":0}"#, "no string \"sol2\""),
+    ("piqa", #"{"goal":"a","sol1":"b","sol2":"c","label":-1}"#, "the right answer"),
+    ("piqa", #"{"goal":"a","sol1":"b","sol2":"c","label":2}"#, "the right answer"),
+    ("piqa", #"{"goal":"a","sol1":"b","sol2":"c"}"#, "no number \"label\""),
+    ("piqa", #"{"goal":"a""#, "not valid JSON"),
+    ("piqa", "[]", "no string"),
+    ("arc_easy", #"{"question":"a","answerKey":"A"}"#, "no object \"choices\""),
+    (
+      "arc_easy",
+      #"{"question":"a","choices":{"text":["b","c"],"label":["A"]},"answerKey":"A"}"#,
+      "2 answers with 1 labels"
+    ),
+    (
+      "arc_easy",
+      #"{"question":"a","choices":{"text":["b","c"],"label":["A","B"]},"answerKey":"E"}"#,
+      "the right answer"
+    ),
+    (
+      "arc_easy", #"{"question":"a","choices":{"text":["b",1],"label":["A","B"]},"answerKey":"A"}"#,
+      "no list of strings \"text\""
+    ),
+    ("hellaswag", #"{"ctx":"a","endings":["b","c"],"label":""}"#, "the right answer"),
+    ("hellaswag", #"{"ctx":"a","endings":["b"],"label":0}"#, "fewer than two answers"),
+    (
+      "winogrande", #"{"sentence":"a b","option1":"c","option2":"d","answer":"1"}"#, "no \"_\""
+    ),
+    (
+      "winogrande", #"{"sentence":"a _","option1":"c","option2":"d","answer":""}"#,
+      "the right answer"
+    ),
+  ])
+  func malformedLines(name: String, line: String, part: String) throws {
+    let error = #expect(throws: EvaluationError.self) {
+      try data(name, ["\(name).jsonl": "\n" + line + "\n"])
+    }
+    guard case .malformedLine(_, 2, _) = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    #expect(error?.description.contains(part) == true, "\(error?.description ?? "")")
+    #expect(error?.category == .refusedData)
+  }
+
+  @Test func filesThatAreNotThere() throws {
+    let missing = #expect(throws: EvaluationError.self) { try data("piqa", [:]) }
+    #expect(missing?.category == .inputOutput)
+    #expect(missing?.description.contains("piqa/valid.jsonl") == true)
+    let empty = #expect(throws: EvaluationError.self) { try data("piqa", ["piqa.jsonl": "\n\n"]) }
+    #expect(empty?.category == .refusedData)
+    let line = #"{"goal":"a","sol1":"b","sol2":"c"}"# + "\n"
+    for labels in ["0\n", "0\n1\n0\n"] {
+      let error = #expect(throws: EvaluationError.self) {
+        try data("piqa", ["piqa.jsonl": line + line, "piqa-labels.lst": labels])
+      }
+      guard case .labels(_, let count, _) = error else {
+        Issue.record("\(String(describing: error))")
+        continue
+      }
+      #expect(count == labels.split(separator: "\n").count)
+    }
+  }
+
+  @Test(
+    .enabled(if: SharedData.path("tasks") != nil, "../shared is absent"),
+    arguments: EvaluationTask.named)
+  func theDataSetsAreWhole(task: EvaluationTask) throws {
+    let data = try TaskData(task, folder: SharedData.path("tasks"))
+    #expect(data.hasExpectedCount)
+    #expect(data.documents.count == task.expectedCount)
+    #expect((data.joinedContextCount > 0) == (task.name == "hellaswag"))
+  }
+}
