@@ -164,7 +164,7 @@ import compress
     #expect(result.stderr.contains("warning: the run needs about "))
     // With a limit between, the states of the samples move into a file.
     let (_, free) = try dryRun(["--samples", "64", "--memory-limit", "1TiB"])
-    let (_, tight) = try dryRun(["--samples", "64", "--memory-limit", "160MiB"])
+    let (_, tight) = try dryRun(["--samples", "64", "--memory-limit", "120MiB"])
     #expect(free["hidden_states_in_memory"] as? Bool == true)
     #expect(tight["hidden_states_in_memory"] as? Bool == false)
     // Of the original model and of the compressed one.

@@ -33,6 +33,8 @@ package struct DecoderLayerPass: ~Copyable {
   private let rotary: RotaryEmbedding
   /// The rows whose angles are in `activations`.
   private var angledRuns: [TokenRun] = []
+  /// The same of one sequence, which needs no array for every token.
+  private var angledRun: TokenRun?
 
   /// A pass over batches of at most `tokenLimit` tokens.
   ///
@@ -103,10 +105,8 @@ package struct DecoderLayerPass: ~Copyable {
       throws(Failure) -> Void
   ) throws(Failure) {
     let configuration = configuration
-    try run(
-      layer, &hidden, runs: [TokenRun(rows: 0..<n, position: position)],
-      endsBeforeDown: endsBeforeDown, observe: observe
-    ) { context, activations, cache in
+    prepareAngles(TokenRun(rows: 0..<n, position: position))
+    try run(layer, &hidden, tokenCount: n, endsBefore: last, observe: observe) { context, activations, cache in
       context.rotateAndStore(
         &activations.projected, activations.angles, in: &cache, layer: cacheLayer,
         position: position, tokenCount: n, configuration)
@@ -116,21 +116,22 @@ package struct DecoderLayerPass: ~Copyable {
     }
   }
 
-  /// Runs `layer` over rows of one or several sequences, which only `attend` tells apart.
+  /// Runs `layer` over rows of one or several sequences, which only `attend` tells apart, and whose angles
+  /// are prepared.
   ///
   /// - Parameters:
   ///   - layer: The weights.
   ///   - hidden: The residual stream, (rows, hiddenSize), changed in place.
-  ///   - runs: The positions of all rows, at most `tokenLimit`.
-  ///   - endsBeforeDown: As above.
+  ///   - n: The number of rows, at most `tokenLimit`.
+  ///   - last: As above.
   ///   - observe: As above.
   ///   - attend: Lets the queries in `projected`, not yet rotated by `angles`, attend to the keys and
   ///     values there and in the cache, and leaves what the heads read in `attended`.
   /// - Throws: What `observe` throws.
   /// - Complexity: One pass over the weights of the layer.
   mutating func run<Failure: Error>(
-    _ layer: DecoderLayer, _ hidden: inout Buffer<Float>, runs: [TokenRun],
-    endsBeforeDown: Bool = false,
+    _ layer: DecoderLayer, _ hidden: inout Buffer<Float>, tokenCount n: Int,
+    endsBefore last: LinearInput? = nil,
     observe: (_ input: LinearInput, _ rows: Span<Float>, _ stride: Int, _ tokenCount: Int)
       throws(Failure) -> Void,
     attend: (
@@ -138,13 +139,11 @@ package struct DecoderLayerPass: ~Copyable {
       _ cache: inout KVCache
     ) -> Void
   ) throws(Failure) {
-    let n = runs.map(\.rows.upperBound).max() ?? 0
     let hiddenSize = configuration.hiddenSize
     let attendedSize = configuration.headCount * configuration.headSize
     let intermediateSize = configuration.intermediateSize
     let epsilon = Float(configuration.normEpsilon)
     precondition(n <= tokenLimit, "\(n) tokens in a pass of \(tokenLimit)")
-    prepareAngles(runs)
 
     // attention: norm, then queries, keys and values of all heads (n, q + k + v)
     context.normalize(
@@ -186,13 +185,24 @@ package struct DecoderLayerPass: ~Copyable {
   }
 
   /// Fills in the angles of all rows, which all layers share.
-  private mutating func prepareAngles(_ runs: [TokenRun]) {
+  mutating func prepareAngles(_ runs: [TokenRun]) {
     if runs == angledRuns { return }
-    for run in runs {
-      rotary.fill(
-        from: run.position, count: run.rows.count, &activations.angles,
-        firstRow: run.rows.lowerBound)
-    }
+    for run in runs { fillAngles(run) }
     angledRuns = runs
+    angledRun = nil
+  }
+
+  /// The same for rows of one sequence.
+  private mutating func prepareAngles(_ run: TokenRun) {
+    if run == angledRun { return }
+    fillAngles(run)
+    angledRun = run
+    if !angledRuns.isEmpty { angledRuns = [] }
+  }
+
+  private mutating func fillAngles(_ run: TokenRun) {
+    rotary.fill(
+      from: run.position, count: run.rows.count, &activations.angles,
+      firstRow: run.rows.lowerBound)
   }
 }

@@ -50,8 +50,11 @@ extension DecoderLayerPass {
     keys: inout PackedKeys
   ) {
     let configuration = configuration
+    let runs = sequences.flatMap(\.runs)
+    prepareAngles(runs)
     run(
-      layer, &hidden, runs: sequences.flatMap(\.runs), observe: { _, _, _, _ in }
+      layer, &hidden, tokenCount: runs.map(\.rows.upperBound).max() ?? 0,
+      observe: { _, _, _, _ in }
     ) { context, activations, _ in
       context.attend(
         &activations.projected, activations.angles, within: sequences, keys: &keys,
