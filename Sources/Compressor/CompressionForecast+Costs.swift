@@ -12,8 +12,8 @@ extension CompressionForecast {
   ///     activations     4 T (3 h + 2 q + 4 k + 2 f + d): one sample in one layer, keys and values, and
   ///                     for each thread up to 4 MiB of weights widened to F32
   ///     calibrating     Hessians, and for each a tile of at most 512^2 in F32 on each thread; corrected,
-  ///                     one input after the other: its Hessian and 16 n h for the moment, then 4 T (n + h)
-  ///                     for the two streams, or 8 n^2 + 8 n h for the solution
+  ///                     one input after the other, the larger one of 8 n^2 + 16 n h + 4 T (n + h) and
+  ///                     tiles, for a sample in both models, and of 16 n^2 + 20 n h for the solution
   ///     decomposing     the Hessians still to come, and the larger one of
   ///                     16 n^2 while the metric is made: H in F64 and two matrices in F32
   ///                     8 n^2 + 20 m n + 20 r (m + n) + 16 t n rows: H and its factor; W twice, Q, the
@@ -34,8 +34,9 @@ extension CompressionForecast {
     public let advancing: Int
     /// Packing the output head.
     public let packingHead: Int
-    /// The files that are mapped besides, the source and the finished matrices: the system keeps them in
-    /// memory as long as it has room, and counts them as the process's.
+    /// The files that are mapped besides when most is held, the source and the finished matrices, the
+    /// head only when it is being packed: the system keeps them in memory as long as it has room, and counts
+    /// them as the process's.
     public let mappedFiles: Int
 
     /// The largest of the phases, which cannot be done with less.
@@ -64,15 +65,21 @@ extension CompressionForecast {
     let tiles = [h, q, h, f].map { 4 * threadCount * min($0, 512) * min($0, 512) }
     let layerWeights = h * (2 * q + 2 * k + 3 * f)
     let headWeights = configuration.vocabularySize * h
+    let packingHead =
+      Self.programByteCount
+      + (headByteCount > 0 ? (plan.headFormat == .int8 ? 13 : 6) * headWeights : 0)
+    let calibrating =
+      always
+      + (plan.propagation == .corrected
+        ? comparing(threadCount: threadCount) : (hessians + tiles).reduce(0, +))
+    let decomposing = always + decomposing(hessians, threadCount: threadCount)
+    let advancing = always + 4 * layerWeights + 12 * h * max(q, f)
+    let isHeadLast = packingHead > max(calibrating, decomposing, advancing)
     return Memory(
-      calibrating: always
-        + (plan.propagation == .corrected
-          ? comparing(threadCount: threadCount) : (hessians + tiles).reduce(0, +)),
-      decomposing: always + decomposing(hessians, threadCount: threadCount),
-      advancing: always + 4 * layerWeights + 12 * h * max(q, f),
-      packingHead: Self.programByteCount
-        + (headByteCount > 0 ? (plan.headFormat == .int8 ? 13 : 6) * headWeights : 0),
-      mappedFiles: sourceByteCount + compressedByteCount + headByteCount)
+      calibrating: calibrating, decomposing: decomposing, advancing: advancing,
+      packingHead: packingHead,
+      mappedFiles: sourceByteCount + compressedByteCount
+        + (isHeadLast ? headByteCount : -headSourceByteCount))
   }
 
   /// What comparing an input of both models takes, for the input that takes most.
@@ -80,7 +87,8 @@ extension CompressionForecast {
     let (h, context) = (configuration.hiddenSize, plan.contextLength)
     return [h, configuration.queryWidth, configuration.intermediateSize].map { n in
       let tiles = 4 * threadCount * min(n, 512) * (min(n, 512) + min(h, 512))
-      return 8 * n * n + 16 * n * h + max(4 * context * (n + h) + tiles, 8 * n * n + 8 * n * h)
+      return max(
+        8 * n * n + 16 * n * h + 4 * context * (n + h) + tiles, 16 * n * n + 20 * n * h)
     }.max() ?? 0
   }
 

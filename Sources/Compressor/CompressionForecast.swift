@@ -58,6 +58,8 @@ public struct CompressionForecast: Sendable, Hashable {
   public let rotationByteCount: Int
   /// The bytes of the output head, 0 when it is the embedding or copied.
   public let headByteCount: Int
+  /// The bytes of the head in the source, 0 when it is the embedding or copied.
+  public let headSourceByteCount: Int
   /// The bytes of the tensors that are copied as they are.
   public let copiedByteCount: Int
   /// The number of elements of the copied tensors.
@@ -92,6 +94,8 @@ public struct CompressionForecast: Sendable, Hashable {
     var replaced = Set(matrices.map { Array("\($0.name).weight".utf8) })
     // The head of a tied model may be stored under its own name and is the embedding even so.
     if !keepsHead, !configuration.tiesEmbeddings { replaced.insert(Array("lm_head.weight".utf8)) }
+    headSourceByteCount =
+      headByteCount > 0 ? tensors.first { $0.name == "lm_head.weight" }?.byteCount ?? 0 : 0
     let copied = tensors.filter { !replaced.contains(Array($0.name.utf8)) }
     copiedByteCount = copied.reduce(0) { $0 + $1.byteCount }
     copiedElementCount = copied.reduce(0) { $0 + $1.elementCount }

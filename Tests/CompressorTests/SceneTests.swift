@@ -156,7 +156,11 @@ struct SceneTests {
     for item in Self.decompositions {
       let reference = try scene.error(item.name)
       let error = try #require(own[item.name])
-      #expect(error < Self.tolerance * reference.mean, "\(item.name)")
+      // Where L R comes first, one weight that the last bit of a product sends the other way changes all
+      // that follows: the two cores of OpenBLAS for AVX2 and AVX-512 differ by 2 % in S4, as much as two
+      // rotations of the reference do.
+      let spread = item.plan.initialization == .lowRank ? reference.spread : 0
+      #expect(error < Self.tolerance * reference.mean + spread, "\(item.name)")
     }
     func error(_ name: String) throws -> Double { try #require(own[name]) }
     #expect(try error("ldlq 2 rotated") > error("zero 2 lr4"))

@@ -106,7 +106,8 @@ package struct DecoderLayerPass: ~Copyable {
   ) throws(Failure) {
     let configuration = configuration
     prepareAngles(TokenRun(rows: 0..<n, position: position))
-    try run(layer, &hidden, tokenCount: n, endsBefore: last, observe: observe) { context, activations, cache in
+    try run(layer, &hidden, tokenCount: n, endsBefore: last, observe: observe) {
+      context, activations, cache in
       context.rotateAndStore(
         &activations.projected, activations.angles, in: &cache, layer: cacheLayer,
         position: position, tokenCount: n, configuration)
