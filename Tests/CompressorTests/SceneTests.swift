@@ -120,7 +120,7 @@ struct SceneTests {
 
   /// How far above the reference's mean an error may be: a fiftieth.
   ///
-  /// Both means are over two to four rotations, whose errors differ by up to 3 % (the spread of the
+  /// Both means are over two or four rotations, whose errors differ by up to 3 % (the spread of the
   /// reference, of half precision below 1 % but for one); a method that lacks a part is 5 to 60 % off.
   private static let tolerance = 1.02
 
@@ -150,16 +150,17 @@ struct SceneTests {
   @Test("decompositions are as good as the reference's", arguments: SceneGolden.names)
   func decompositions(name: String) throws {
     let scene = try SceneGolden(name)
-    let seeds = Self.seeds.prefix(Self.seeds.count / 2)
     let feedback = Self.roundings.filter { $0.name == "ldlq 2 rotated" }
-    let own = try errors(scene, Self.decompositions + feedback, seeds: seeds)
+    let own = try errors(scene, Self.decompositions + feedback)
     for item in Self.decompositions {
       let reference = try scene.error(item.name)
       let error = try #require(own[item.name])
       // Where L R comes first, one weight that the last bit of a product sends the other way changes all
-      // that follows: the two cores of OpenBLAS for AVX2 and AVX-512 differ by 2 % in S4, as much as two
-      // rotations of the reference do.
-      let spread = item.plan.initialization == .lowRank ? reference.spread : 0
+      // that follows: with the cores of OpenBLAS for AVX2 and AVX-512 the errors of the same rotation
+      // differ by up to 2 %, with a standard deviation of 1 %. So the mean of four is known to 1 % (two
+      // standard errors), and that of the reference to what its rotations differ by.
+      let spread =
+        item.plan.initialization == .lowRank ? reference.spread + 0.01 * reference.mean : 0
       #expect(error < Self.tolerance * reference.mean + spread, "\(item.name)")
     }
     func error(_ name: String) throws -> Double { try #require(own[name]) }
