@@ -79,7 +79,7 @@ public struct CompressionPlan: Sendable, Hashable {
   }
 
   /// What the matrices are decomposed by.
-  public var method = Method.odlri
+  public var method = Method.caldera
   /// How Q is stored.
   public var format = WeightFormat.e8p
   /// How many columns of Q share a scale.
@@ -97,7 +97,7 @@ public struct CompressionPlan: Sendable, Hashable {
   /// Where their weights go.
   public var outlierStorage = OutlierStorage.none
   /// What L R starts from.
-  public var initialization = Initialization.odlri
+  public var initialization = Initialization.lowRank
   /// Which half comes first.
   public var updateOrder = UpdateOrder.quantizedFirst
   /// Rounds of the alternation of Q and L R.

@@ -65,7 +65,7 @@ enum Options {
     "initialization",
     CompressionPlan.Initialization.allCases.map(\.rawValue).joined(separator: "|"),
     help: "What L R starts from; auto tries all and keeps the best", initial: nil,
-    defaultText: "odlri; zero with caldera or --outlier-storage int8",
+    defaultText: "low-rank; odlri with --method odlri, zero with --outlier-storage int8",
     expected:
       "one of \(CompressionPlan.Initialization.allCases.map(\.rawValue).joined(separator: ", "))",
     read: { text in CompressionPlan.Initialization(rawValue: text).map { .some($0) } })

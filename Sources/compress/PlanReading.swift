@@ -22,7 +22,7 @@ extension CompressionPlan {
     outlierStorage = arguments[Options.outlierStorage]
     initialization =
       arguments[Options.initialization]
-      ?? (method == .odlri && outlierStorage == .none ? .odlri : .zero)
+      ?? (outlierStorage == .int8 ? .zero : method == .odlri ? .odlri : .lowRank)
     updateOrder = arguments[Options.updateOrder]
     outerIterations = arguments[Options.outerIterations]
     innerIterations = arguments[Options.innerIterations]

@@ -34,6 +34,8 @@ struct CompressionFixture {
     samples = try CalibrationSamples(
       tokens: (0..<160).map { _ in Int(generator.nextUnit() * 100) }, sources: [],
       sampleCount: 8, contextLength: 16, seed: 0)
+    plan.method = .odlri
+    plan.initialization = .odlri
     plan.rank = 6
     plan.format = .int2
     plan.groupSize = .columns32

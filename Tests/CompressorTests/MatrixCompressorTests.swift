@@ -15,6 +15,7 @@ struct MatrixCompressorTests {
 
     init(_ name: String, _ change: (inout CompressionPlan) -> Void) {
       var plan = CompressionPlan()
+      (plan.method, plan.initialization) = (.odlri, .odlri)
       plan.format = .int2
       plan.rank = 6
       plan.groupSize = .columns64

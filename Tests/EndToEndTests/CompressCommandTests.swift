@@ -55,7 +55,7 @@ import compress
       "--method odlri|caldera|gptq|rtn What", "see below (default: \(plan.method.rawValue))",
       "(default: row with e8p, else 128)",
       "L and R are stored (default: int4)", "onto their grid (default: feedback)",
-      "(default: odlri; zero with caldera or --outlier-storage int8)",
+      "(default: low-rank; odlri with --method odlri, zero with --outlier-storage int8)",
       "(default: a sixteenth of the rank, at least 1)", "(default: \(plan.outerIterations))",
       "(default: \(plan.innerIterations))", "(default: \(plan.refinementRounds))",
       "(default: \(plan.rank), or a sixteenth of the hidden size where that is less)",
@@ -77,7 +77,7 @@ import compress
         == "model      stories  6 layers, 42 matrices, 4.72 M weights to compress, 1.05 M in the "
         + "head as int8, 1.05 M kept as they are")
     let plan =
-      #/plan       odlri e8p one scale per row, rank 16 int4: \d\.\d\d bits/weight, \d\.\d\d MiB; peak RAM \d+ MiB, about \d+:\d\d/#
+      #/plan       caldera e8p one scale per row, rank 16 int4: \d\.\d\d bits/weight, \d\.\d\d MiB; peak RAM \d+ MiB, about \d+:\d\d/#
     #expect(try plan.wholeMatch(in: lines[1]) != nil, "\(lines[1])")
     #expect(
       lines.dropFirst(2).map { $0.split(separator: " ")[0] } == ["bytes", "memory", "disk", "time"])
@@ -122,14 +122,17 @@ import compress
     let (defaults, _) = try dryRun([])
     #expect(defaults["context"] as? Int == 1024)
     #expect(defaults["group_size"] as? String == "row")
-    #expect(defaults["initialization"] as? String == "odlri")
+    #expect(defaults["method"] as? String == "caldera")
+    #expect(defaults["initialization"] as? String == "low-rank")
+    #expect(try dryRun(["--method", "odlri"]).plan["initialization"] as? String == "odlri")
     #expect(defaults["outlier_channels"] is NSNull)
     // A sixteenth of the hidden size, 256.
     #expect(defaults["rank"] as? Int == 16)
     #expect(defaults["propagate"] as? String == "corrected")
     let (plan, _) = try dryRun([
-      "--format", "int3", "--group-size", "row", "--head-format", "f16", "--rank", "12",
-      "--lr-rounding", "nearest", "--initialization", "auto", "--outlier-channels", "3",
+      "--method", "odlri", "--format", "int3", "--group-size", "row", "--head-format", "f16",
+      "--rank", "12", "--lr-rounding", "nearest", "--initialization", "auto", "--outlier-channels",
+      "3",
       "--update-order", "low-rank-first", "--outer-iterations", "7", "--inner-iterations", "8",
       "--refinement-rounds", "0", "--hessian-downdate", "--damping", "0.5", "--incoherence",
       "input",
@@ -153,7 +156,6 @@ import compress
     #expect(try dryRun(["--format", "e8p"]).plan["group_size"] as? String == "row")
     #expect(
       try dryRun(["--format", "e8p", "--group-size", "64"]).plan["group_size"] as? String == "64")
-    #expect(try dryRun(["--method", "caldera"]).plan["initialization"] as? String == "zero")
     #expect(
       try dryRun(["--outlier-storage", "int8"]).plan["initialization"] as? String == "zero")
   }
