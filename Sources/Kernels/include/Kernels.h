@@ -37,7 +37,7 @@ typedef void (*kernels_matvec)(const void *w, size_t rows, size_t columns, const
 // by the running-maximum recurrence of Milakov and Gimelshein, arXiv:1805.02867, in blocks of
 // KERNELS_KEY_BLOCK keys. scratch holds 2 * KERNELS_KEY_BLOCK * head_size floats. Outputs overlap
 // nothing.
-enum { KERNELS_KEY_BLOCK = 32, KERNELS_MAX_QUERIES = 32 };
+enum { KERNELS_KEY_BLOCK = 32, KERNELS_MAX_QUERIES = 64 };
 
 typedef void (*kernels_attend)(const float *_Nonnull const *_Nonnull queries, size_t query_count, size_t head_size,
                                float scale, const void *keys, const void *values,

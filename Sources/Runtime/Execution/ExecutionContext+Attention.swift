@@ -151,11 +151,11 @@ private struct Attention {
 /// The arguments of one call of an attention kernel, gathered on the stack.
 @unsafe
 struct AttentionTile {
-  // 32 is KERNELS_MAX_QUERIES. The first query fills all places until others take them: the kernel wants no null pointer.
-  private var queries: InlineArray<32, UnsafePointer<Float>>
-  private var outputs: InlineArray<32, UnsafeMutablePointer<Float>>
-  private var first = InlineArray<32, Int>(repeating: 0)
-  private var last = InlineArray<32, Int>(repeating: 0)
+  // 64 is KERNELS_MAX_QUERIES. The first query fills all places until others take them: the kernel wants no null pointer.
+  private var queries: InlineArray<64, UnsafePointer<Float>>
+  private var outputs: InlineArray<64, UnsafeMutablePointer<Float>>
+  private var first = InlineArray<64, Int>(repeating: 0)
+  private var last = InlineArray<64, Int>(repeating: 0)
   private var count = 0
 
   init(query: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>) {
