@@ -115,12 +115,18 @@ package struct HessianAccumulator: ~Copyable {
     let (sums, tiles) = unsafe (sums.pointer, tiles)
     pool.run(tiles.count) { part, _ in
       let (row, column) = tiles[part]
-      for i in row..<min(row + Self.tileSize, size) {
-        // On the diagonal BLAS has computed both halves: the upper one counts.
-        for j in max(i, column)..<min(column + Self.tileSize, size) {
-          let mean = unsafe sums[i * size + j] / count
-          unsafe sums[i * size + j] = mean
-          unsafe sums[j * size + i] = mean
+      let (rowEnd, columnEnd) = (min(row + Self.tileSize, size), min(column + Self.tileSize, size))
+      // Squares of 32, which fit in the first-level cache in both directions.
+      for top in stride(from: row, to: rowEnd, by: 32) {
+        for left in stride(from: column, to: columnEnd, by: 32) {
+          for i in top..<min(top + 32, rowEnd) {
+            // On the diagonal BLAS has computed both halves: the upper one counts.
+            for j in max(i, left)..<max(i, left, min(left + 32, columnEnd)) {
+              let mean = unsafe sums[i * size + j] / count
+              unsafe sums[i * size + j] = mean
+              unsafe sums[j * size + i] = mean
+            }
+          }
         }
       }
     }
