@@ -137,10 +137,12 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
   ) throws -> (CompressedLinear, seconds: Double) {
     let start = clock.now
     var weight = try weight(linear.name, linear.outputSize, linear.inputSize)
-    var change = 0.0
+    var (change, changeDamping) = (0.0, 0.0)
     switch correction {
     case .none: break
-    case .some(let correction): change = correction.apply(to: &weight, algebra)
+    case .some(let correction):
+      change = correction.apply(to: &weight, algebra)
+      changeDamping = correction.damping
     }
     let problem = try WeightProblem(
       &weight, name: linear.name, metric: metric,
@@ -148,6 +150,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     var compressed = try MatrixCompressor(algebra, plan, grid: plan.format.grid)
       .compress(problem, metric)
     compressed.record.correction = change
+    compressed.record.correctionDamping = changeDamping
     let seconds = start.duration(to: clock.now) / .seconds(1)
     try journal.record(compressed, seconds: seconds)
     // The mapped copy, so that the compressed model need not fit in memory.

@@ -19,6 +19,7 @@ extension MatrixRecord {
       .init("low_rank_role", .number(lowRankRole)),
       .init("damping", .number(damping)),
       .init("correction", .number(correction)),
+      .init("correction_damping", .number(correctionDamping)),
       .init("outlier_channels", .array(outlierChannels.map { .integer($0) })),
       .init("rank", .integer(rank)),
       .init("byte_count", .integer(byteCount)),
@@ -40,6 +41,7 @@ extension MatrixRecord {
       let largestScale = number("largest_scale"), let quantizedRole = number("quantized_role"),
       let lowRankRole = number("low_rank_role"), let damping = number("damping"),
       let correction = number("correction"),
+      let correctionDamping = number("correction_damping"),
       let outlierChannels = json["outlier_channels"]?.elements, let rank = json["rank"]?.int,
       let byteCount = json["byte_count"]?.int
     else { return nil }
@@ -58,6 +60,7 @@ extension MatrixRecord {
     self.lowRankRole = lowRankRole
     self.damping = damping
     self.correction = correction
+    self.correctionDamping = correctionDamping
     self.rank = rank
     self.byteCount = byteCount
     for trace in traces {

@@ -31,6 +31,8 @@ public struct MatrixRecord: Sendable, Hashable {
   /// |W* - W| / |W|: how far what was decomposed is from the weights of the model, 0 unless they were
   /// corrected for what was compressed before.
   public var correction = 0.0
+  /// What was added to the Hessian's diagonal for the correction, relative to its mean; 0 without one.
+  public var correctionDamping = 0.0
   /// The outlier channels, in the order of their columns; empty when none were singled out.
   public var outlierChannels: [Int] = []
   /// The rank of L R.

@@ -17,6 +17,8 @@ package struct WeightCorrection: ~Copyable {
   private let transposed: Matrix<Float>
   /// Whether D is W K, not K.
   private let appliesToWeights: Bool
+  /// lambda, relative to the mean diagonal of H.
+  package let damping: Double
 
   /// The correction of the matrices that multiply an input.
   ///
@@ -47,6 +49,7 @@ package struct WeightCorrection: ~Copyable {
       do throws(LinearAlgebraError) {
         try algebra.solve(&matrix, &solution)
         transposed = algebra.narrowed(solution)
+        self.damping = shift
         return
       } catch {
         shift = max(2 * shift, 1e-6)

@@ -155,12 +155,13 @@ struct SceneTests {
     for item in Self.decompositions {
       let reference = try scene.error(item.name)
       let error = try #require(own[item.name])
-      // Where L R comes first, one weight that the last bit of a product sends the other way changes all
+      // In S4, where L R comes first, one weight that the last bit of a product sends the other way changes all
       // that follows: with the cores of OpenBLAS for AVX2 and AVX-512 the errors of the same rotation
       // differ by up to 2 %, with a standard deviation of 1 %. So the mean of four is known to 1 % (two
       // standard errors), and that of the reference to what its rotations differ by.
       let spread =
-        item.plan.initialization == .lowRank ? reference.spread + 0.01 * reference.mean : 0
+        name == "S4" && item.plan.initialization == .lowRank
+        ? reference.spread + 0.01 * reference.mean : 0
       #expect(error < Self.tolerance * reference.mean + spread, "\(item.name)")
     }
     func error(_ name: String) throws -> Double { try #require(own[name]) }

@@ -22,9 +22,10 @@ struct WeightCorrectionTests {
     }
     let weight = Numerics.weights(m, n, seed: 7)
     var corrected = weight.copy()
-    let change = try WeightCorrection(
-      moment: moment.copy(), hessian: hessian, input: input, name: "a", damping: damping, algebra
-    ).apply(to: &corrected, algebra)
+    let correction = try WeightCorrection(
+      moment: moment.copy(), hessian: hessian, input: input, name: "a", damping: damping, algebra)
+    #expect(correction.damping == damping)
+    let change = correction.apply(to: &corrected, algebra)
 
     var mean = 0.0
     for index in 0..<n { mean += hessian[index, index] / Double(n) }
@@ -49,6 +50,23 @@ struct WeightCorrectionTests {
     // its mean on): 40 terms of a relative error of 2^-24 and of size up to 10^2 * 10 are within 2e-3.
     #expect(largest < 2e-3)
     #expect(abs(change - (squares / own).squareRoot()) < 1e-4 * change)
+  }
+
+  @Test("more damping than was asked for is told, and a Hessian of zeros refused")
+  func damping() throws {
+    // Its least eigenvalue is -0.05 of the mean: 0.01, 0.02 and 0.04 are not enough.
+    var hessian = Matrix<Double>(rowCount: 2, columnCount: 2)
+    (hessian[0, 0], hessian[1, 1]) = (2.05, -0.05)
+    let moment = Matrix<Double>(rowCount: 2, columnCount: 2)
+    let correction = try WeightCorrection(
+      moment: moment.copy(), hessian: hessian, input: .down, name: "a", damping: 0.01,
+      Self.algebra)
+    #expect(correction.damping == 0.08)
+    #expect(throws: CompressorError.self) {
+      _ = try WeightCorrection(
+        moment: moment.copy(), hessian: Matrix<Double>(rowCount: 2, columnCount: 2), input: .down,
+        name: "a", damping: 0.01, Self.algebra)
+    }
   }
 
   @Test("the moments are those of the two models", arguments: LinearInput.allCases)
