@@ -68,7 +68,8 @@ def decode(tensors, config, record, rotated):
     name, rows, columns = record["name"], record["output_size"], record["input_size"]
     sides = "none" if name == "lm_head" else config["incoherence"]
     form = config["head_format" if name == "lm_head" else "format"]
-    parts, rank = {"q": unpack(tensors, name, form, rows, columns)}, record["rank"]
+    parts, rank = {}, record["rank"]
+    if form != "none": parts["q"] = unpack(tensors, name, form, rows, columns)
     for part, shape in {"left": (rows, rank), "right": (rank, columns)}.items():
         if tensors(f"{name}.{part}.values") is not None:
             parts[part] = tensors(f"{name}.{part}.values").astype(np.float32)
@@ -79,7 +80,7 @@ def decode(tensors, config, record, rotated):
         parts["columns"] = unpack(tensors, f"{name}.columns", "int8", rows, len(index))
     if rotated:
         return {f"{name}.{part}": values for part, values in parts.items()}
-    weight = parts["q"].astype(np.float64)
+    weight = parts["q"].astype(np.float64) if "q" in parts else np.zeros((rows, columns))
     weight += parts["left"].astype(np.float64) @ parts["right"] if "left" in parts else 0
     weight = weight if sides == "none" else unrotate(tensors, weight)
     if index is not None: weight[:, index] += parts["columns"]

@@ -32,13 +32,18 @@ import Testing
         right: try matrix(.int4, .columns128, rank, inputSize, &generator)))
   }
 
-  /// Three parts of different sizes, formats and ranks, one without factors.
+  /// Four parts of different sizes, formats and ranks, one without factors, one without Q.
   static func mixed(_ inputSize: Int) throws -> PackedLinear {
     var generator = RandomGenerator(seed: 7)
     return PackedLinear([
       try part(.int2, .columns128, 100, inputSize, rank: 20, &generator),
       try part(.e8p, .row, 33, inputSize, &generator),
       try part(.int3, .columns64, 64, inputSize, rank: 130, &generator),
+      PackedLinear.Part(
+        quantized: nil,
+        lowRank: LowRankFactors(
+          left: try matrix(.int2, .columns32, 45, 50, &generator),
+          right: try matrix(.int8, .columns128, 50, inputSize, &generator))),
     ])
   }
 
@@ -76,7 +81,9 @@ import Testing
       let step = 2.0 / 254 * 1.001
       var row = 0
       for part in linear.parts {
-        let q = part.quantized.dense().map(Double.init)
+        let q =
+          part.quantized?.dense().map(Double.init)
+          ?? [Double](repeating: 0, count: part.outputSize * size)
         let left = part.lowRank?.left.dense().map(Double.init) ?? []
         let right = part.lowRank?.right.dense().map(Double.init) ?? []
         let rank = part.lowRank?.rank ?? 0
@@ -94,7 +101,7 @@ import Testing
           let largest = group.map { abs(t[$0]) + tError[$0] }.max() ?? 0
           for index in group { tError[index] += largest / 254 * 1.001 }
         }
-        for r in 0..<part.quantized.outputSize {
+        for r in 0..<part.outputSize {
           var exact = 0.0
           var bound = 1e-5
           for column in 0..<size {
@@ -108,15 +115,18 @@ import Testing
           let result = Double(y[token * linear.outputSize + row + r])
           #expect(abs(result - exact) <= bound, "token \(token) row \(row + r)")
         }
-        row += part.quantized.outputSize
+        row += part.outputSize
       }
     }
     // The bound is worth something: without L R the rows of the first part are beyond it.
     let onlyQ = PackedLinear(
-      linear.parts.map { PackedLinear.Part(quantized: $0.quantized) })
+      linear.parts.map {
+        PackedLinear.Part(quantized: $0.quantized, lowRank: $0.quantized == nil ? $0.lowRank : nil)
+      })
     let withoutFactors = Self.product(onlyQ, x, tokenCount: tokenCount)
     #expect(zip(y, withoutFactors).contains { abs($0 - $1) > 1 })
     #expect(Array(y[100..<133]) == Array(withoutFactors[100..<133]))
+    #expect(Array(y[197..<242]) == Array(withoutFactors[197..<242]))
   }
 
   @Test(arguments: [1, 3, 100, 200])
@@ -152,7 +162,7 @@ import Testing
     for tokenCount in [1, 2, 97] {
       let x = Self.input(tokenCount, 64)
       let y = Self.product(linear, x, tokenCount: tokenCount, threadCount: 3)
-      let dense = linear.parts.flatMap { $0.quantized.dense() }
+      let dense = linear.parts.flatMap { $0.quantized?.dense() ?? [] }
       for token in 0..<tokenCount {
         for row in 0..<1007 {
           var exact: Float = 0

@@ -40,7 +40,9 @@ import Testing
     }
     let dense: [Float] = try golden.numbers("dense")
     #expect(firstDifference(packed.dense(), dense) == nil)
-    let opened = try PackedMatrix(golden.checkpoint, "packed", layout: layout)
+    let opened = try PackedMatrix(
+      golden.checkpoint, "packed", layout: layout,
+      grid: golden.contains("offsets") ? .asymmetric : .symmetric)
     #expect(opened.hasOffsets == golden.contains("offsets"))
     #expect(firstDifference(opened.dense(), dense) == nil)
   }

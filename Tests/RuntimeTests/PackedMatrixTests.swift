@@ -89,7 +89,9 @@ import Testing
         let tensors = matrix.storedTensors(named: "w")
         #expect(tensors.reduce(0) { $0 + $1.byteCount } == matrix.byteCount)
         #expect(tensors.allSatisfy { $0.byteOffset % 64 == 0 })
-        let reopened = try PackedMatrix(checkpoint(tensors), "w", layout: layout)
+        let reopened = try PackedMatrix(
+          checkpoint(tensors), "w", layout: layout,
+          grid: matrix.hasOffsets ? .asymmetric : .symmetric)
         #expect(reopened.hasOffsets == hasOffsets)
         #expect(firstDifference(reopened.dense(), dense) == nil, "\(context)")
       }
@@ -142,9 +144,11 @@ import Testing
     return StoredTensor(name: name, elementType: type, shape: shape, file: file, byteOffset: 0)
   }
 
-  private func refusal(_ tensors: [StoredTensor], _ layout: PackedLayout) -> CheckpointError? {
+  private func refusal(
+    _ tensors: [StoredTensor], _ layout: PackedLayout, _ grid: GridKind = .symmetric
+  ) -> CheckpointError? {
     do throws(CheckpointError) {
-      _ = try PackedMatrix(checkpoint(tensors), "w", layout: layout)
+      _ = try PackedMatrix(checkpoint(tensors), "w", layout: layout, grid: grid)
       return nil
     } catch {
       return error
@@ -180,10 +184,10 @@ import Testing
         == .shapeMismatch(
           path: "p", tensor: "w.scales", expected: [2, 2, 16], actual: [2, 1, 16]))
     #expect(
-      refusal([codes, scales, try tensor("w.offsets", .f16, [2, 32])], layout)
+      refusal([codes, scales, try tensor("w.offsets", .f16, [2, 32])], layout, .asymmetric)
         == .shapeMismatch(path: "p", tensor: "w.offsets", expected: [2, 2, 16], actual: [2, 32]))
     #expect(
-      refusal([codes, scales, try tensor("w.offsets", .u8, [2, 2, 16])], layout)
+      refusal([codes, scales, try tensor("w.offsets", .u8, [2, 2, 16])], layout, .asymmetric)
         == .elementTypeMismatch(path: "p", tensor: "w.offsets", expected: [.f16], actual: .u8))
   }
 
@@ -198,11 +202,11 @@ import Testing
       refusal([codes, bad], layout)
         == (last.isFinite ? nil : .nonFiniteValues(path: "p", tensor: "w.scales")))
     #expect(
-      refusal([codes, good, offsets], layout)
+      refusal([codes, good, offsets], layout, .asymmetric)
         == (last.isFinite ? nil : .nonFiniteValues(path: "p", tensor: "w.offsets")))
   }
 
-  @Test func offsetsOfTheLatticeAreRefused() throws {
+  @Test func offsetsThatTheGridHasNoUseForAreRefused() throws {
     let layout = PackedLayout(.e8p, groupSize: .row, outputSize: 16, inputSize: 32)
     let codes = try tensor("w.codes", .u8, [1, 128])
     let scales = try tensor("w.scales", .f16, [1, 1, 16])
@@ -210,6 +214,13 @@ import Testing
       refusal([codes, scales, try tensor("w.offsets", .f16, [1, 1, 16])], layout)
         == .unexpectedTensor(path: "p", tensor: "w.offsets"))
     #expect(refusal([codes, scales], layout) == nil)
+    let integers = PackedLayout(.int4, groupSize: .row, outputSize: 16, inputSize: 16)
+    #expect(
+      refusal([codes, scales, try tensor("w.offsets", .f16, [1, 1, 16])], integers)
+        == .unexpectedTensor(path: "p", tensor: "w.offsets"))
+    #expect(
+      refusal([codes, scales], integers, .asymmetric)
+        == .tensorNotFound(path: "f", tensor: "w.offsets"))
   }
 
   @Test func numbersBeyondHalfPrecisionAreRefused() throws {

@@ -46,7 +46,7 @@ struct CompressedScratch: ~Copyable {
     inputs = QuantizedActivations(
       tokenCapacity: tokens, segments: [inputSize],
       inLatticeOrder: weights.contains { weights in
-        weights.linear.parts.contains { $0.quantized.format == .e8p }
+        weights.linear.parts.contains { $0.quantized?.format == .e8p }
       })
     let columnGroups = most { $0.linear.columns.groupCount }
     outliers = QuantizedActivations(

@@ -39,15 +39,18 @@ extension ExecutionContext {
         }
       }
       let output = unsafe y + part.outputRow
-      forEachPanel(of: part.quantized) { panel, worker in
+      guard let first = part.quantized ?? part.lowRank?.left else { continue }
+      forEachPanel(of: first) { panel, worker in
         let rows = unsafe rows + worker * rowsPerWorker
-        unsafe multiplyDecoded(
-          part.quantized, panel, z, zStride, tokenCount, rows, output, linear.outputSize,
-          adding: false)
+        if let quantized = part.quantized {
+          unsafe multiplyDecoded(
+            quantized, panel, z, zStride, tokenCount, rows, output, linear.outputSize,
+            adding: false)
+        }
         if let left = part.lowRank?.left {
           unsafe multiplyDecoded(
             left, panel, product + factor, linear.ranks.size, tokenCount, rows, output,
-            linear.outputSize, adding: true)
+            linear.outputSize, adding: part.quantized != nil)
         }
         if let columns = part.columns?.weights {
           unsafe multiplyDecoded(

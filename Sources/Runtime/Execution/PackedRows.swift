@@ -1,7 +1,7 @@
 internal import Kernels
 
-/// The rows of one part of a packed product: Q, with L and outlier columns if there are any, and where they
-/// go.
+/// The rows of one part of a packed product: Q, L and outlier columns, as far as there are any, and where
+/// they go.
 ///
 /// Made once, where a layer is loaded. It holds addresses of the matrices, which whoever made it keeps
 /// alive, and says which activations each of them multiplies; where those lie is known with the token.
@@ -19,26 +19,23 @@ struct PackedRows: @unchecked Sendable {
   }
 
   /// The products whose sum a row is; one to three of them count.
-  private var terms: InlineArray<3, Term>
-  private var termCount = 1
+  private var terms: InlineArray<3, Term?> = [nil, nil, nil]
+  private var termCount = 0
   /// The number of rows.
   let rowCount: Int
   /// The row of the output that the first one is.
   let outputRow: Int
   /// The codes of 16 rows of all terms.
-  private(set) var panelByteCount: Int
+  private(set) var panelByteCount = 0
 
-  /// Rows of `matrix` times the inputs.
-  init(outputRow: Int, _ matrix: PackedMatrix) {
-    let term = unsafe Term(weight: matrix.kernelsPacked, operand: .inputs, firstGroup: 0)
-    terms = [term, term, term]
-    rowCount = matrix.outputSize
+  /// Rows to which a matrix is yet to be added.
+  init(outputRow: Int, rowCount: Int) {
+    self.rowCount = rowCount
     self.outputRow = outputRow
-    panelByteCount = matrix.layout.panelByteCount
   }
 
-  /// Adds the rows of another matrix times the vector of `operand` that begins at `firstGroup`.
-  mutating func add(_ matrix: PackedMatrix, _ operand: Operand, firstGroup: Int) {
+  /// Adds the rows of a matrix times the vector of `operand` that begins at `firstGroup`.
+  mutating func add(_ matrix: PackedMatrix, _ operand: Operand, firstGroup: Int = 0) {
     terms[termCount] = unsafe Term(
       weight: matrix.kernelsPacked, operand: operand, firstGroup: firstGroup)
     termCount += 1
@@ -57,8 +54,10 @@ struct PackedRows: @unchecked Sendable {
     _ y: UnsafeMutablePointer<Float>, stride: Int, _ table: UnsafePointer<kernels_set>
   ) {
     let kernelsTerms = unsafe InlineArray<3, kernels_term> { index in
-      unsafe operands.term(
-        terms[index].weight, terms[index].operand, firstGroup: terms[index].firstGroup)
+      guard let term = terms[index] ?? terms[0] else {
+        preconditionFailure("rows without a matrix")
+      }
+      return unsafe operands.term(term.weight, term.operand, firstGroup: term.firstGroup)
     }
     unsafe kernelsTerms.span.withUnsafeBufferPointer { terms in
       guard let base = terms.baseAddress else { return }

@@ -62,18 +62,15 @@ struct CompressedWeights: Sendable {
       let layout =
         isHead
         ? CompressedFormat.headLayout(vocabularySize: size, hiddenSize: inputSize)
-        : PackedLayout(
-          compression.format, groupSize: compression.groupSize, outputSize: size,
-          inputSize: inputSize)
+        : compression.quantizedLayout(outputSize: size, inputSize: inputSize)
       var factors: LowRankFactors?
-      if rank > 0, compression.factorFormat == .int4 {
+      if rank > 0,
+        let layouts = compression.factors.layouts(
+          rank: rank, outputSize: size, inputSize: inputSize)
+      {
         factors = LowRankFactors(
-          left: try PackedMatrix(
-            checkpoint, "\(name).left",
-            layout: CompressedFormat.leftLayout(outputSize: size, rank: rank)),
-          right: try PackedMatrix(
-            checkpoint, "\(name).right",
-            layout: CompressedFormat.rightLayout(rank: rank, inputSize: inputSize)))
+          left: try PackedMatrix(checkpoint, "\(name).left", layout: layouts.left),
+          right: try PackedMatrix(checkpoint, "\(name).right", layout: layouts.right))
       } else if rank > 0 {
         let left = try DenseMatrix(
           half: checkpoint, "\(name).left.values", outputSize: size, inputSize: rank)
@@ -88,7 +85,11 @@ struct CompressedWeights: Sendable {
       }
       parts.append(
         PackedLinear.Part(
-          quantized: try PackedMatrix(checkpoint, name, layout: layout), lowRank: factors,
+          quantized: try layout.map { layout throws(CheckpointError) in
+            try PackedMatrix(
+              checkpoint, name, layout: layout,
+              grid: isHead ? .symmetric : compression.grid)
+          }, lowRank: factors,
           columns: try Self.columns(checkpoint, name, outputSize: size, inputSize: inputSize)))
       if !isHead, compression.incoherence == .both {
         rotated.append(
@@ -140,8 +141,11 @@ struct CompressedWeights: Sendable {
         layout: CompressedFormat.columnsLayout(outputSize: outputSize, count: count)))
   }
 
-  /// The packed format of Q.
-  var formatName: String { linear.parts[0].quantized.format.rawValue }
+  /// The packed format of Q, or of the factors where there is no Q.
+  var formatName: String {
+    let part = linear.parts[0]
+    return (part.quantized ?? part.lowRank?.left)?.format.rawValue ?? ""
+  }
 
   /// The bytes of all weights, which one token reads once.
   var byteCount: Int {

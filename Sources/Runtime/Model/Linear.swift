@@ -82,7 +82,7 @@ public struct Linear: Sendable {
     var bias: [Float] = []
     var row = 0
     for (name, outputSize) in parts {
-      if checkpoint.configuration.compression != nil, checkpoint.contains("\(name).codes") {
+      if checkpoint.holdsCompressed(name) {
         compressed.append(.init(name: name, outputSize: outputSize, outputRow: row))
       } else {
         let matrix = try DenseMatrix(
@@ -137,5 +137,14 @@ public struct Linear: Sendable {
     let halves =
       (compressed?.halfLefts.map(\.left) ?? []) + (compressed?.halfRight.map { [$0] } ?? [])
     return ([dense] + halves).flatMap { $0.parts.map(\.matrix) }
+  }
+}
+
+extension Checkpoint {
+  /// Whether the linear layer `name` is stored compressed: as Q, or as L R where there is no Q.
+  fileprivate func holdsCompressed(_ name: String) -> Bool {
+    guard let compression = configuration.compression else { return false }
+    if contains("\(name).codes") { return true }
+    return compression.format == nil && contains("\(name).left.codes")
   }
 }

@@ -44,10 +44,10 @@ public struct PackedColumns: Sendable {
 /// of a token stand side by side, and so do gate and up. The input is the rotated one where the matrices
 /// were compressed under `Incoherence`; this type knows nothing of rotations.
 public struct PackedLinear: Sendable {
-  /// A matrix W = Q + L R, or Q alone.
+  /// A matrix W = Q + L R, Q alone, or L R alone.
   public struct Part: Sendable {
-    /// Q, (outputSize, inputSize).
-    public let quantized: PackedMatrix
+    /// Q, (outputSize, inputSize), or nil when W is L R.
+    public let quantized: PackedMatrix?
     /// L and R, or nil when W is Q.
     public let lowRank: LowRankFactors?
     /// C, which multiplies some of the inputs as they are before any rotation, or nil.
@@ -57,28 +57,34 @@ public struct PackedLinear: Sendable {
 
     /// The decomposition of one matrix.
     ///
-    /// - Precondition: The sizes of the parts agree.
+    /// - Precondition: There is Q or L R, and the sizes of the parts agree.
     public init(
-      quantized: PackedMatrix, lowRank: LowRankFactors? = nil, columns: PackedColumns? = nil
+      quantized: PackedMatrix?, lowRank: LowRankFactors? = nil, columns: PackedColumns? = nil
     ) {
-      precondition(
-        columns?.weights.outputSize ?? quantized.outputSize == quantized.outputSize,
-        "columns of \(columns?.weights.outputSize ?? 0) rows beside \(quantized.outputSize)")
-      if let lowRank {
-        precondition(
-          lowRank.left.outputSize == quantized.outputSize
-            && lowRank.right.inputSize == quantized.inputSize,
-          "L R (\(lowRank.left.outputSize), \(lowRank.right.inputSize)) beside "
-            + "Q (\(quantized.outputSize), \(quantized.inputSize))")
-      }
+      precondition(quantized != nil || lowRank != nil, "a matrix of neither Q nor L R")
       self.quantized = quantized
       self.lowRank = lowRank
       self.columns = columns
+      precondition(
+        columns?.weights.outputSize ?? outputSize == outputSize,
+        "columns of \(columns?.weights.outputSize ?? 0) rows beside \(outputSize)")
+      if let lowRank {
+        precondition(
+          lowRank.left.outputSize == outputSize && lowRank.right.inputSize == inputSize,
+          "L R (\(lowRank.left.outputSize), \(lowRank.right.inputSize)) beside "
+            + "Q (\(outputSize), \(inputSize))")
+      }
     }
+
+    /// The number of rows.
+    public var outputSize: Int { quantized?.outputSize ?? lowRank?.left.outputSize ?? 0 }
+    /// The number of columns.
+    public var inputSize: Int { quantized?.inputSize ?? lowRank?.right.inputSize ?? 0 }
 
     /// The bytes that one token reads once.
     var byteCount: Int {
-      quantized.byteCount + (lowRank.map { $0.left.byteCount + $0.right.byteCount } ?? 0)
+      (quantized?.byteCount ?? 0)
+        + (lowRank.map { $0.left.byteCount + $0.right.byteCount } ?? 0)
         + (columns?.weights.byteCount ?? 0)
     }
   }
@@ -109,7 +115,7 @@ public struct PackedLinear: Sendable {
   ///
   /// - Precondition: There is at least one, and all have the same number of columns.
   public init(_ parts: [Part]) {
-    let sizes = parts.map(\.quantized.outputSize)
+    let sizes = parts.map(\.outputSize)
     let rows = sizes.reduce(into: [0]) { rows, size in rows.append(rows[rows.count - 1] + size) }
     self.init(parts, outputRows: Array(rows.dropLast()), outputSize: rows[parts.count])
   }
@@ -119,13 +125,13 @@ public struct PackedLinear: Sendable {
   /// - Precondition: As above, and the rows lie in the output.
   init(_ parts: [Part], outputRows: [Int], outputSize: Int) {
     precondition(!parts.isEmpty, "a linear layer without matrices")
-    inputSize = parts[0].quantized.inputSize
+    inputSize = parts[0].inputSize
     var parts = parts
     for (index, row) in outputRows.enumerated() { parts[index].outputRow = row }
     for part in parts {
       precondition(
-        part.quantized.inputSize == inputSize,
-        "parts of \(part.quantized.inputSize) and \(inputSize) columns share no input")
+        part.inputSize == inputSize,
+        "parts of \(part.inputSize) and \(inputSize) columns share no input")
     }
     self.parts = parts
     self.outputSize = outputSize
@@ -141,7 +147,9 @@ public struct PackedLinear: Sendable {
     var row = 0
     return parts.compactMap(\.lowRank?.right).map { right in
       defer { row += right.outputSize }
-      return PackedRows(outputRow: row, right)
+      var rows = PackedRows(outputRow: row, rowCount: right.outputSize)
+      rows.add(right, .inputs)
+      return rows
     }
   }
 
@@ -150,7 +158,8 @@ public struct PackedLinear: Sendable {
   ) -> [PackedRows] {
     var (factor, outlier) = (0, 0)
     return parts.map { part in
-      var rows = PackedRows(outputRow: part.outputRow, part.quantized)
+      var rows = PackedRows(outputRow: part.outputRow, rowCount: part.outputSize)
+      if let quantized = part.quantized { rows.add(quantized, .inputs) }
       if let left = part.lowRank?.left {
         rows.add(left, .factors, firstGroup: ranks.firstGroups[factor])
         factor += 1
@@ -169,10 +178,9 @@ public struct PackedLinear: Sendable {
   /// Multiplications that one token takes, those of the factors included.
   public var multiplicationCount: Int {
     parts.reduce(0) { sum, part in
-      let q = part.quantized
       let rank = part.lowRank?.rank ?? 0
-      let columns = part.columns?.channels.count ?? 0
-      return sum + q.outputSize * (q.inputSize + columns) + rank * (q.outputSize + q.inputSize)
+      let columns = (part.quantized?.inputSize ?? 0) + (part.columns?.channels.count ?? 0)
+      return sum + part.outputSize * columns + rank * (part.outputSize + part.inputSize)
     }
   }
 }

@@ -19,18 +19,20 @@ public struct PackedMatrix: Sendable {
   private let scales: StoredTensor
   private let offsets: StoredTensor?
 
-  /// A view of the stored tensors `<name>.codes`, `<name>.scales` and, if it is there,
+  /// A view of the stored tensors `<name>.codes`, `<name>.scales` and, on an asymmetric grid,
   /// `<name>.offsets`.
   ///
   /// U8 codes (panels, bytes of a panel), F16 scales and offsets (panels, groups, 16). Codes can be any
   /// bytes and are not read.
   ///
   /// - Throws: `CheckpointError` when a tensor is missing or of another shape or type, when a scale or
-  ///   offset is not finite, and when there are offsets of e8p, which has none.
+  ///   offset is not finite, and when there are offsets on a symmetric grid.
   /// - Complexity: O(groups): all scales are read.
   public init(
-    _ checkpoint: borrowing Checkpoint, _ name: String, layout: PackedLayout
+    _ checkpoint: borrowing Checkpoint, _ name: String, layout: PackedLayout,
+    grid: GridKind = .symmetric
   ) throws(CheckpointError) {
+    precondition(grid == .symmetric || layout.format != .e8p, "e8p has no offsets")
     let codes = try checkpoint.tensor(
       named: name + Self.codesSuffix, shape: layout.codesShape, elementTypes: [.u8])
     let scales = try checkpoint.scales(named: name + Self.scalesSuffix, layout.scalesShape)
@@ -38,13 +40,12 @@ public struct PackedMatrix: Sendable {
     self.layout = layout
     self.codes = codes
     self.scales = scales
-    if checkpoint.contains(offsetsName) {
-      let offsets = try checkpoint.scales(named: offsetsName, layout.scalesShape)
-      guard layout.format != .e8p else {
-        throw .unexpectedTensor(path: offsets.file.path, tensor: offsetsName)
+    switch grid {
+    case .asymmetric: offsets = try checkpoint.scales(named: offsetsName, layout.scalesShape)
+    case .symmetric:
+      if let tensor = try checkpoint.tensor(named: offsetsName) {
+        throw .unexpectedTensor(path: tensor.file.path, tensor: offsetsName)
       }
-      self.offsets = offsets
-    } else {
       offsets = nil
     }
   }
