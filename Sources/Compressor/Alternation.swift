@@ -24,12 +24,11 @@ package struct Alternation {
     self.plan = plan
     rounding = FeedbackRounding(algebra, grid)
     fitting = LowRankFitting(
-      algebra, format: plan.factorFormat, rounding: plan.factorRounding,
-      iterations: plan.innerIterations)
+      algebra, plan.factorStorage, rounding: plan.factorRounding, iterations: plan.innerIterations)
   }
 
   /// The passes of coordinate descent in a round of refinement.
-  private static let sweeps = 2
+  static let sweeps = 2
   /// A round of refinement that gains less than this share of the error is the last.
   private static let smallestGain = 1e-3
 
@@ -48,15 +47,14 @@ package struct Alternation {
     from initialization: CompressionPlan.Initialization
   ) throws(LinearAlgebraError) -> Decomposition {
     let (m, n) = (problem.weight.rowCount, problem.weight.columnCount)
-    let layout = PackedLayout(
-      plan.format, groupSize: plan.groupSize, outputSize: m, inputSize: n)
     var state = State(
-      quantized: QuantizedMatrix(layout), factors: StoredFactors(outputSize: m, inputSize: n))
+      quantized: plan.emptyQuantized(outputSize: m, inputSize: n),
+      factors: StoredFactors(outputSize: m, inputSize: n))
     if rank == 0 {
       state.error = rounding.round(
         problem.weight, feedback: metric.feedback, into: &state.quantized)
       state.record()
-    } else if plan.updateOrder == .lowRankFirst && initialization != .odlri {
+    } else if plan.updateOrder == .lowRankFirst && initialization != .odlri && initialization != .srr {
       try alternateFromLowRank(problem, metric, rank, &state)
     } else {
       try alternate(problem, metric, rank, initialization, &state)
@@ -208,7 +206,7 @@ package struct Alternation {
         state.error = state.bestError
         let previous = state.bestFactors.product.copy()
         try fitFactors(
-          problem, metric, rank, near: previous, startingThere: plan.factorFormat == .int4, &state)
+          problem, metric, rank, near: previous, startingThere: plan.factorFormat != .f16, &state)
         state.record()
       }
       if state.bestError > before * (1 - Self.smallestGain) { return }

@@ -55,7 +55,10 @@ public struct CompressedModelWriter {
     var totals = CompressionTotals()
     totals.add(linears.map(\.record))
     let compressed = linears + (head.map { [$0] } ?? [])
-    let replaced = Set(compressed.map { "\($0.record.name).weight" })
+    let replaced = Set(
+      compressed.flatMap { linear in
+        ["\(linear.record.name).weight"] + linear.replacements(in: checkpoint).map(\.name)
+      })
     for name in checkpoint.names {
       let tensor = try wrapping(CompressedModelError.checkpoint) { () throws(CheckpointError) in
         try checkpoint.tensor(named: name)

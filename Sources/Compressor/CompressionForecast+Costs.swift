@@ -190,14 +190,21 @@ extension CompressionForecast {
     // Rounding to nearest is measured for every matrix, rounding with feedback but for rtn.
     var sum = 2 * n * n * n / 3 + measuring
     if plan.method != .rtn { sum += rounding + measuring }
+    if plan.method == .awq { sum += Double(ChannelScaling.exponentCount) * measuring }
     guard plan.method.hasLowRank, matrix.rank > 0 else { return sum }
     let inner =
-      plan.factorFormat == .int4
-      ? Double(plan.innerIterations) * (3 * r * n * n + 6 * m * n * r) : 0
+      plan.factorFormat == .f16
+      ? 0 : Double(plan.innerIterations) * (3 * r * n * n + 6 * m * n * r)
     let lowRank = 2 * m * n * n + 2 * m * m * n + 16 * m * m * r + inner
+    switch plan.method {
+    // One rounding and one L R, whose blocks are smaller where it is all there is.
+    case .qera, .lqer, .lordq: return sum + lowRank + 2 * measuring
+    case .srr: return sum + rounding + 2 * measuring + 3 * lowRank
+    default: break
+    }
     let alternation = Double(plan.outerIterations) * (rounding + 2 * measuring + lowRank)
     let refinement = Double(plan.refinementRounds) * (6 * m * n * n + inner)
-    let starts = plan.initialization == .auto ? 3.0 : 1.0
+    let starts = Double(plan.initializations(rank: matrix.rank).count)
     return sum + starts * (alternation + refinement)
   }
 }

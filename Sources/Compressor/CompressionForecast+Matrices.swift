@@ -35,6 +35,42 @@ extension CompressionForecast {
     }
   }
 
+  /// The matrices that a plan compresses.
+  static func matrices(_ configuration: Configuration, _ plan: CompressionPlan) -> [Matrix] {
+    linears(configuration).filter { !plan.keeps($0.name) }.map { Matrix($0, plan: plan) }
+  }
+
+  /// The plan with the largest rank that is the same everywhere and meets its bits per weight: what is
+  /// forecast while the ranks are not chosen. A plan that names no bits, or has chosen, is returned as it
+  /// is.
+  ///
+  /// - Throws: `IncoherenceError`, `CompressorError.budget`.
+  static func uniform(
+    _ plan: CompressionPlan, _ configuration: Configuration
+  ) throws -> CompressionPlan {
+    guard let target = plan.targetBits, plan.moduleRanks.isEmpty else { return plan }
+    var plan = plan
+    let rotations = try rotationByteCount(matrices(configuration, plan), plan.incoherence)
+    func bitsPerWeight(rank: Int) -> Double {
+      plan.rank = rank
+      let matrices = matrices(configuration, plan)
+      let bytes = matrices.reduce(rotations) { $0 + $1.byteCount }
+      return Double(bytes) * 8 / Double(max(1, matrices.reduce(0) { $0 + $1.weightCount }))
+    }
+    var low = plan.method.hasQuantized ? 0 : 1
+    var high = max(configuration.hiddenSize, configuration.intermediateSize)
+    let least = bitsPerWeight(rank: low)
+    guard least <= target else {
+      throw CompressorError.budget(targetBits: target, leastBits: least)
+    }
+    while low < high {
+      let middle = (low + high + 1) / 2
+      if bitsPerWeight(rank: middle) <= target { low = middle } else { high = middle - 1 }
+    }
+    plan.rank = low
+    return plan
+  }
+
   /// The bytes of the rotations: signs (size), one byte each, for every size that is rotated, and the
   /// dense factor (order, order) in F32 where its order is not 1.
   static func rotationByteCount(
@@ -49,6 +85,16 @@ extension CompressionForecast {
       sum += size + (order > 1 ? 4 * order * order : 0)
     }
     return sum
+  }
+
+  /// The names of the tensors that are no matrices but change with them, and are stored in F32.
+  static func widenedNames(_ configuration: Configuration, _ plan: CompressionPlan) -> Set<String> {
+    guard plan.method == .awq else { return [] }
+    return Set(
+      (0..<configuration.layerCount).flatMap { index in
+        LayerScaling.replacedNames(
+          LayerLinears(configuration, layer: index, plan), configuration, index: index)
+      })
   }
 
   /// The bytes of a head of its own.
@@ -73,11 +119,13 @@ extension CompressionForecast.Matrix {
     layer = linear.layer
     outputSize = m
     inputSize = n
-    let rank = plan.rank(outputSize: m, inputSize: n)
+    let rank = plan.rank(of: linear.name, outputSize: m, inputSize: n)
     self.rank = rank
-    quantizedByteCount = plan.quantizedLayout(outputSize: m, inputSize: n).byteCount()
-    factorByteCount = StoredFactors.byteCount(
-      plan.factorFormat, rank: rank, outputSize: m, inputSize: n)
+    let format = plan.compressedFormat
+    quantizedByteCount =
+      format.quantizedLayout(outputSize: m, inputSize: n)?
+      .byteCount(hasOffsets: format.grid == .asymmetric) ?? 0
+    factorByteCount = format.factors.byteCount(rank: rank, outputSize: m, inputSize: n)
     columnByteCount = Packing.columnsByteCount(
       outputSize: m, count: plan.columnCount(inputSize: n))
   }

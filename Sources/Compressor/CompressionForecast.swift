@@ -76,14 +76,15 @@ public struct CompressionForecast: Sendable, Hashable {
   ///   - tensors: The tensors of the source. Linear layers that the plan compresses and the head are
   ///     replaced, all others copied; a tied head is the embedding and stays.
   ///   - plan: How it will be compressed.
-  /// - Throws: `IncoherenceError` when there is no rotation for a size of the model.
+  /// - Throws: `IncoherenceError` when there is no rotation for a size of the model,
+  ///   `CompressorError.budget` when the plan's bits per weight cannot be met.
   public init(
     configuration: Configuration, tensors: [Tensor], plan: CompressionPlan
-  ) throws(IncoherenceError) {
+  ) throws {
+    let plan = try Self.uniform(plan, configuration)
     self.configuration = configuration
     self.plan = plan
-    let matrices = Self.linears(configuration).filter { !plan.keeps($0.name) }
-      .map { Matrix($0, plan: plan) }
+    let matrices = Self.matrices(configuration, plan)
     self.matrices = matrices
     rotationByteCount = try Self.rotationByteCount(matrices, plan.incoherence)
     let keepsHead = plan.keeps("lm_head")
@@ -97,7 +98,10 @@ public struct CompressionForecast: Sendable, Hashable {
     headSourceByteCount =
       headByteCount > 0 ? tensors.first { $0.name == "lm_head.weight" }?.byteCount ?? 0 : 0
     let copied = tensors.filter { !replaced.contains(Array($0.name.utf8)) }
-    copiedByteCount = copied.reduce(0) { $0 + $1.byteCount }
+    let widened = Self.widenedNames(configuration, plan)
+    copiedByteCount = copied.reduce(0) {
+      $0 + (widened.contains($1.name) ? 4 * $1.elementCount : $1.byteCount)
+    }
     copiedElementCount = copied.reduce(0) { $0 + $1.elementCount }
     sourceByteCount = tensors.reduce(0) { $0 + $1.byteCount }
     sourceElementCount = tensors.reduce(0) { $0 + $1.elementCount }

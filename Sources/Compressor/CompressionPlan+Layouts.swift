@@ -14,8 +14,32 @@ extension CompressionPlan {
     }
   }
 
-  /// The layout of Q of a matrix (outputSize, inputSize).
-  public func quantizedLayout(outputSize: Int, inputSize: Int) -> PackedLayout {
-    PackedLayout(format, groupSize: groupSize, outputSize: outputSize, inputSize: inputSize)
+  /// How the matrices of the compressed model are stored.
+  public var compressedFormat: CompressedFormat {
+    CompressedFormat(
+      format: method.hasQuantized ? format : nil, groupSize: groupSize, grid: grid,
+      rank: method.hasLowRank ? rank : 0, moduleRanks: moduleRanks, factors: factorStorage,
+      incoherence: incoherence)
+  }
+
+  /// How L and R are stored.
+  public var factorStorage: FactorStorage {
+    FactorStorage(factorFormat, blockSize: method.hasQuantized ? nil : factorBlockSize)
+  }
+
+  /// A matrix of zeros on the grid of Q.
+  package func emptyQuantized(outputSize: Int, inputSize: Int) -> QuantizedMatrix {
+    QuantizedMatrix(
+      PackedLayout(format, groupSize: groupSize, outputSize: outputSize, inputSize: inputSize),
+      grid: grid)
+  }
+
+  /// The values that the weights of Q can have.
+  package var roundingGrid: any RoundingGrid {
+    switch (format, grid) {
+    case (.e8p, _): LatticeGrid()
+    case (_, .asymmetric): AsymmetricGrid(format, fit: scaleFit)
+    case (_, .symmetric): IntegerGrid(format, fit: scaleFit)
+    }
   }
 }

@@ -8,8 +8,9 @@ extension CompressionPlan {
     if rank == 0 { return [.zero] }
     switch initialization {
     // With columns of their own the outlier channels are no matter for L R.
-    case .auto: return outlierStorage == .int8 ? [.zero, .lowRank] : [.zero, .lowRank, .odlri]
-    case .zero, .lowRank, .odlri: return [initialization]
+    case .auto:
+      return outlierStorage == .int8 ? [.zero, .lowRank] : [.zero, .lowRank, .odlri, .srr]
+    case .zero, .lowRank, .odlri, .srr: return [initialization]
     }
   }
 
@@ -27,18 +28,19 @@ extension CompressionPlan {
       ? channelCount(rank: rank, inputSize: inputSize) : 0
   }
 
-  /// The rank of the low-rank part of a matrix: at most its smaller side; 0 without one.
+  /// The rank of the low-rank part of a matrix: the one chosen for it, or that of the plan and at most
+  /// its smaller side; 0 without one.
   ///
   /// Outlier columns are paid for with components, so that a matrix takes no more bytes than without
   /// them.
-  public func rank(outputSize: Int, inputSize: Int) -> Int {
+  public func rank(of name: String = "", outputSize: Int, inputSize: Int) -> Int {
     guard method.hasLowRank else { return 0 }
+    if let chosen = moduleRanks[name] { return chosen }
     let full = min(rank, outputSize, inputSize)
     let columnCount = columnCount(inputSize: inputSize)
     if columnCount == 0 { return full }
     func byteCount(_ rank: Int) -> Int {
-      StoredFactors.byteCount(
-        factorFormat, rank: rank, outputSize: outputSize, inputSize: inputSize)
+      factorStorage.byteCount(rank: rank, outputSize: outputSize, inputSize: inputSize)
     }
     let columns = Packing.columnsByteCount(outputSize: outputSize, count: columnCount)
     var result = full

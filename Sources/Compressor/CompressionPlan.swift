@@ -2,19 +2,32 @@ public import DuetRuntime
 
 /// How a model is to be compressed: every choice that changes a byte of the result.
 public struct CompressionPlan: Sendable, Hashable {
-  /// What a weight matrix is decomposed by.
+  /// What a weight matrix is decomposed by; the types that do it are `implementation`.
   public enum Method: String, Sendable, CaseIterable {
     /// Q + L R whose low-rank part starts with the weights on outlier channels (arXiv 2506.02077).
     case odlri
     /// Q + L R by alternation (arXiv 2405.18886), from zero or from the best low-rank matrix.
     case caldera
+    /// Q + L R, a part of whose rank preserves W before Q and the rest repairs it after (arXiv
+    /// 2602.02001).
+    case srr
+    /// Q rounded to nearest and repaired once, in the metric of the activations (arXiv 2410.06040).
+    case qera
+    /// The same, with the second moment of each activation alone (arXiv 2402.02446).
+    case lqer
+    /// L R alone, found block by block.
+    case lordq
     /// Q alone, rounded with feedback (arXiv 2210.17323, in the form LDLQ of arXiv 2307.13304).
     case gptq
+    /// Q alone, rounded to nearest with the inputs rescaled (arXiv 2306.00978).
+    case awq
     /// Q alone, each weight rounded to the nearest value.
     case rtn
 
     /// Whether there is a low-rank part.
-    public var hasLowRank: Bool { self == .odlri || self == .caldera }
+    public var hasLowRank: Bool { implementation.hasLowRank }
+    /// Whether there is a quantised part.
+    public var hasQuantized: Bool { implementation.hasQuantized }
   }
 
   /// What the low-rank part starts from.
@@ -25,6 +38,8 @@ public struct CompressionPlan: Sendable, Hashable {
     case lowRank = "low-rank"
     /// The columns of the outlier channels, copied.
     case odlri
+    /// The best of a rank that leaves components to repair Q with.
+    case srr
     /// All of these, one after the other; the least error stays.
     case auto
   }
@@ -64,6 +79,17 @@ public struct CompressionPlan: Sendable, Hashable {
     case int8
   }
 
+  /// How the scales of Q are found.
+  public enum ScaleFit: String, Sendable, CaseIterable {
+    /// By the least error among scales that clip more or less.
+    case search
+    /// From the range of the weights, of which nothing is clipped.
+    case range
+  }
+
+  /// Where the values of Q lie.
+  public typealias GridKind = DuetRuntime.GridKind
+
   /// Which sides of a matrix are rotated.
   public typealias IncoherenceSides = DuetRuntime.IncoherenceSides
 
@@ -84,12 +110,25 @@ public struct CompressionPlan: Sendable, Hashable {
   public var format = WeightFormat.e8p
   /// How many columns of Q share a scale.
   public var groupSize = GroupSize.row
+  /// Where the values of Q lie.
+  public var grid = GridKind.symmetric
+  /// How the scales of Q are found.
+  public var scaleFit = ScaleFit.search
+  /// Whether columns are rounded by falling second moment of their inputs.
+  public var ordersByActivation = false
   /// How the output head is stored.
   public var headFormat = HeadFormat.int8
   /// The rank of L R, at most what the smaller side of a matrix allows.
   public var rank = 64
+  /// The bits per weight of all compressed matrices that the ranks are chosen for, or nil for the same
+  /// rank everywhere.
+  public var targetBits: Double?
+  /// The ranks that were chosen so, by the names of the linear layers; no choice, but what follows from it.
+  public var moduleRanks: [String: Int] = [:]
   /// How L and R are stored.
   public var factorFormat = FactorFormat.int4
+  /// The components that are found together where L R is all there is.
+  public var factorBlockSize = GroupSize.columns32
   /// How L and R are rounded.
   public var factorRounding = FactorRounding.feedback
   /// The number of outlier channels of a matrix, nil for a sixteenth of the rank.

@@ -2,6 +2,8 @@
 public enum CompressionPhase: Sendable, Hashable {
   /// Reading and checking: the source's digest, a journal to go on from. Progress is in bytes.
   case preparing
+  /// Running the samples through a layer to see what its matrices need. Progress is in tokens.
+  case analyzing(layer: Int)
   /// Running the samples through a layer for its Hessians. Progress is in tokens.
   case calibrating(layer: Int)
   /// Decomposing the matrices of a layer. Progress is in matrices of the layer.

@@ -19,7 +19,7 @@ public struct Compressor {
   /// Its tensors.
   public let checkpoint: Checkpoint
   /// How it is compressed.
-  public let plan: CompressionPlan
+  public private(set) var plan: CompressionPlan
 
   let options: CompressorOptions
   let algebra: LinearAlgebra
@@ -27,9 +27,12 @@ public struct Compressor {
   /// A compression of an open checkpoint.
   ///
   /// - Throws: `CheckpointError` when a tensor is missing or of another shape than the configuration says.
+  /// - Precondition: A plan that rescales inputs does not correct matrices: the factors of a later input change
+  ///   matrices that are finished by then.
   public init(
     _ checkpoint: Checkpoint, plan: CompressionPlan, options: CompressorOptions
   ) throws(CheckpointError) {
+    precondition(plan.method != .awq || plan.propagation != .corrected, "awq with corrections")
     model = try Model(checkpoint)
     self.checkpoint = checkpoint
     self.plan = plan
@@ -67,8 +70,12 @@ public struct Compressor {
         }
       }
       var export = try denseModel(besides: output, fingerprint)
+      let rotation = try Rotation(linears: layerLinears.flatMap(\.all), plan, algebra)
+      var compressor = self
+      compressor.plan.moduleRanks = try ranks(journal, samples, rotation, observer)
+      let plan = compressor.plan
       var layers = LayerCompression(
-        self, journal: journal, rotation: try rotation(), samples: samples, observer: observer)
+        compressor, journal: journal, rotation: rotation, samples: samples, observer: observer)
       defer { summary.add(layers) }
       let linears = try layers.compressAll(layerLinears)
       let head = try layers.compressHead()
@@ -115,13 +122,23 @@ public struct Compressor {
     }
   }
 
-  /// The rotations of all sizes that the plan rotates, or nil.
-  private func rotation() throws(IncoherenceError) -> Rotation? {
-    if plan.incoherence == .none { return nil }
-    let linears = layerLinears.flatMap(\.all)
-    var sizes = linears.map(\.inputSize)
-    if plan.incoherence == .both { sizes += linears.map(\.outputSize) }
-    return try Rotation(sizes: sizes, seed: plan.seed, .standard, algebra)
+  /// The ranks that meet the plan's bits per weight, from the journal when they are chosen already; none
+  /// without such bits.
+  private func ranks(
+    _ journal: Journal, _ samples: CalibrationSamples, _ rotation: Rotation?,
+    _ observer: some CompressionObserver
+  ) throws -> [String: Int] {
+    if plan.targetBits == nil { return [:] }
+    if let known = try journal.allocation() { return known }
+    let matrices = try ModelAnalysis(model, checkpoint, plan, options, algebra).matrices(
+      samples, folder: journal.output.statePath, rotation, observer)
+    var shared = 0
+    for rotation in rotation?.all ?? [] {
+      shared += try rotation.storedTensors().reduce(0) { $0 + $1.byteCount }
+    }
+    let ranks = try RankAllocation(plan).ranks(for: matrices, sharedByteCount: shared)
+    try journal.record(allocation: ranks)
+    return ranks
   }
 }
 
@@ -133,9 +150,4 @@ extension CompressionSummary {
     records = layers.records
     resumedCount = layers.resumedCount
   }
-}
-
-extension WeightFormat {
-  /// The values that weights can have.
-  package var grid: any RoundingGrid { self == .e8p ? LatticeGrid() : IntegerGrid(self) }
 }

@@ -18,6 +18,8 @@ public enum CompressorError: DuetError, Equatable {
   case noConvergence(tensor: String)
   /// A dense weight is too large for the half precision it is to be exported in.
   case outOfHalfRange(tensor: String)
+  /// The bits per weight that ranks are to be chosen for are fewer than the smallest ranks take.
+  case budget(targetBits: Double, leastBits: Double)
   /// Packing was refused.
   case packing(tensor: String, PackedMatrixError)
 
@@ -25,6 +27,7 @@ public enum CompressorError: DuetError, Equatable {
   public var category: FailureCategory {
     switch self {
     case .calibrationTooShort: .refusedData
+    case .budget: .usage
     default: .numerical
     }
   }
@@ -52,7 +55,13 @@ public enum CompressorError: DuetError, Equatable {
         + "text or a larger --damping"
     case .outOfHalfRange(let tensor):
       "\(printable(tensor)): a weight is beyond the range of F16; leave --export-dense out"
+    case .budget(let targetBits, let leastBits):
+      "--target-bits \(targetBits) cannot be met: the smallest ranks take \(rounded(leastBits)) bits per "
+        + "weight; give more bits, or a --format or --lr-format of fewer"
     case .packing(let tensor, let error): "\(printable(tensor)): \(error)"
     }
   }
+
+  /// A number of bits with four decimals, rounded up: what is enough.
+  private func rounded(_ bits: Double) -> Double { (bits * 10_000).rounded(.up) / 10_000 }
 }

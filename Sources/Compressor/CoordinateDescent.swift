@@ -29,6 +29,7 @@ extension FeedbackRounding {
       weight.pointer, result.values.pointer, result.scales.pointer
     )
     let layout = result.layout
+    let parameterCount = result.scales.columnCount
     let metric = unsafe UnsafePointer(hessian.pointer)
     let inverses = Self.inverseBlocks(of: hessian, step: grid.step)
     algebra.pool.run(parts.count) { part, _ in
@@ -38,8 +39,7 @@ extension FeedbackRounding {
       let rounded = unsafe TransposedRows(
         values + rows.lowerBound * n, columns: n, rows: rows.count)
       let groupScales = unsafe TransposedRows(
-        scales + rows.lowerBound * layout.groupCount, columns: layout.groupCount,
-        rows: rows.count)
+        scales + rows.lowerBound * parameterCount, columns: parameterCount, rows: rows.count)
       let (w, q) = unsafe (remaining.pointer(0), rounded.pointer(0))
       for index in 0..<n * remaining.stride { unsafe w[index] -= q[index] }
       var gain = 0.0
@@ -94,7 +94,7 @@ extension FeedbackRounding {
         for index in 0..<count * stride { unsafe candidate[index] += q[index] }
         unsafe grid.round(
           candidate, columns: count, rows: rows, stride: stride,
-          scales: scales.pointer(column / width), values: candidate)
+          scales: scales.pointer(column / width * grid.kind.parameterCount), values: candidate)
         gain += unsafe accept(
           candidate, q, g, changes.pointer(column - block), remaining.pointer(column),
           count: count, rows: rows, stride: stride,

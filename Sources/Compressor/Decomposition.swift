@@ -1,9 +1,9 @@
 package import DuetRuntime
 
-/// A weight matrix as Q + L R, in the basis and scale of its `WeightProblem`.
+/// A weight matrix as Q + L R, or one of both alone, in the basis and scale of its `WeightProblem`.
 package struct Decomposition: ~Copyable {
-  /// Q.
-  package var quantized: QuantizedMatrix
+  /// Q, or nil when all of the matrix is L R.
+  package var quantized: QuantizedMatrix?
   /// L and R.
   package var factors: StoredFactors
   /// tr((W - Q - L R) H (W - Q - L R)^T) in the metric that was minimised.
@@ -18,7 +18,10 @@ package struct Decomposition: ~Copyable {
     of weight: borrowing Matrix<Float>, _ algebra: LinearAlgebra
   ) -> Matrix<Float> {
     var result = factors.product.subtracted(from: weight, algebra)
-    algebra.add(quantized.values, scale: -1, to: &result)
+    switch quantized {
+    case .none: break
+    case .some(let quantized): algebra.add(quantized.values, scale: -1, to: &result)
+    }
     return result
   }
 }

@@ -75,8 +75,8 @@ struct DenseModelWriter {
     _ linear: CompressedLinear, _ reconstruction: DenseReconstruction
   ) throws -> [StoredTensor] {
     let name = linear.record.name
-    // A head in F16 has no codes and is dense already.
-    guard linear.tensors.contains(where: { $0.name == "\(name).codes" }) else {
+    // A head in F16 is dense already.
+    if name == "lm_head", linear.tensors.contains(where: { $0.name == "\(name).weight" }) {
       return linear.tensors
     }
     if let done = try journal.completed(name) { return done.tensors }
@@ -86,9 +86,10 @@ struct DenseModelWriter {
       ? try reconstruction.headWeight(of: linear, configuration)
       : try reconstruction.weight(of: linear, configuration)
     let tensor = try weight.halfTensor(named: "\(name).weight")
-    try journal.record(CompressedLinear(tensors: [tensor], record: linear.record))
+    let tensors = [tensor] + linear.replacements(in: checkpoint)
+    try journal.record(CompressedLinear(tensors: tensors, record: linear.record))
     // The copy on the disk, so that the one in memory can go.
-    return try journal.completed(name)?.tensors ?? [tensor]
+    return try journal.completed(name)?.tensors ?? tensors
   }
 }
 

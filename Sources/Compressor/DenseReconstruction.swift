@@ -28,19 +28,18 @@ package struct DenseReconstruction {
     let (record, name) = (linear.record, linear.record.name)
     let (m, n) = (record.outputSize, record.inputSize)
     let tensors = Checkpoint(configuration: configuration, tensors: linear.tensors)
-    var result = try dense(
-      tensors, name,
-      PackedLayout(plan.format, groupSize: plan.groupSize, outputSize: m, inputSize: n))
+    let format = plan.compressedFormat
+    var result = Matrix<Float>(rowCount: m, columnCount: n)
+    if let layout = format.quantizedLayout(outputSize: m, inputSize: n) {
+      result = try dense(tensors, name, layout, format.grid)
+    }
     if record.rank > 0 {
       let left: Matrix<Float>
       let right: Matrix<Float>
-      switch plan.factorFormat {
-      case .int4:
-        left = try dense(
-          tensors, "\(name).left", CompressedFormat.leftLayout(outputSize: m, rank: record.rank))
-        right = try dense(
-          tensors, "\(name).right", CompressedFormat.rightLayout(rank: record.rank, inputSize: n))
-      case .f16:
+      if let layouts = format.factors.layouts(rank: record.rank, outputSize: m, inputSize: n) {
+        left = try dense(tensors, "\(name).left", layouts.left)
+        right = try dense(tensors, "\(name).right", layouts.right)
+      } else {
         left = try half(tensors, "\(name).left.values", m, record.rank)
         right = try half(tensors, "\(name).right.values", record.rank, n)
       }
@@ -75,9 +74,10 @@ package struct DenseReconstruction {
   }
 
   private func dense(
-    _ tensors: borrowing Checkpoint, _ name: String, _ layout: PackedLayout
+    _ tensors: borrowing Checkpoint, _ name: String, _ layout: PackedLayout,
+    _ grid: GridKind = .symmetric
   ) throws(CheckpointError) -> Matrix<Float> {
-    let values = try PackedMatrix(tensors, name, layout: layout).dense()
+    let values = try PackedMatrix(tensors, name, layout: layout, grid: grid).dense()
     var result = Matrix<Float>(rowCount: layout.outputSize, columnCount: layout.inputSize)
     for (index, value) in values.enumerated() { result.elements[index] = value }
     return result

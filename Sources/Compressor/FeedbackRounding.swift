@@ -47,17 +47,23 @@ package struct FeedbackRounding {
   ///
   /// - Parameters:
   ///   - weight: W, (m, n).
-  ///   - feedback: U and D of the Hessian (n, n).
+  ///   - feedback: U and D of the Hessian (n, n), its rows and columns in the order of rounding.
+  ///   - order: The columns in the order in which they are rounded, or nil for their own. What a group is
+  ///     does not depend on it: that is GPTQ's "act-order" with static groups.
   ///   - result: Q and its scales, overwritten; its layout says what a group is.
   /// - Returns: tr((W - Q) H (W - Q)^T).
+  /// - Precondition: With an order columns are rounded one by one, by scales fitted at the start.
   /// - Complexity: O(m * n^2).
   @discardableResult
   package func round(
-    _ weight: borrowing Matrix<Float>, feedback: borrowing FeedbackFactor,
+    _ weight: borrowing Matrix<Float>, feedback: borrowing FeedbackFactor, order: [Int]? = nil,
     into result: inout QuantizedMatrix
   ) -> Double {
     let n = weight.columnCount
     precondition(feedback.size == n, "feedback of \(feedback.size) columns, not \(n)")
+    precondition(
+      order == nil || (grid.step == 1 && timing == .atStart), "an order of columns that go together"
+    )
     check(weight, result)
     let parts = RowParts(rowCount: weight.rowCount)
     let errors = Buffer<Double>(count: parts.count)
@@ -68,19 +74,23 @@ package struct FeedbackRounding {
     let upper = unsafe UnsafePointer(feedback.upper.pointer)
     let blocks = feedback.blocks(of: grid.step)
     let weights = blocks.weights
+    let places = Places(order, layout, grid)
+    let fitWeights = places.inFileOrder(weights)
     let (metric, transform) = unsafe (blocks.metric.pointer, blocks.transform.pointer)
     algebra.pool.run(parts.count) { part, _ in
       let rows = parts[part]
       let remaining = unsafe TransposedRows(
         source + rows.lowerBound * n, columns: n, rows: rows.count)
       let rounded = TransposedRows(columns: n, rows: rows.count)
-      let groupScales = fit(remaining, weights, layout)
+      let groupScales = fit(remaining, fitWeights, layout)
+      if let order { remaining.reorder(order) }
       let error = unsafe feedBack(
-        remaining, into: rounded, groupScales, layout, weights, upper: upper, metric: metric,
-        transform: transform)
+        remaining, into: rounded, groupScales, layout, weights, places, upper: upper,
+        metric: metric, transform: transform)
       unsafe errors.pointer[part] = error
+      if let order { rounded.restore(order) }
       unsafe rounded.store(to: values + rows.lowerBound * n)
-      unsafe groupScales.store(to: scales + rows.lowerBound * layout.groupCount)
+      unsafe groupScales.store(to: scales + rows.lowerBound * groupScales.columns)
     }
     return (0..<parts.count).reduce(0) { $0 + errors[$1] }
   }
@@ -89,32 +99,38 @@ package struct FeedbackRounding {
   ///
   /// - Parameters:
   ///   - weight: W, (m, n).
+  ///   - importances: (n), what an error in a column costs when scales are fitted, or nil for the same
+  ///     everywhere.
   ///   - result: Q and its scales, overwritten.
   /// - Complexity: O(m * n).
   package func roundToNearest(
-    _ weight: borrowing Matrix<Float>, into result: inout QuantizedMatrix
+    _ weight: borrowing Matrix<Float>, importances: [Float]? = nil,
+    into result: inout QuantizedMatrix
   ) {
     check(weight, result)
     let n = weight.columnCount
+    precondition(importances?.count ?? n == n, "importances of other columns")
     let parts = RowParts(rowCount: weight.rowCount)
     let (source, values, scales) = unsafe (
       weight.pointer, result.values.pointer, result.scales.pointer
     )
     let layout = result.layout
-    let ones = [Float](repeating: 1, count: n)
+    let weights = importances ?? [Float](repeating: 1, count: n)
     algebra.pool.run(parts.count) { part, _ in
       let rows = parts[part]
       let block = unsafe TransposedRows(
         source + rows.lowerBound * n, columns: n, rows: rows.count)
-      let groupScales = fit(block, ones, layout)
+      let groupScales = fit(block, weights, layout)
       for column in Swift.stride(from: 0, to: n, by: grid.step) {
         unsafe grid.round(
           block.pointer(column), columns: min(grid.step, n - column), rows: rows.count,
-          stride: block.stride, scales: groupScales.pointer(column / Self.groupColumns(layout)),
+          stride: block.stride,
+          scales: groupScales.pointer(
+            column / Self.groupColumns(layout) * grid.kind.parameterCount),
           values: block.pointer(column))
       }
       unsafe block.store(to: values + rows.lowerBound * n)
-      unsafe groupScales.store(to: scales + rows.lowerBound * layout.groupCount)
+      unsafe groupScales.store(to: scales + rows.lowerBound * groupScales.columns)
     }
   }
 
@@ -124,6 +140,7 @@ package struct FeedbackRounding {
       weight.rowCount == layout.outputSize && weight.columnCount == layout.inputSize,
       "(\(weight.rowCount), \(weight.columnCount)) into (\(layout.outputSize), \(layout.inputSize))"
     )
+    precondition(result.grid == grid.kind, "a \(result.grid.rawValue) grid for another one")
   }
 
   /// The columns of a group.
@@ -131,11 +148,12 @@ package struct FeedbackRounding {
     layout.groupSize.columnCount ?? layout.inputSize
   }
 
-  /// The scales of all groups, (groups, rows).
+  /// The scales of all groups, with their offsets if there are any: (groups * parameters, rows).
   private func fit(
     _ rows: borrowing TransposedRows, _ weights: [Float], _ layout: PackedLayout
   ) -> TransposedRows {
-    let result = TransposedRows(columns: layout.groupCount, rows: rows.rows)
+    let parameters = grid.kind.parameterCount
+    let result = TransposedRows(columns: layout.groupCount * parameters, rows: rows.rows)
     let width = Self.groupColumns(layout)
     unsafe weights.withUnsafeBufferPointer { weights in
       guard let weights = weights.baseAddress else { return }
@@ -143,7 +161,8 @@ package struct FeedbackRounding {
         let start = group * width
         unsafe grid.fitScales(
           rows.pointer(start), columns: min(width, rows.columns - start), rows: rows.rows,
-          stride: rows.stride, weights: weights + start, scales: result.pointer(group))
+          stride: rows.stride, weights: weights + start,
+          scales: result.pointer(group * parameters))
       }
     }
     return result
@@ -170,7 +189,7 @@ package struct FeedbackRounding {
         unsafe grid.fitScales(
           targets.pointer(start), columns: min(width, columns.count - start),
           rows: targets.rows, stride: targets.stride, weights: weights + column,
-          scales: scales.pointer(column / width))
+          scales: scales.pointer(column / width * grid.kind.parameterCount))
       }
     }
   }
@@ -181,7 +200,7 @@ package struct FeedbackRounding {
   private func feedBack(
     _ remaining: borrowing TransposedRows, into rounded: borrowing TransposedRows,
     _ scales: borrowing TransposedRows, _ layout: PackedLayout, _ weights: [Float],
-    upper: UnsafePointer<Float>, metric: UnsafePointer<Float>, transform: UnsafePointer<Float>
+    _ places: Places, upper: UnsafePointer<Float>, metric: UnsafePointer<Float>, transform: UnsafePointer<Float>
   ) -> Double {
     let (n, stride, rows) = (remaining.columns, remaining.stride, remaining.rows)
     let width = Self.groupColumns(layout)
@@ -221,7 +240,7 @@ package struct FeedbackRounding {
             fedBack.pointer(column - block), stride, 1, target, stride)
           unsafe grid.round(
             target, columns: columns.count, rows: rows, stride: stride,
-            scales: scales.pointer(column / width), values: value)
+            scales: scales.pointer(places.scales[column]), values: value)
           for index in 0..<count {
             unsafe left[index] -= value[index]
             unsafe target[index] -= value[index]
@@ -255,5 +274,28 @@ package struct FeedbackRounding {
       }
     }
     return total
+  }
+}
+
+/// Where columns that are rounded in some order have their scales.
+private struct Places {
+  /// The columns in the order of rounding, or nil for their own.
+  private let order: [Int]?
+  /// For every column in the order of rounding, the place of its group's scale.
+  let scales: [Int]
+
+  init(_ order: [Int]?, _ layout: PackedLayout, _ grid: any RoundingGrid) {
+    self.order = order
+    let width = FeedbackRounding.groupColumns(layout)
+    let columns = order ?? Array(0..<layout.inputSize)
+    scales = columns.map { $0 / width * grid.kind.parameterCount }
+  }
+
+  /// Numbers of columns in the order of rounding, in that of the matrix.
+  func inFileOrder(_ numbers: [Float]) -> [Float] {
+    guard let order else { return numbers }
+    var result = numbers
+    for (index, column) in order.enumerated() { result[column] = numbers[index] }
+    return result
   }
 }

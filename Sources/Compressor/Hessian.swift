@@ -52,4 +52,14 @@ package struct LayerHessians: ~Copyable, Sendable {
     case .down: down.take()
     }
   }
+
+  /// Takes back a Hessian that was handed out.
+  package mutating func put(_ hessian: consuming Hessian, _ input: LinearInput) {
+    switch input {
+    case .attention: attention = consume hessian
+    case .attentionOutput: attentionOutput = consume hessian
+    case .feedForward: feedForward = consume hessian
+    case .down: down = consume hessian
+    }
+  }
 }

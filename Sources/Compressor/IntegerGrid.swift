@@ -7,23 +7,23 @@ package import DuetRuntime
 package struct IntegerGrid: RoundingGrid {
   private let zeroPoint: Float
   private let largestCode: Float
+  /// The candidates of a scale, relative to the one that clips nothing.
+  private let clips: [Float]
 
   /// The grid of `format`.
   ///
+  /// - Parameters:
+  ///   - format: One of integers.
+  ///   - fit: Whether scales are searched, or reach to the largest magnitude.
   /// - Precondition: The format is one of integers.
-  package init(_ format: WeightFormat) {
+  package init(_ format: WeightFormat, fit: CompressionPlan.ScaleFit = .search) {
     precondition(format != .e8p, "the values of e8p are no multiples of a scale")
+    clips = fit.clips
     zeroPoint = format.zeroPoint
     largestCode = Float(format.largestCode)
   }
 
   package var step: Int { 1 }
-
-  /// The candidates: scales that clip what is beyond this share of the largest magnitude.
-  ///
-  /// From no clipping down to 0.35 in 26 equal steps, of which a Gaussian row of any length at two bits
-  /// needs the range: its best step is 0.996 standard deviations, and its largest magnitude 2 to 5.
-  private static let clips: [Float] = (0...26).map { 1 - 0.025 * Float($0) }
 
   /// 1.5 * 2^23: adding and subtracting it rounds a number below 2^22 to the nearest integer, in
   /// the two instructions that every processor has for vectors.
@@ -53,7 +53,7 @@ package struct IntegerGrid: RoundingGrid {
       }
       var best = SIMD16<Float>()
       var bestError = SIMD16<Float>(repeating: .infinity)
-      for clip in Self.clips {
+      for clip in clips {
         let scale = Self.stored(largest * (clip / (largestCode - zeroPoint + 0.5)))
         let error = unsafe error(
           x + first, columns: columns, stride: stride, weights: weights, scale: scale)
@@ -107,6 +107,19 @@ package struct IntegerGrid: RoundingGrid {
         let inverse = scale > 0 ? 1 / scale : 0
         unsafe target[row] = unsafe (code(source[row] * inverse) - zeroPoint) * scale
       }
+    }
+  }
+}
+
+extension CompressionPlan.ScaleFit {
+  /// The candidates: scales that clip what is beyond this share of the largest magnitude.
+  ///
+  /// From no clipping down to 0.35 in 26 equal steps, of which a Gaussian row of any length at two bits
+  /// needs the range: its best step is 0.996 standard deviations, and its largest magnitude 2 to 5.
+  var clips: [Float] {
+    switch self {
+    case .search: (0...26).map { 1 - 0.025 * Float($0) }
+    case .range: [1]
     }
   }
 }

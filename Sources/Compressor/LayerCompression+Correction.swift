@@ -62,7 +62,7 @@ extension LayerCompression {
         moment: comparison.moment, hessian: hessian.matrix, input: input, name: linears[0].name,
         damping: plan.damping, algebra)
       result += try compress(
-        linears, &hessian, correction: correction, of: layer.all.count, result.count)
+        linears, input, &hessian, correction: correction, of: layer.all.count, result.count)
     }
     return result
   }

@@ -8,6 +8,8 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
   private(set) var records: [MatrixRecord] = []
   /// How many of them came from the journal.
   private(set) var resumedCount = 0
+  /// The rescaled inputs of the layer at hand.
+  private var scaling = LayerScaling()
 
   let compressor: Compressor
   let samples: CalibrationSamples
@@ -86,18 +88,46 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     _ layer: LayerLinears, _ index: Int, _ hessians: inout LayerHessians
   ) throws -> [CompressedLinear] {
     observer.phaseBegan(.decomposing(layer: index))
+    if plan.method == .awq { scaling = try scaling(of: layer, &hessians) }
     var result: [CompressedLinear] = []
     for input in LinearInput.allCases {
       guard var hessian = hessians.take(input) else { continue }
       result += try compress(
-        layer.sharing(input), &hessian, correction: nil, of: layer.all.count, result.count)
+        layer.sharing(input), input, &hessian, correction: nil, of: layer.all.count, result.count)
+    }
+    return result
+  }
+
+  /// The factors by which the inputs of a layer are rescaled, all found before any matrix is changed.
+  private func scaling(
+    of layer: LayerLinears, _ hessians: inout LayerHessians
+  ) throws -> LayerScaling {
+    var result = LayerScaling()
+    for input in LayerScaling.inputs(layer, configuration) {
+      guard let hessian = hessians.take(input) else { continue }
+      // What is not finite or zero is refused where the metric is made of it.
+      let diagonal = (0..<hessian.size).reduce(0) { $0 + hessian.matrix[$1, $1] }
+      if diagonal.isFinite, diagonal > 0 {
+        let search = ChannelScaling(hessian.matrix, plan, algebra)
+        var sums = [Double](repeating: 0, count: ChannelScaling.exponentCount)
+        for linear in layer.sharing(input) {
+          let errors = search.errors(
+            of: try weight(linear.name, linear.outputSize, linear.inputSize))
+          for index in sums.indices { sums[index] += errors[index] }
+        }
+        let best = sums.indices.min { sums[$0] < sums[$1] } ?? 0
+        result.add(
+          input, exponent: Double(best) / Double(ChannelScaling.exponentCount),
+          search.factors(best))
+      }
+      hessians.put(hessian, input)
     }
     return result
   }
 
   /// Compresses the matrices that share an input, those of the journal excepted.
   mutating func compress(
-    _ linears: [LayerLinears.Linear], _ hessian: inout Hessian,
+    _ linears: [LayerLinears.Linear], _ input: LinearInput, _ hessian: inout Hessian,
     correction: borrowing WeightCorrection?, of total: Int, _ done: Int
   ) throws -> [CompressedLinear] {
     var known: [String: CompressedLinear] = [:]
@@ -108,6 +138,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
         return linear
       }
     }
+    scaling.apply(to: &hessian.matrix, input, algebra)
     let metric = try Metric(
       &hessian.matrix, name: linears[0].name, damping: plan.damping,
       columnCount: plan.columnCount(inputSize: linears[0].inputSize),
@@ -121,7 +152,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
         result.append(finished)
         continue
       }
-      let (compressed, seconds) = try compress(linear, metric, correction)
+      let (compressed, seconds) = try compress(linear, input, metric, correction)
       note(compressed, seconds: seconds)
       result.append(compressed)
       observer.progressed(done + result.count, of: total)
@@ -132,7 +163,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
 
   /// Compresses a matrix and writes it to the journal.
   private mutating func compress(
-    _ linear: LayerLinears.Linear, _ metric: borrowing Metric,
+    _ linear: LayerLinears.Linear, _ input: LinearInput, _ metric: borrowing Metric,
     _ correction: borrowing WeightCorrection?
   ) throws -> (CompressedLinear, seconds: Double) {
     let start = clock.now
@@ -144,13 +175,16 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
       change = correction.apply(to: &weight, algebra)
       changeDamping = correction.damping
     }
+    scaling.apply(to: &weight, input, name: linear.name, algebra)
     let problem = try WeightProblem(
       &weight, name: linear.name, metric: metric,
       outputRotation: plan.incoherence == .both ? rotation : nil, algebra)
-    var compressed = try MatrixCompressor(algebra, plan, grid: plan.format.grid)
+    var compressed = try MatrixCompressor(algebra, plan)
       .compress(problem, metric)
     compressed.record.correction = change
     compressed.record.correctionDamping = changeDamping
+    compressed.record.scalingExponent = scaling.exponent(input)
+    compressed.tensors += try scaling.replacements(linear.name, compressor.checkpoint)
     let seconds = start.duration(to: clock.now) / .seconds(1)
     try journal.record(compressed, seconds: seconds)
     // The mapped copy, so that the compressed model need not fit in memory.
@@ -233,6 +267,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     for linear in linears {
       let weight = try reconstruction.weight(of: linear, configuration)
       tensors.append(try weight.storedTensor(named: "\(linear.record.name).weight"))
+      tensors += linear.replacements(in: compressor.checkpoint)
     }
     let replaced = Set(tensors.map(\.name))
     for name in compressor.checkpoint.names

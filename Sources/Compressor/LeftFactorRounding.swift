@@ -1,6 +1,6 @@
 internal import DuetRuntime
 
-/// The rounding of L to four bits, component by component, each making up for the errors of those before.
+/// The rounding of L to few bits, component by component, each making up for the errors of those before.
 ///
 /// A scale serves a row of L, all components of which must therefore be of a size. What a component
 /// has to take up from the ones before it can be many times what it was, because the contributions of
@@ -9,10 +9,18 @@ internal import DuetRuntime
 ///
 ///     t_j = l_j + sum over i < j of (l_i - c_i q_i) U_ij,      q_j = round(t_j / c_j)
 struct LeftFactorRounding {
-  private let grid = IntegerGrid(.int4)
+  private let format: WeightFormat
+  private let blockSize: GroupSize?
+  private let grid: IntegerGrid
   private let algebra: LinearAlgebra
 
-  init(_ algebra: LinearAlgebra) { self.algebra = algebra }
+  /// Rounding to a format of integers, with a scale for each row of so many components.
+  init(_ algebra: LinearAlgebra, _ format: WeightFormat, blockSize: GroupSize?) {
+    self.algebra = algebra
+    self.format = format
+    self.blockSize = blockSize
+    grid = IntegerGrid(format)
+  }
 
   /// The divisors that are tried, relative to the growth of a component: half to double in steps of
   /// six per cent, of which sixteen values of a Gaussian column lose less than a tenth of a per cent.
@@ -33,7 +41,8 @@ struct LeftFactorRounding {
     _ left: borrowing Matrix<Float>, feedback: borrowing FeedbackFactor?
   ) -> QuantizedMatrix {
     let (rank, m) = (left.rowCount, left.columnCount)
-    let result = QuantizedMatrix(CompressedFormat.leftLayout(outputSize: m, rank: rank))
+    let result = QuantizedMatrix(
+      CompressedFormat.leftLayout(format, outputSize: m, rank: rank, blockSize: blockSize))
     let layout = result.layout
     let width = FeedbackRounding.groupColumns(layout)
     let upper = Matrix<Float>(rowCount: rank, columnCount: rank)

@@ -15,7 +15,7 @@ package import DuetRuntime
 package struct LowRankFitting {
   let algebra: LinearAlgebra
   /// How L and R are stored.
-  let format: CompressionPlan.FactorFormat
+  let storage: FactorStorage
   /// How they are rounded.
   let rounding: CompressionPlan.FactorRounding
   /// s.
@@ -23,11 +23,11 @@ package struct LowRankFitting {
 
   /// A fitting with these choices.
   package init(
-    _ algebra: LinearAlgebra, format: CompressionPlan.FactorFormat,
+    _ algebra: LinearAlgebra, _ storage: FactorStorage,
     rounding: CompressionPlan.FactorRounding, iterations: Int
   ) {
     self.algebra = algebra
-    self.format = format
+    self.storage = storage
     self.rounding = rounding
     self.iterations = iterations
   }
@@ -63,7 +63,7 @@ package struct LowRankFitting {
     var bestError = Double.infinity
     var stalled = 0
     var weighted = algebra.product(factors.right, metric.hessian)
-    for _ in 0..<max(1, format == .f16 ? 1 : iterations) {
+    for _ in 0..<max(1, storage.format == .f16 ? 1 : iterations) {
       var stored = try roundedLeft(of: a, factors.right, weighted)
       try roundRight(of: a, metric, &stored)
       weighted = algebra.product(stored.product.right, metric.hessian)
@@ -134,22 +134,22 @@ package struct LowRankFitting {
       }
     }
     var scales = Matrix<Float>(rowCount: 0, columnCount: 0)
-    switch format {
-    case .f16: roundToHalf(&target)
-    case .int4:
+    if let format = storage.format.weightFormat {
+      let rounder = LeftFactorRounding(algebra, format, blockSize: storage.blockSize)
       let result: QuantizedMatrix
       switch rounding {
-      case .nearest: result = LeftFactorRounding(algebra).round(target, feedback: nil)
+      case .nearest: result = rounder.round(target, feedback: nil)
       case .feedback:
         damp(&metric)
-        result = LeftFactorRounding(algebra).round(
-          target, feedback: try FeedbackFactor(&metric, algebra))
+        result = rounder.round(target, feedback: try FeedbackFactor(&metric, algebra))
       }
       target = algebra.transposed(result.values)
       scales = result.scales.copy()
+    } else {
+      roundToHalf(&target)
     }
     return StoredFactors(
-      format, LowRankProduct(leftTransposed: target, right: ordered),
+      storage, LowRankProduct(leftTransposed: target, right: ordered),
       leftScales: scales, rightScales: Matrix(rowCount: 0, columnCount: 0))
   }
 
@@ -163,20 +163,21 @@ package struct LowRankFitting {
     var solution = algebra.widened(algebra.product(left, a))
     try algebra.solve(&system, &solution)
     var right = algebra.narrowed(solution)
-    switch format {
-    case .f16: roundToHalf(&right)
-    case .int4:
+    if let format = storage.format.weightFormat {
       var result = QuantizedMatrix(
-        CompressedFormat.rightLayout(rank: right.rowCount, inputSize: right.columnCount))
-      // What is fed back to the last inputs is larger than R itself, and beyond a range of sixteen
-      // values that was fitted to R.
-      let rounder = FeedbackRounding(algebra, IntegerGrid(.int4), timing: .onEntry)
+        CompressedFormat.rightLayout(
+          format, rank: right.rowCount, inputSize: right.columnCount))
+      // What is fed back to the last inputs is larger than R itself, and beyond a range of few values
+      // that was fitted to R.
+      let rounder = FeedbackRounding(algebra, IntegerGrid(format), timing: .onEntry)
       switch rounding {
       case .nearest: rounder.roundToNearest(right, into: &result)
       case .feedback: rounder.round(right, feedback: metric.feedback, into: &result)
       }
       right = result.values.copy()
       stored.rightScales = result.scales.copy()
+    } else {
+      roundToHalf(&right)
     }
     stored.product = LowRankProduct(leftTransposed: left, right: right)
   }

@@ -16,6 +16,8 @@ package struct LowRankStart {
   ///   copy of their columns, L R = W_:O E_O^T, the other components being zero; Q is then fitted to
   ///   weights whose outlier columns are zero.
   ///
+  /// - `srr`: the best of the rank that `RankSplit` preserves, without the components that repair Q.
+  ///
   /// - Throws: `LinearAlgebraError`.
   ///
   /// Source: ODLRI, arXiv:2506.02077, equation 6, whose whitening drops out of the product.
@@ -31,6 +33,11 @@ package struct LowRankStart {
     case .lowRank:
       return try LowRankApproximation(algebra).factors(
         of: weight, hessian: metric.hessian, rank: rank)
+    case .srr:
+      let preserved = try RankSplit(algebra).preservedRank(
+        of: weight, hessian: metric.hessian, rank: rank)
+      return try LowRankApproximation(algebra).factors(
+        of: weight, hessian: metric.hessian, rank: preserved)
     case .odlri:
       let selector = Metric.selector(
         of: metric.ranking.prefix(channelCount).sorted(), size: n, metric.rotation)

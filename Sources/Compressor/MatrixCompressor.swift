@@ -7,10 +7,10 @@ package struct MatrixCompressor {
   private let grid: any RoundingGrid
 
   /// A compressor by `plan`.
-  package init(_ algebra: LinearAlgebra, _ plan: CompressionPlan, grid: any RoundingGrid) {
+  package init(_ algebra: LinearAlgebra, _ plan: CompressionPlan) {
     self.algebra = algebra
     self.plan = plan
-    self.grid = grid
+    grid = plan.roundingGrid
   }
 
   /// Compresses a problem.
@@ -25,7 +25,7 @@ package struct MatrixCompressor {
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric
   ) throws(CompressorError) -> CompressedLinear {
     let (m, n) = (problem.weight.rowCount, problem.weight.columnCount)
-    let rank = plan.rank(outputSize: m, inputSize: n)
+    let rank = plan.rank(of: problem.name, outputSize: m, inputSize: n)
     var record = MatrixRecord()
     record.name = problem.name
     record.outputSize = m
@@ -34,11 +34,12 @@ package struct MatrixCompressor {
     record.damping = metric.damping
 
     let baselines = baselineErrors(problem, metric)
-    record.roundToNearestError = relative(baselines.nearest, problem)
-    record.feedbackRoundingError = relative(baselines.feedback, problem)
+    record.roundToNearestError = problem.relative(baselines.nearest)
+    record.feedbackRoundingError = problem.relative(baselines.feedback)
     let decomposition: Decomposition
     do throws(LinearAlgebraError) {
-      decomposition = try decompose(problem, metric, rank: rank, &record)
+      decomposition = try plan.method.implementation.init(algebra, plan, grid: grid)
+        .decompose(problem, metric, rank: rank, &record)
     } catch {
       throw .noConvergence(tensor: problem.name)
     }
@@ -46,7 +47,9 @@ package struct MatrixCompressor {
     let columns = try fittedColumns(problem, metric, residual)
     evaluate(decomposition, columns, residual, problem, metric, &record)
     guard record.dampedRelativeError.isFinite, record.relativeError.isFinite,
-      record.dampedRelativeError <= record.roundToNearestError * Self.tolerance
+      plan.method.hasQuantized
+        ? record.dampedRelativeError <= record.roundToNearestError * Self.tolerance
+        : record.dampedRelativeError < 1
     else {
       throw .noImprovement(
         tensor: problem.name, relativeError: record.dampedRelativeError,
@@ -65,86 +68,20 @@ package struct MatrixCompressor {
   /// How far above the error of rounding to nearest a result may be: rounding errors of the figures.
   private static let tolerance = 1.001
 
-  /// The best decomposition of the initialisations that the plan asks for.
-  private func decompose(
-    _ problem: borrowing WeightProblem, _ metric: borrowing Metric, rank: Int,
-    _ record: inout MatrixRecord
-  ) throws(LinearAlgebraError) -> Decomposition {
-    if plan.method == .rtn {
-      record.method = "rtn"
-      return roundedToNearest(problem, metric)
-    }
-    let alternation = Alternation(algebra, plan, grid: grid)
-    var best: Decomposition?
-    var bestError = Double.infinity
-    for initialization in plan.initializations(rank: rank) {
-      let candidate = try alternation.decompose(problem, metric, rank: rank, from: initialization)
-      record.traces.append(
-        MatrixRecord.Trace(
-          initialization: initialization.rawValue,
-          errors: candidate.trace.map { relative($0, problem) }))
-      // The first one is taken whatever its error is: it is checked later.
-      if record.traces.count == 1 || candidate.error < bestError {
-        bestError = candidate.error
-        record.method = rank == 0 ? plan.method.rawValue : "\(plan.method) \(initialization)"
-        if rank > 0, initialization == .odlri {
-          let count = plan.channelCount(rank: rank, inputSize: metric.size)
-          record.outlierChannels = metric.ranking.prefix(count).sorted()
-        } else {
-          record.outlierChannels = []
-        }
-        best = consume candidate
-      }
-    }
-    guard let result = best.take() else { throw .noConvergence(info: 0) }
-    return result
-  }
-
-  /// Q rounded to nearest, without L R.
-  private func roundedToNearest(
-    _ problem: borrowing WeightProblem, _ metric: borrowing Metric
-  ) -> Decomposition {
-    var quantized = QuantizedMatrix(layout(problem))
-    FeedbackRounding(algebra, grid).roundToNearest(problem.weight, into: &quantized)
-    let error = squaredError(of: quantized, problem, metric)
-    return Decomposition(
-      quantized: quantized,
-      factors: StoredFactors(
-        outputSize: problem.weight.rowCount, inputSize: problem.weight.columnCount),
-      error: error, initialization: .zero, trace: [error])
-  }
-
   /// The errors of Q alone, rounded to nearest and with feedback, in the metric that is minimised.
   private func baselineErrors(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric
   ) -> (nearest: Double, feedback: Double) {
-    var quantized = QuantizedMatrix(layout(problem))
+    // Without Q there is nothing to compare with but no matrix at all.
+    guard plan.method.hasQuantized else { return (problem.dampedSquare, problem.dampedSquare) }
+    var quantized = plan.emptyQuantized(
+      outputSize: problem.weight.rowCount, inputSize: problem.weight.columnCount)
     let rounding = FeedbackRounding(algebra, grid)
     rounding.roundToNearest(problem.weight, into: &quantized)
-    let nearest = squaredError(of: quantized, problem, metric)
+    let nearest = algebra.squaredError(of: quantized, problem, metric)
     let feedback = rounding.round(
       problem.weight, feedback: metric.feedback, into: &quantized)
     return (nearest, feedback)
-  }
-
-  private func layout(_ problem: borrowing WeightProblem) -> PackedLayout {
-    PackedLayout(
-      plan.format, groupSize: plan.groupSize, outputSize: problem.weight.rowCount,
-      inputSize: problem.weight.columnCount)
-  }
-
-  private func squaredError(
-    of quantized: borrowing QuantizedMatrix, _ problem: borrowing WeightProblem,
-    _ metric: borrowing Metric
-  ) -> Double {
-    var residual = problem.weight.copy()
-    algebra.add(quantized.values, scale: -1, to: &residual)
-    return algebra.square(residual, in: metric.hessian)
-  }
-
-  /// sqrt(error / tr(W H W^T)); a matrix without any effect has no error.
-  private func relative(_ error: Double, _ problem: borrowing WeightProblem) -> Double {
-    problem.dampedSquare > 0 ? (max(error, 0) / problem.dampedSquare).squareRoot() : 0
   }
 
   // MARK: - Outlier columns
@@ -208,25 +145,38 @@ package struct MatrixCompressor {
       measured = damped - channels.damping * total
       record.outlierChannels = channels.channels
     }
-    record.dampedRelativeError = relative(damped, problem)
+    record.dampedRelativeError = problem.relative(damped)
     record.relativeError =
       problem.measuredSquare > 0 ? (max(measured, 0) / problem.measuredSquare).squareRoot() : 0
-    let q = algebra.square(decomposition.quantized.values, in: metric.hessian)
-    record.quantizedRole = relative(q, problem)
     if decomposition.factors.rank > 0 {
       let product = decomposition.factors.product.copy()
       let weighted = algebra.product(product.right, metric.hessian)
       let gram = algebra.product(weighted, product.right, transposesRight: true)
       let image = algebra.product(gram, product.leftTransposed)
-      record.lowRankRole = relative(algebra.dot(image, product.leftTransposed), problem)
+      record.lowRankRole = problem.relative(algebra.dot(image, product.leftTransposed))
     }
-    let scales = decomposition.quantized.scales.copy()
+    switch decomposition.quantized {
+    case .none: break
+    case .some(let quantized): evaluate(quantized, problem, metric, &record)
+    }
+  }
+
+  /// Fills in what Q does, and its scales.
+  private func evaluate(
+    _ quantized: borrowing QuantizedMatrix, _ problem: borrowing WeightProblem,
+    _ metric: borrowing Metric, _ record: inout MatrixRecord
+  ) {
+    record.quantizedRole = problem.relative(algebra.square(quantized.values, in: metric.hessian))
+    let layout = quantized.layout
     var (sum, largest) = (0.0, Float(0))
-    for index in 0..<scales.elements.count {
-      sum += Double(scales.elements[index])
-      largest = max(largest, scales.elements[index])
+    for row in 0..<layout.outputSize {
+      for group in 0..<layout.groupCount {
+        let scale = quantized.scale(row: row, group: group)
+        sum += Double(scale)
+        largest = max(largest, scale)
+      }
     }
-    record.meanScale = sum / Double(scales.elements.count)
+    record.meanScale = sum / Double(layout.outputSize * layout.groupCount)
     record.largestScale = Double(largest)
   }
 }

@@ -22,6 +22,8 @@ extension MatrixRecord {
       .init("correction_damping", .number(correctionDamping)),
       .init("outlier_channels", .array(outlierChannels.map { .integer($0) })),
       .init("rank", .integer(rank)),
+      .init("preserved_rank", preservedRank.map { .integer($0) } ?? .null),
+      .init("scaling_exponent", scalingExponent.map { .number($0) } ?? .null),
       .init("byte_count", .integer(byteCount)),
     ]
   }
@@ -62,6 +64,8 @@ extension MatrixRecord {
     self.correction = correction
     self.correctionDamping = correctionDamping
     self.rank = rank
+    preservedRank = json["preserved_rank"]?.int
+    scalingExponent = json["scaling_exponent"]?.double
     self.byteCount = byteCount
     for trace in traces {
       guard let trace = Trace(trace) else { return nil }

@@ -12,9 +12,9 @@ public struct MatrixRecord: Sendable, Hashable {
   public var relativeError = 0.0
   /// The same with the damped Hessian that was minimised.
   public var dampedRelativeError = 0.0
-  /// The damped relative error of rounding to nearest, in the same basis.
+  /// The damped relative error of rounding to nearest, in the same basis; 1 where there is no Q.
   public var roundToNearestError = 0.0
-  /// The damped relative error of rounding with feedback, in the same basis.
+  /// The damped relative error of rounding with feedback, in the same basis; 1 where there is no Q.
   public var feedbackRoundingError = 0.0
   /// The damped relative error after every half step, by initialisation.
   public var traces: [Trace] = []
@@ -37,6 +37,10 @@ public struct MatrixRecord: Sendable, Hashable {
   public var outlierChannels: [Int] = []
   /// The rank of L R.
   public var rank = 0
+  /// The components of it that preserved W before Q was rounded, or nil where the method knows of none.
+  public var preservedRank: Int?
+  /// The power of the activations' size that inputs were rescaled by, or nil without.
+  public var scalingExponent: Double?
   /// The bytes of all tensors of the matrix.
   public var byteCount = 0
 

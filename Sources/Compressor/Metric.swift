@@ -91,6 +91,25 @@ package struct Metric: ~Copyable {
     self.rotation = rotation
   }
 
+  /// The metric that knows of each input alone: the diagonal of another one.
+  ///
+  /// - Throws: `LinearAlgebraError` when an element of the diagonal is not positive.
+  package init(
+    diagonalOf other: borrowing Metric, _ algebra: LinearAlgebra
+  ) throws(LinearAlgebraError) {
+    let n = other.size
+    var hessian = Matrix<Float>(rowCount: n, columnCount: n)
+    for index in 0..<n { hessian[index, index] = other.hessian[index, index] }
+    var wide = algebra.widened(hessian)
+    feedback = try FeedbackFactor(&wide, algebra)
+    self.hessian = hessian
+    damping = other.damping
+    deadInputs = other.deadInputs
+    ranking = other.ranking
+    columns = nil
+    rotation = other.rotation
+  }
+
   /// The columns of the first channels of the ranking, or nil without any.
   private static func columns(
     _ channels: [Int], complementing hessian: inout Matrix<Double>, name: String, damping: Double,

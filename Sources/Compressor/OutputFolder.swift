@@ -68,6 +68,7 @@ public final class OutputFolder: Sendable {
 
   package var statePath: String { "\(path)/\(Self.stateName)" }
   package var fingerprintPath: String { Self.fingerprintPath(in: path) }
+  package var allocationPath: String { "\(statePath)/allocation.json" }
   package var partsPath: String { "\(statePath)/parts" }
   package var assemblyPath: String { "\(statePath)/out" }
   private var readyPath: String { "\(statePath)/ready" }

@@ -21,7 +21,11 @@ package struct Packing {
     _ decomposition: borrowing Decomposition, _ columns: borrowing QuantizedMatrix?,
     _ channels: OutlierColumns?
   ) throws(PackedMatrixError) -> [StoredTensor] {
-    var tensors = try packed(decomposition.quantized).storedTensors(named: name)
+    var tensors: [StoredTensor] = []
+    switch decomposition.quantized {
+    case .none: break
+    case .some(let quantized): tensors += try packed(quantized).storedTensors(named: name)
+    }
     let factors = decomposition.factors.copy()
     if factors.rank > 0 { tensors += try self.factors(factors) }
     switch columns {
@@ -48,8 +52,7 @@ package struct Packing {
     let (rank, m, n) = (
       product.rank, product.leftTransposed.columnCount, product.right.columnCount
     )
-    switch factors.format {
-    case .f16:
+    guard let layouts = factors.storage.layouts(rank: rank, outputSize: m, inputSize: n) else {
       let left = try stored("\(name).left.values", .f16, [m, rank]) { memory in
         for row in 0..<m {
           for component in 0..<rank {
@@ -66,20 +69,19 @@ package struct Packing {
         }
       }
       return [left, right]
-    case .int4:
-      var left = QuantizedMatrix(CompressedFormat.leftLayout(outputSize: m, rank: rank))
-      for row in 0..<m {
-        for component in 0..<rank {
-          left.values[row, component] = product.leftTransposed[component, row]
-        }
-      }
-      left.scales = factors.leftScales.copy()
-      var right = QuantizedMatrix(CompressedFormat.rightLayout(rank: rank, inputSize: n))
-      right.values = product.right.copy()
-      right.scales = factors.rightScales.copy()
-      return try packed(left).storedTensors(named: "\(name).left")
-        + packed(right).storedTensors(named: "\(name).right")
     }
+    var left = QuantizedMatrix(layouts.left)
+    for row in 0..<m {
+      for component in 0..<rank {
+        left.values[row, component] = product.leftTransposed[component, row]
+      }
+    }
+    left.scales = factors.leftScales.copy()
+    var right = QuantizedMatrix(layouts.right)
+    right.values = product.right.copy()
+    right.scales = factors.rightScales.copy()
+    return try packed(left).storedTensors(named: "\(name).left")
+      + packed(right).storedTensors(named: "\(name).right")
   }
 
   // MARK: - Codes
@@ -93,14 +95,25 @@ package struct Packing {
     _ matrix: borrowing QuantizedMatrix
   ) throws(PackedMatrixError) -> PackedMatrix {
     let layout = matrix.layout
-    let scales = matrix.scales.copy()
+    var scales = Buffer<Float>(count: layout.outputSize * layout.groupCount)
+    var offsets = Buffer<Float>(count: matrix.grid == .asymmetric ? scales.count : 0)
+    for row in 0..<layout.outputSize {
+      for group in 0..<layout.groupCount {
+        let place = row * layout.groupCount + group
+        scales[place] = matrix.scale(row: row, group: group)
+        if matrix.grid == .asymmetric { offsets[place] = matrix.offset(row: row, group: group) }
+      }
+    }
     if layout.format == .e8p {
       let codes = latticeCodes(matrix)
-      return try PackedMatrix(
-        packing: codes.span, layout: layout, scales: scales.elements.span)
+      return try PackedMatrix(packing: codes.span, layout: layout, scales: scales.span)
     }
     let codes = integerCodes(matrix)
-    return try PackedMatrix(packing: codes.span, layout: layout, scales: scales.elements.span)
+    if matrix.grid == .symmetric {
+      return try PackedMatrix(packing: codes.span, layout: layout, scales: scales.span)
+    }
+    return try PackedMatrix(
+      packing: codes.span, layout: layout, scales: scales.span, offsets: offsets.span)
   }
 
   private func integerCodes(_ matrix: borrowing QuantizedMatrix) -> Buffer<UInt8> {
@@ -109,10 +122,14 @@ package struct Packing {
     var codes = Buffer<UInt8>(count: layout.outputSize * layout.inputSize)
     for row in 0..<layout.outputSize {
       for column in 0..<layout.inputSize {
-        let scale = matrix.scales[row, column / width]
+        let scale = matrix.scale(row: row, group: column / width)
         if scale == 0 { continue }
-        // Exact: the scale has 11 bits, and the code less the zero point at most 9.
-        let code = matrix.values[row, column] / scale + layout.format.zeroPoint
+        // Exact: the scale has 11 bits, and the code less the zero point at most 9; with offsets value
+        // and offset are multiples of the scale by at most 4 bits each.
+        let code =
+          matrix.grid == .asymmetric
+          ? (matrix.values[row, column] - matrix.offset(row: row, group: column / width)) / scale
+          : matrix.values[row, column] / scale + layout.format.zeroPoint
         precondition(
           code >= 0 && code <= Float(layout.format.largestCode) && code == code.rounded(),
           "\(name): \(matrix.values[row, column]) is no value of the scale \(scale)")
@@ -130,7 +147,7 @@ package struct Packing {
     var codes = Buffer<UInt16>(count: layout.outputSize * layout.codesPerRow)
     for row in 0..<layout.outputSize {
       for block in 0..<layout.codesPerRow {
-        let scale = matrix.scales[row, 8 * block / width]
+        let scale = matrix.scale(row: row, group: 8 * block / width)
         if scale == 0 { continue }
         let count = min(8, layout.inputSize - 8 * block)
         var point = SIMD8<Int8>()

@@ -19,20 +19,24 @@ package struct QuantizationConfiguration {
     plan: CompressionPlan, toolVersion: String, linears: [MatrixRecord] = [],
     unconverted: [String], sourceDigest: String
   ) {
-    let rank = plan.method.hasLowRank ? plan.rank : 0
+    let format = plan.compressedFormat
+    let rank = format.rank
     let others = linears.filter { $0.rank != min(rank, $0.outputSize, $0.inputSize) }
     object = [
       "quant_method": "duet",
       "format_version": .integer(Fingerprint.formatVersion),
       "tool_version": .string(toolVersion),
       "method": .string(plan.method.rawValue),
-      "bits": .integer(plan.format.bitsPerCode),
-      "format": .string(plan.format.rawValue),
+      "bits": .integer(
+        (format.format ?? format.factors.format.weightFormat ?? plan.format).bitsPerCode),
+      "format": .string(format.format?.rawValue ?? "none"),
       "group_size": plan.groupSize.json,
+      "grid": .string(format.grid.rawValue),
       "head_format": .string(plan.headFormat.rawValue),
       "rank": .integer(rank),
       "module_ranks": .object(others.map { .init($0.name, .integer($0.rank)) }),
       "lr_format": .string(plan.factorFormat.rawValue),
+      "lr_block_size": format.factors.blockSize?.json ?? .null,
       "outlier_storage": .string(plan.outlierStorage.rawValue),
       "outlier_channels": plan.outlierChannelCount.map { .integer($0) } ?? .null,
       "incoherence": .string(plan.incoherence.rawValue),

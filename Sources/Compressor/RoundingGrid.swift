@@ -1,3 +1,5 @@
+package import DuetRuntime
+
 /// The values that weights of a format can have, given a scale.
 ///
 /// Arrays are transposed, (columns, rows) with `stride` numbers from one column to the next: the rows of
@@ -7,13 +9,15 @@
 package protocol RoundingGrid: Sendable {
   /// The number of consecutive columns that are rounded together: 1, or 8 for a lattice.
   var step: Int { get }
+  /// Whether a group has an offset beside its scale.
+  var kind: GridKind { get }
 
   /// Finds the scale of a group for every row: the one with the least error
   ///
   ///     sum over columns c of weights[c] * (round(x[c]) - x[c])^2
   ///
-  /// among the candidates of the grid. All scales are numbers that F16 holds exactly; a row of zeros
-  /// gets the scale 0.
+  /// among the candidates of the grid. All scales and offsets are numbers that F16 holds exactly; a row of
+  /// zeros gets the scale 0.
   ///
   /// - Parameters:
   ///   - x: (columns, rows).
@@ -21,7 +25,8 @@ package protocol RoundingGrid: Sendable {
   ///   - rows: The rows that exist.
   ///   - stride: The distance of columns.
   ///   - weights: (columns), 0 or larger, one of them positive.
-  ///   - scales: (rows), overwritten.
+  ///   - scales: (rows), overwritten; with offsets (2, rows) at the distance `stride`, the scales and
+  ///     the offsets.
   @unsafe
   func fitScales(
     _ x: UnsafePointer<Float>, columns: Int, rows: Int, stride: Int,
@@ -34,10 +39,15 @@ package protocol RoundingGrid: Sendable {
   ///   - columns: At most `step`.
   ///   - rows: The rows that exist.
   ///   - stride: The distance of columns.
-  ///   - scales: (rows); a scale of 0 makes all values 0.
+  ///   - scales: (rows), or with offsets (2, rows) at the distance `stride`; a scale of 0 makes all values
+  ///     0.
   ///   - values: (columns, rows), overwritten; may be `x` itself.
   @unsafe
   func round(
     _ x: UnsafePointer<Float>, columns: Int, rows: Int, stride: Int,
     scales: UnsafePointer<Float>, values: UnsafeMutablePointer<Float>)
+}
+
+extension RoundingGrid {
+  package var kind: GridKind { .symmetric }
 }

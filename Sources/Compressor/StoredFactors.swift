@@ -3,7 +3,7 @@ package import DuetRuntime
 /// L and R as they are stored: their values, and the scales of their grids.
 package struct StoredFactors: ~Copyable {
   /// How both are stored.
-  package let format: CompressionPlan.FactorFormat
+  package let storage: FactorStorage
   /// The values that a reader gets.
   package var product: LowRankProduct
   /// The scales of L, (outputSize, groups); empty in half precision.
@@ -14,16 +14,16 @@ package struct StoredFactors: ~Copyable {
   /// Factors of rank 0.
   package init(outputSize: Int, inputSize: Int) {
     self.init(
-      .f16, LowRankProduct(rank: 0, outputSize: outputSize, inputSize: inputSize),
+      FactorStorage(.f16), LowRankProduct(rank: 0, outputSize: outputSize, inputSize: inputSize),
       leftScales: Matrix(rowCount: 0, columnCount: 0),
       rightScales: Matrix(rowCount: 0, columnCount: 0))
   }
 
   init(
-    _ format: CompressionPlan.FactorFormat, _ product: consuming LowRankProduct,
+    _ storage: FactorStorage, _ product: consuming LowRankProduct,
     leftScales: consuming Matrix<Float>, rightScales: consuming Matrix<Float>
   ) {
-    self.format = format
+    self.storage = storage
     self.product = product
     self.leftScales = leftScales
     self.rightScales = rightScales
@@ -35,19 +35,46 @@ package struct StoredFactors: ~Copyable {
   /// Second factors with the same numbers.
   package borrowing func copy() -> StoredFactors {
     StoredFactors(
-      format, product.copy(), leftScales: leftScales.copy(), rightScales: rightScales.copy())
+      storage, product.copy(), leftScales: leftScales.copy(), rightScales: rightScales.copy())
   }
 
-  /// The bytes of both factors of a matrix.
-  package static func byteCount(
-    _ format: CompressionPlan.FactorFormat, rank: Int, outputSize: Int, inputSize: Int
-  ) -> Int {
-    if rank == 0 { return 0 }
-    switch format {
-    case .f16: return 2 * rank * (outputSize + inputSize)
-    case .int4:
-      return CompressedFormat.leftLayout(outputSize: outputSize, rank: rank).byteCount()
-        + CompressedFormat.rightLayout(rank: rank, inputSize: inputSize).byteCount()
+  /// The components of `other` behind these, of the same storage.
+  ///
+  /// - Precondition: With scales in L, these are whole blocks.
+  package borrowing func appending(_ other: borrowing StoredFactors) -> StoredFactors {
+    StoredFactors(
+      other.storage,
+      LowRankProduct(
+        leftTransposed: product.leftTransposed.appendingRows(other.product.leftTransposed),
+        right: product.right.appendingRows(other.product.right)),
+      leftScales: leftScales.appendingColumns(other.leftScales),
+      rightScales: rightScales.appendingRows(other.rightScales))
+  }
+}
+
+extension Matrix<Float> {
+  /// The rows of this matrix and then those of another one; one of no rows counts for nothing.
+  fileprivate borrowing func appendingRows(_ other: borrowing Matrix<Float>) -> Matrix<Float> {
+    if rowCount == 0 { return other.copy() }
+    precondition(columnCount == other.columnCount, "rows of \(columnCount), \(other.columnCount)")
+    var result = Matrix<Float>(rowCount: rowCount + other.rowCount, columnCount: columnCount)
+    for index in 0..<rowCount * columnCount { result.elements[index] = elements[index] }
+    let start = rowCount * columnCount
+    for index in 0..<other.rowCount * columnCount {
+      result.elements[start + index] = other.elements[index]
     }
+    return result
+  }
+
+  /// The columns of this matrix and then those of another one; one of no columns counts for nothing.
+  fileprivate borrowing func appendingColumns(_ other: borrowing Matrix<Float>) -> Matrix<Float> {
+    if columnCount == 0 { return other.copy() }
+    precondition(rowCount == other.rowCount, "columns of \(rowCount), \(other.rowCount)")
+    var result = Matrix<Float>(rowCount: rowCount, columnCount: columnCount + other.columnCount)
+    for row in 0..<rowCount {
+      for column in 0..<columnCount { result[row, column] = self[row, column] }
+      for column in 0..<other.columnCount { result[row, columnCount + column] = other[row, column] }
+    }
+    return result
   }
 }

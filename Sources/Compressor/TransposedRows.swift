@@ -40,6 +40,28 @@ struct TransposedRows: ~Copyable {
     unsafe elements.pointer + column * stride
   }
 
+  /// Puts the columns into another order: column i becomes that at order[i].
+  func reorder(_ order: [Int]) {
+    let old = copy()
+    for (index, column) in order.enumerated() {
+      unsafe pointer(index).update(from: old.pointer + column * stride, count: stride)
+    }
+  }
+
+  /// Puts the columns back to where they were before `reorder`.
+  func restore(_ order: [Int]) {
+    let old = copy()
+    for (index, column) in order.enumerated() {
+      unsafe pointer(column).update(from: old.pointer + index * stride, count: stride)
+    }
+  }
+
+  private func copy() -> Buffer<Float> {
+    let result = Buffer<Float>(count: elements.count)
+    unsafe result.pointer.update(from: elements.pointer, count: elements.count)
+    return result
+  }
+
   /// Writes the rows back into a row-major matrix.
   @unsafe
   func store(to target: UnsafeMutablePointer<Float>) {

@@ -56,7 +56,8 @@ extension BenchSubject {
     guard let compression = configuration.compression, configuration.isReference,
       let best = KernelSet.supported.first
     else { return nil }
-    let (format, threads) = (compression.format, measurement.threadCount)
+    guard let format = compression.format else { return nil }
+    let threads = measurement.threadCount
     switch (measurement.pairs.limit, kernelSet.name) {
     case (.reading, "avx2"): return format == .int2 && threads == 2 ? .share(0.50) : nil
     case (_, let set) where set != best.name: return nil
@@ -79,7 +80,7 @@ extension Configuration {
       return false
     }
     return compression.groupSize == .columns128 && compression.rank == 128
-      && compression.factorFormat == .int4 && compression.incoherence == .both
+      && compression.factors.format == .int4 && compression.incoherence == .both
       && hiddenSize == shape.hiddenSize && intermediateSize == shape.intermediateSize
       && layerCount == shape.layerCount && keyValueWidth == shape.keyValueWidth
       && vocabularySize == shape.vocabularySize

@@ -56,10 +56,10 @@ struct BenchSubject {
   fileprivate var json: [JSONOutput.Member] {
     guard let compression = configuration.compression else { return [] }
     return [
-      .init("weight_format", .string(compression.format.rawValue)),
+      .init("weight_format", .string(compression.format?.rawValue ?? "none")),
       .init("group_size", .string(compression.groupSize.rawValue)),
       .init("rank", .integer(compression.rank)),
-      .init("factor_format", .string(compression.factorFormat.rawValue)),
+      .init("factor_format", .string(compression.factors.format.rawValue)),
       .init("incoherence", .string(compression.incoherence.rawValue)),
       .init("head_format", .string(headFormat)),
       .init("layers", .integer(configuration.layerCount)),

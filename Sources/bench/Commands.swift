@@ -53,7 +53,7 @@ func compressedShape(
       configuration,
       CompressedFormat(
         format: format, groupSize: arguments[Options.groupSize], rank: arguments[Options.rank],
-        factorFormat: arguments[Options.factorFormat], incoherence: .both))
+        factors: FactorStorage(arguments[Options.factorFormat]), incoherence: .both))
   }
 }
 

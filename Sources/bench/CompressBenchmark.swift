@@ -98,9 +98,8 @@ struct CompressBenchmark {
     let problem = try WeightProblem(
       &weight, name: shape, metric: metric,
       outputRotation: plan.incoherence == .both ? rotation : nil, algebra)
-    var quantized = QuantizedMatrix(
-      plan.quantizedLayout(outputSize: outputSize, inputSize: inputSize))
-    let rounding = FeedbackRounding(algebra, plan.format.grid)
+    var quantized = plan.emptyQuantized(outputSize: outputSize, inputSize: inputSize)
+    let rounding = FeedbackRounding(algebra, plan.roundingGrid)
     time(
       "round with feedback", shape,
       operations: Double(outputSize) * Double(inputSize) * Double(inputSize)
@@ -108,7 +107,7 @@ struct CompressBenchmark {
       rounding.round(problem.weight, feedback: metric.feedback, into: &quantized)
     }
     try time("decompose and pack", shape) { [algebra, plan] in
-      _ = try MatrixCompressor(algebra, plan, grid: plan.format.grid).compress(problem, metric)
+      _ = try MatrixCompressor(algebra, plan).compress(problem, metric)
     }
   }
 

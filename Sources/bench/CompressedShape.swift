@@ -51,10 +51,10 @@ struct CompressedShape {
   /// The plan of a compression that would make such a model.
   var plan: CompressionPlan {
     var plan = CompressionPlan()
-    plan.format = format.format
+    plan.format = format.format ?? plan.format
     plan.groupSize = format.groupSize
     plan.rank = format.rank
-    plan.factorFormat = format.factorFormat
+    plan.factorFormat = format.factors.format
     plan.incoherence = format.incoherence
     return plan
   }
@@ -93,23 +93,21 @@ struct CompressedShape {
   /// The tensors of a linear layer: Q, and L and R if there are any.
   private func parts(_ name: String, _ size: MatrixSize) -> [Part] {
     let (rows, columns) = (size.outputSize, size.inputSize)
-    let quantized = PackedLayout(
-      format.format, groupSize: format.groupSize, outputSize: rows, inputSize: columns)
-    let rank = min(format.rank, rows, columns)
-    guard rank > 0 else { return [.packed(name, quantized)] }
-    switch format.factorFormat {
-    case .int4:
-      return [
-        .packed(name, quantized),
-        .packed("\(name).left", CompressedFormat.leftLayout(outputSize: rows, rank: rank)),
-        .packed("\(name).right", CompressedFormat.rightLayout(rank: rank, inputSize: columns)),
-      ]
-    case .f16:
-      return [
-        .packed(name, quantized), .half("\(name).left.values", [rows, rank]),
+    let rank = format.rank(of: name, outputSize: rows, inputSize: columns)
+    var parts: [Part] = []
+    if let quantized = format.quantizedLayout(outputSize: rows, inputSize: columns) {
+      parts.append(.packed(name, quantized))
+    }
+    if rank == 0 { return parts }
+    if let layouts = format.factors.layouts(rank: rank, outputSize: rows, inputSize: columns) {
+      parts += [.packed("\(name).left", layouts.left), .packed("\(name).right", layouts.right)]
+    } else {
+      parts += [
+        .half("\(name).left.values", [rows, rank]),
         .half("\(name).right.values", [rank, columns]),
       ]
     }
+    return parts
   }
 
   /// A matrix as it is stored.
@@ -138,7 +136,7 @@ struct CompressedShape {
 extension CompressedFormat {
   /// As a person reads it.
   var text: String {
-    "\(format.rawValue) group \(groupSize.rawValue)"
-      + (rank > 0 ? " rank \(rank) \(factorFormat.rawValue)" : "")
+    "\(format?.rawValue ?? "no Q") group \(groupSize.rawValue)"
+      + (rank > 0 ? " rank \(rank) \(factors.format.rawValue)" : "")
   }
 }

@@ -28,7 +28,9 @@ extension KernelBenchmark {
         let panel = recipe.byteCount(MatrixSize(outputSize: 16, inputSize: Self.columns))
         let size = MatrixSize(
           outputSize: Self.cachedByteCount / panel * 16, inputSize: Self.columns)
-        let matrix = try recipe.linear([size], engine.context.pool).parts[0].quantized
+        guard
+          let matrix = try recipe.linear([size], engine.context.pool).parts[0].quantized
+        else { continue }
         let call = KernelCall.packed(matrix, set)
         var row = row(
           call, engine, kernel: kernel, shape: "\(size.text), \(recipe.text)",

@@ -1,0 +1,118 @@
+internal import DuetRuntime
+
+/// The choice of a rank for every matrix, so that all of them together take so many bits per weight.
+///
+/// From the smallest ranks on, the matrix gets more for which the sum of the squares of all expected
+/// relative errors falls most for every byte that is added, until nothing more fits:
+///
+///     argmax over matrices of (e(r)^2 - e(r + step)^2) / (bytes(r + step) - bytes(r))
+///
+/// which, where the gains of a matrix fall with its rank, is the least sum of squares for the bytes, up to
+/// the last step.
+public struct RankAllocation: Sendable {
+  /// What is known of a matrix.
+  struct Candidate {
+    let name: String
+    let outputSize: Int
+    let inputSize: Int
+    /// The squares of the relative errors expected of ranks 0, 1, ...
+    let squaredErrors: [Double]
+  }
+
+  private let plan: CompressionPlan
+
+  /// The choice for a plan.
+  ///
+  /// - Precondition: The plan has a number of bits to meet, and its method L R.
+  public init(_ plan: CompressionPlan) {
+    precondition(plan.targetBits != nil && plan.method.hasLowRank, "ranks for no number of bits")
+    self.plan = plan
+  }
+
+  /// The components that are added at a time: as many as are stored together.
+  ///
+  /// R is stored in panels of 16 components, and L in blocks where it is found in blocks.
+  var step: Int {
+    if plan.factorFormat == .f16 { return 4 }
+    return plan.method.hasQuantized ? 16 : plan.factorBlockSize.columnCount ?? 128
+  }
+
+  /// The ranks of all matrices, by name.
+  ///
+  /// - Parameters:
+  ///   - matrices: What is known of them.
+  ///   - sharedByteCount: What they take together besides, the rotations.
+  /// - Returns: Ranks that take no more than the plan's bits per weight.
+  /// - Throws: `CompressorError.budget` when the smallest ranks take more already.
+  public func ranks(
+    for matrices: [MatrixAnalysis], sharedByteCount: Int
+  ) throws(CompressorError) -> [String: Int] {
+    try ranks(
+      for: matrices.map { matrix in
+        Candidate(
+          name: matrix.name, outputSize: matrix.outputSize, inputSize: matrix.inputSize,
+          squaredErrors: matrix.expectedErrors(plan.method, plan.initialization).map { $0 * $0 })
+      }, sharedByteCount: sharedByteCount)
+  }
+
+  func ranks(
+    for candidates: [Candidate], sharedByteCount: Int
+  ) throws(CompressorError) -> [String: Int] {
+    let weightCount = candidates.reduce(0) { $0 + $1.outputSize * $1.inputSize }
+    let budget = Int((plan.targetBits ?? 0) * Double(weightCount) / 8)
+    let format = plan.compressedFormat
+    // A matrix without Q is L R, so it has some.
+    var ranks = candidates.map { format.format == nil ? next(0, $0) : 0 }
+    var spent = sharedByteCount
+    for (candidate, rank) in zip(candidates, ranks) {
+      spent +=
+        (format.quantizedLayout(
+          outputSize: candidate.outputSize, inputSize: candidate.inputSize)?
+          .byteCount(hasOffsets: format.grid == .asymmetric) ?? 0) + byteCount(rank, candidate)
+    }
+    guard spent <= budget else {
+      throw .budget(
+        targetBits: plan.targetBits ?? 0, leastBits: Double(spent) * 8 / Double(weightCount))
+    }
+    var offers = zip(candidates, ranks).map { offer($0, from: $1) }
+    while true {
+      var best: (index: Int, offer: Offer)?
+      for (index, offer) in offers.enumerated() {
+        guard let offer, spent + offer.byteCount <= budget else { continue }
+        if best.map({ offer.gainPerByte > $0.offer.gainPerByte }) ?? true { best = (index, offer) }
+      }
+      guard let (index, offer) = best else { break }
+      ranks[index] = offer.rank
+      spent += offer.byteCount
+      offers[index] = self.offer(candidates[index], from: offer.rank)
+    }
+    return Dictionary(zip(candidates.map(\.name), ranks)) { first, _ in first }
+  }
+
+  /// The next larger rank of a matrix, and what it brings.
+  private struct Offer {
+    let rank: Int
+    let byteCount: Int
+    let gainPerByte: Double
+  }
+
+  /// What the next step is worth, or nil when there is none.
+  private func offer(_ candidate: Candidate, from rank: Int) -> Offer? {
+    let next = next(rank, candidate)
+    if next == rank { return nil }
+    let bytes = byteCount(next, candidate) - byteCount(rank, candidate)
+    let errors = candidate.squaredErrors
+    let gain = errors[min(rank, errors.count - 1)] - errors[min(next, errors.count - 1)]
+    return Offer(rank: next, byteCount: bytes, gainPerByte: gain / Double(max(bytes, 1)))
+  }
+
+  /// The rank behind `rank`, at most the smaller side.
+  private func next(_ rank: Int, _ candidate: Candidate) -> Int {
+    min(rank + step, candidate.outputSize, candidate.inputSize)
+  }
+
+  private func byteCount(_ rank: Int, _ candidate: Candidate) -> Int {
+    plan.factorStorage.byteCount(
+      rank: rank, outputSize: candidate.outputSize, inputSize: candidate.inputSize)
+  }
+}

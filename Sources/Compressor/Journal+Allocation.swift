@@ -1,0 +1,39 @@
+internal import DuetRuntime
+
+/// The ranks that a run has chosen, which a resumed run must not choose anew from other inputs.
+extension Journal {
+  /// The ranks by the names of the matrices, or nil when they are not chosen, or their file is damaged.
+  ///
+  /// - Throws: `JournalError` when the file is there but cannot be read.
+  func allocation() throws(JournalError) -> [String: Int]? {
+    let path = output.allocationPath
+    guard fileExists(path) else { return nil }
+    do throws(JSONError) {
+      let document = try JSONDocument(contentsOf: path, limits: JSONLimits(byteCount: 16_000_000))
+      guard let members = document.root.members else { return nil }
+      var ranks: [String: Int] = [:]
+      for member in members {
+        guard let rank = member.value.int, rank >= 0 else { return nil }
+        ranks[member.name] = rank
+      }
+      return ranks
+    } catch {
+      if case .file(let error) = error { throw .file(error) }
+      return nil
+    }
+  }
+
+  /// Writes the ranks; when this returns they are on the disk.
+  ///
+  /// - Throws: `JournalError`.
+  func record(allocation ranks: [String: Int]) throws(JournalError) {
+    let members = ranks.sorted { $0.key < $1.key }.map {
+      JSONOutput.Member($0.key, .integer($0.value))
+    }
+    try wrapping(JournalError.file) { () throws(FileError) in
+      try AtomicFile.write(
+        Array(JSONOutput.object(members).indentedText.utf8), to: output.allocationPath,
+        operations: output.operations)
+    }
+  }
+}

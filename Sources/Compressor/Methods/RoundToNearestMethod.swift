@@ -1,0 +1,33 @@
+internal import DuetRuntime
+
+/// Q alone, every weight rounded to the nearest value: RTN.
+///
+/// Minimises |W - Q|, knows nothing of activations. Reads `format`, `groupSize`, `grid`, `scaleFit`.
+package struct RoundToNearestMethod: DecompositionMethod {
+  package static let hasQuantized = true
+  package static let hasLowRank = false
+
+  private let algebra: LinearAlgebra
+  private let plan: CompressionPlan
+  private let grid: any RoundingGrid
+
+  package init(_ algebra: LinearAlgebra, _ plan: CompressionPlan, grid: any RoundingGrid) {
+    self.algebra = algebra
+    self.plan = plan
+    self.grid = grid
+  }
+
+  package func decompose(
+    _ problem: borrowing WeightProblem, _ metric: borrowing Metric, rank: Int,
+    _ record: inout MatrixRecord
+  ) throws(LinearAlgebraError) -> Decomposition {
+    var quantized = plan.emptyQuantized(
+      outputSize: problem.weight.rowCount, inputSize: problem.weight.columnCount)
+    FeedbackRounding(algebra, grid).roundToNearest(problem.weight, into: &quantized)
+    let error = algebra.squaredError(of: quantized, problem, metric)
+    record.method = plan.method.rawValue
+    return Decomposition(
+      quantized: quantized, factors: problem.noFactors, error: error, initialization: .zero,
+      trace: [error])
+  }
+}
