@@ -37,7 +37,7 @@ struct CompressionTask {
     let model = try Model(checkpoint)
     let configuration = checkpoint.configuration
     var plan = try CompressionPlan(arguments, for: configuration)
-    samples = try Self.samples(folder, arguments, plan, invocation.messages, isNeeded: !isDryRun)
+    samples = try .reading(folder, arguments, plan, invocation.messages, isNeeded: !isDryRun)
     if let samples { plan.sampleCount = samples.sampleCount }
     self.plan = plan
     forecast = try CompressionForecast(checkpoint, plan: plan)
@@ -63,38 +63,6 @@ struct CompressionTask {
       guard isDryRun else { throw error }
       invocation.messages.warning(error.description)
     }
-  }
-
-  /// The samples of the texts that `--calibration` names, or of the text that came with the model.
-  private static func samples(
-    _ folder: String, _ arguments: Arguments, _ plan: CompressionPlan, _ messages: Messages,
-    isNeeded: Bool
-  ) throws -> CalibrationSamples? {
-    var paths = arguments[Options.calibration]
-    let bundled = "\(folder)/\(Options.bundledText)"
-    if paths.isEmpty, let size = try? readFile(bundled, limit: Options.largestText).count, size > 0
-    {
-      paths = [bundled]
-      messages.detail("calibration text: \(printable(bundled))")
-    }
-    if paths.isEmpty {
-      guard isNeeded else { return nil }
-      throw UsageError.missingOption("--calibration", placeholder: "FILE")
-    }
-    let tokenizer = try Tokenizer(contentsOf: folder)
-    let texts = try paths.map { path in
-      try CalibrationText(readFile(path, limit: Options.largestText), path: path)
-    }
-    let samples = try CalibrationSamples(
-      texts, tokenizer: tokenizer, sampleCount: plan.sampleCount,
-      contextLength: plan.contextLength, seed: plan.seed,
-      allowsFewer: !arguments.isGiven(Options.samples))
-    if samples.sampleCount < plan.sampleCount {
-      messages.warning(
-        "the calibration text has \(samples.availableTokenCount) tokens, enough for "
-          + "\(samples.sampleCount) samples of \(plan.contextLength), not \(plan.sampleCount)")
-    }
-    return samples
   }
 
   /// The memory that the run may hold, or nil when nobody tells.

@@ -2,9 +2,16 @@ extension Options {
   /// The paragraphs at the end of `--help`.
   static let notes = [
     "Methods: odlri, Q + L R whose low-rank part starts with the weights on outlier channels. caldera, "
-      + "the same alternation from zero or from the best low-rank matrix. gptq, Q alone, rounded with "
-      + "error feedback. rtn, Q alone, each weight rounded to the nearest value. The options of L R "
-      + "are refused with the last two.",
+      + "the same alternation from zero or from the best low-rank matrix. srr, Q + L R in one go, part of "
+      + "the rank preserving the weights before they are rounded. qera and lqer, Q rounded to nearest, "
+      + "then repaired by one L R: for all that is known of the inputs, or for their sizes only. lordq, "
+      + "L R alone, in blocks, each of which answers for the rounding of those before. gptq, Q "
+      + "alone, rounded with error feedback. awq, Q alone, rounded to nearest with inputs rescaled. rtn, Q "
+      + "alone, each weight rounded to the nearest value. Options that a method does not read are "
+      + "refused. docs/methods.md has the commands that follow each paper.",
+    "--target-bits measures all matrices first, with one pass of the samples through the model as it is, "
+      + "and then gives ranks to those where a stored byte lowers the expected error most. The report has "
+      + "the rank of each. --dry-run shows the bytes of the same rank everywhere, which are as many.",
     "Formats of Q: int2, int3 and int4 have so many bits for a weight and an F16 scale for each group "
       + "of columns of a row: 0.125 bits more in groups of 128, next to nothing with row. e8p has two "
       + "bits for a weight, in points of a lattice of eight dimensions, and is made for rotated weights. L and "

@@ -29,19 +29,30 @@ enum Options {
 
   static let method = Option<CompressionPlan.Method>.choice(
     "method", default: plan.method, help: "What a matrix is decomposed by; see below")
-  static let format = Option<QuantizedFormat>.choice(
-    "format", default: .e8p, help: "How Q is stored; see below")
+  static let format = optionalChoice(
+    "format", QuantizedFormat.self, help: "How Q is stored; see below",
+    defaultText: "e8p; int4 with awq and lqer")
   static let groupSize = Option<GroupSize?>(
     "group-size", GroupSize.allCases.map(\.rawValue).joined(separator: "|"),
     help: "Columns of Q that share a scale", initial: nil,
     defaultText: "row with e8p, else 128",
     expected: "one of \(GroupSize.allCases.map(\.rawValue).joined(separator: ", "))",
     read: { text in GroupSize(rawValue: text).map { .some($0) } })
+  static let grid = optionalChoice(
+    "grid", CompressionPlan.GridKind.self,
+    help: "Where the values of Q lie; one of the asymmetric ones is zero",
+    defaultText: "symmetric; asymmetric with awq and lqer")
+  static let scaleFit = Option<CompressionPlan.ScaleFit>.choice(
+    "scale-fit", default: plan.scaleFit,
+    help: "Whether scales are searched for the least error, or take the range of the weights")
+  static let actOrder = Option.flag(
+    "act-order", help: "Round the columns of the largest inputs first; gptq only")
   static let headFormat = Option<CompressionPlan.HeadFormat>.choice(
     "head-format", default: plan.headFormat, help: "How the output head is stored")
-  static let incoherence = Option<CompressionPlan.IncoherenceSides>.choice(
-    "incoherence", default: plan.incoherence,
-    help: "The sides of a matrix that are rotated to spread outliers")
+  static let incoherence = optionalChoice(
+    "incoherence", CompressionPlan.IncoherenceSides.self,
+    help: "The sides of a matrix that are rotated to spread outliers",
+    defaultText: "both; none with awq and lqer")
   static let damping = Option<Double>.number(
     "damping", "D", in: 0...1, default: plan.damping,
     help: "What is added to the diagonal of a Hessian, relative to its mean")
@@ -57,18 +68,27 @@ enum Options {
     "rank", "R", in: 0...8192,
     defaultText: "\(plan.rank), or a sixteenth of the hidden size where that is less",
     help: "Rank of L R, at most the smaller side of a matrix; 0 for none")
+  static let targetBits = Option<Double?>(
+    "target-bits", "B",
+    help: "Choose the rank of every matrix so that all take so many bits per weight", initial: nil,
+    defaultText: "none; \(defaultTargetBits) with lordq", expected: "a number above 0, up to 32",
+    read: { text in
+      Double(text).flatMap { $0 > 0 && $0 <= 32 ? .some(.some($0)) : nil }
+    })
+  /// What a method that is nothing but L R takes without being told.
+  static let defaultTargetBits = 2.5
+  static let factorBlockSize = optionalChoice(
+    "lr-block-size", GroupSize.self,
+    help: "Components that are found together where L R is all there is; lordq only",
+    defaultText: plan.factorBlockSize.rawValue)
   static let factorFormat = Option<CompressionPlan.FactorFormat>.choice(
     "lr-format", default: plan.factorFormat, help: "How L and R are stored")
   static let factorRounding = Option<CompressionPlan.FactorRounding>.choice(
     "lr-rounding", default: plan.factorRounding, help: "How L and R are brought onto their grid")
-  static let initialization = Option<CompressionPlan.Initialization?>(
-    "initialization",
-    CompressionPlan.Initialization.allCases.map(\.rawValue).joined(separator: "|"),
-    help: "What L R starts from; auto tries all and keeps the best", initial: nil,
-    defaultText: "low-rank; odlri with --method odlri, zero with --outlier-storage int8",
-    expected:
-      "one of \(CompressionPlan.Initialization.allCases.map(\.rawValue).joined(separator: ", "))",
-    read: { text in CompressionPlan.Initialization(rawValue: text).map { .some($0) } })
+  static let initialization = optionalChoice(
+    "initialization", CompressionPlan.Initialization.self,
+    help: "What L R starts from; auto tries all and keeps the best",
+    defaultText: "low-rank; odlri with --method odlri, zero with --outlier-storage int8")
   static let outlierChannels: Option<Int?> = .integer(
     "outlier-channels", "K", in: 1...8192, defaultText: "a sixteenth of the rank, at least 1",
     help: "Input channels of a matrix that count as outliers")
@@ -106,9 +126,10 @@ enum Options {
     "context", short: "c", "C", in: 1...(1 << 20),
     defaultText: "\(plan.contextLength), and no more than the model was made for",
     help: "Tokens of a sample")
-  static let propagation = Option<CompressionPlan.Propagation>.choice(
-    "propagate", default: plan.propagation,
-    help: "The weights that the inputs of later layers are computed with")
+  static let propagation = optionalChoice(
+    "propagate", CompressionPlan.Propagation.self,
+    help: "The weights that the inputs of later layers are computed with",
+    defaultText: "\(plan.propagation.rawValue); original with awq")
   static let seed = Option<UInt64>.seed(
     "seed", short: "s", "S", default: plan.seed,
     help: "Where the rotations and the choice of samples come from")
@@ -133,12 +154,24 @@ enum Options {
     name: "compress",
     summary: "turn the weights of a model into Q + L R, low-bit matrices and low-rank products",
     options: [
-      output, method, format, groupSize, headFormat, rank, factorFormat, factorRounding,
-      initialization, outlierChannels, outlierStorage, updateOrder, outerIterations,
+      output, method, format, groupSize, grid, scaleFit, actOrder, headFormat, rank, targetBits,
+      factorFormat, factorRounding, factorBlockSize, initialization, outlierChannels, outlierStorage, updateOrder, outerIterations,
       innerIterations, refinementRounds, hessianDowndate, damping, incoherence, propagation,
       calibration, samples, context, keep, seed, CommonOptions.threads, memoryLimit, dryRun, resume,
       force, exportDense, CommonOptions.json, CommonOptions.quiet, CommonOptions.verbose,
     ],
     operands: [folder],
+    subcommands: [analysis],
     notes: notes)
+
+  /// An option whose value is one of the cases of an enum, with a default that depends on others.
+  private static func optionalChoice<Choice: RawRepresentable & CaseIterable & Sendable>(
+    _ name: String, _ type: Choice.Type, help: String, defaultText: String
+  ) -> Option<Choice?> where Choice.RawValue == String {
+    let names = Choice.allCases.map(\.rawValue)
+    return Option<Choice?>(
+      name, names.joined(separator: "|"), help: help, initial: nil, defaultText: defaultText,
+      expected: "one of \(names.joined(separator: ", "))",
+      read: { text in Choice(rawValue: text).map { .some($0) } })
+  }
 }

@@ -51,10 +51,14 @@ enum ReportDocument {
   private static func plan(_ plan: CompressionPlan) -> JSONOutput {
     [
       "method": .string(plan.method.rawValue), "format": .string(plan.format.rawValue),
-      "group_size": .string(plan.groupSize.rawValue),
+      "group_size": .string(plan.groupSize.rawValue), "grid": .string(plan.grid.rawValue),
+      "scale_fit": .string(plan.scaleFit.rawValue),
+      "act_order": .boolean(plan.ordersByActivation),
       "head_format": .string(plan.headFormat.rawValue), "rank": .integer(plan.rank),
+      "target_bits": plan.targetBits.map { .number($0) } ?? .null,
       "lr_format": .string(plan.factorFormat.rawValue),
       "lr_rounding": .string(plan.factorRounding.rawValue),
+      "lr_block_size": .string(plan.factorBlockSize.rawValue),
       "outlier_channels": plan.outlierChannelCount.map { .integer($0) } ?? .null,
       "outlier_storage": .string(plan.outlierStorage.rawValue),
       "initialization": .string(plan.initialization.rawValue),
@@ -100,6 +104,8 @@ enum ReportDocument {
       "round_to_nearest_error": .number(record.roundToNearestError),
       "feedback_rounding_error": .number(record.feedbackRoundingError),
       "damping": .number(record.damping), "rank": .integer(record.rank),
+      "preserved_rank": record.preservedRank.map { .integer($0) } ?? .null,
+      "scaling_exponent": record.scalingExponent.map { .number($0) } ?? .null,
       "bytes": .integer(record.byteCount), "bits_per_weight": .number(record.bitsPerWeight),
     ]
   }

@@ -118,10 +118,18 @@ package enum ReportText {
 
   /// "odlri int2 group 128, rank 64 int4".
   private static func method(_ plan: CompressionPlan) -> String {
-    let group = plan.groupSize == .row ? "one scale per row" : "group \(plan.groupSize.rawValue)"
-    var text = "\(plan.method.rawValue) \(plan.format.rawValue) \(group)"
-    if plan.method.hasLowRank, plan.rank > 0 {
-      text += ", rank \(plan.rank) \(plan.factorFormat.rawValue)"
+    var text = plan.method.rawValue
+    if plan.method.hasQuantized {
+      text += " \(plan.format.rawValue)"
+      if plan.grid == .asymmetric { text += " asymmetric" }
+      text += plan.groupSize == .row ? " one scale per row" : " group \(plan.groupSize.rawValue)"
+    }
+    if plan.method.hasLowRank, plan.rank > 0 || plan.targetBits != nil {
+      text += plan.method.hasQuantized ? ", " : " "
+      text +=
+        plan.targetBits.map { "ranks for \(decimalText($0, digits: 2)) bits" }
+        ?? "rank \(plan.rank)"
+      text += " \(plan.factorFormat.rawValue)"
     }
     if plan.outlierStorage == .int8 { text += ", outlier columns int8" }
     return text

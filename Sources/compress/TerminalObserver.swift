@@ -117,6 +117,7 @@ package final class TerminalObserver: CompressionObserver {
   private var heading: (label: String, unit: String) {
     switch phase {
     case .preparing: ("prepare", "bytes")
+    case .analyzing: ("analyze", "tok")
     case .calibrating: ("calibrate", "tok")
     case .decomposing: ("compress", "matrices")
     case .advancing: ("advance", "tok")
@@ -128,7 +129,8 @@ package final class TerminalObserver: CompressionObserver {
 
   private var detail: String {
     switch phase {
-    case .calibrating(let layer), .decomposing(let layer), .advancing(let layer):
+    case .analyzing(let layer), .calibrating(let layer), .decomposing(let layer),
+      .advancing(let layer):
       "layer \(layer + 1)/\(forecast.configuration.layerCount)"
     case .preparing, .packingHead, .exporting, .writing: ""
     }

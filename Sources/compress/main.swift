@@ -3,6 +3,7 @@ import DuetCompressor
 import DuetRuntime
 
 run(Options.command) { invocation in
+  if invocation.arguments.command.name == Options.analysis.name { return try analyze(invocation) }
   let (arguments, output) = (invocation.arguments, invocation.output)
   let isJSON = arguments[CommonOptions.json]
   let task = try CompressionTask(invocation)
