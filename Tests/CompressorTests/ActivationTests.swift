@@ -11,7 +11,7 @@ struct ActivationTests {
   /// All ways to store the rest of a compressed layer, compressed as cheaply as it goes.
   private static func plans(_ plan: CompressionPlan) -> [CompressionPlan] {
     var plans: [CompressionPlan] = []
-    for factors in FactorFormat.allCases {
+    for factors in [FactorFormat.int4, .f16] {
       for sides in IncoherenceSides.allCases {
         for storage in CompressionPlan.OutlierStorage.allCases {
           var plan = plan
@@ -27,6 +27,21 @@ struct ActivationTests {
           plans.append(plan)
         }
       }
+    }
+    for change in [
+      { ($0.method, $0.rank, $0.factorFormat) = (.lordq, 40, .int3) },
+      { ($0.method, $0.targetBits, $0.factorFormat) = (.lordq, 24, .int8) },
+      { ($0.method, $0.factorFormat) = (.qera, .int2) },
+    ] as [(inout CompressionPlan) -> Void] {
+      var plan = plan
+      (plan.outerIterations, plan.refinementRounds) = (1, 0)
+      change(&plan)
+      plans.append(plan)
+    }
+    if plan.format != .e8p {
+      var plan = plan
+      (plan.method, plan.grid, plan.refinementRounds) = (.gptq, .asymmetric, 0)
+      plans.append(plan)
     }
     return plans
   }
@@ -84,7 +99,7 @@ struct ActivationTests {
     var fixture = try CompressionFixture()
     fixture.plan.format = format
     let plans = Self.plans(fixture.plan)
-    #expect(plans.count == 12)
+    #expect(plans.count == (format == .e8p ? 15 : 16))
     let folder = try TemporaryFolder()
     let paths = plans.indices.map { "\(folder.path)/\($0)" }
     for (plan, path) in zip(plans, paths) {
@@ -93,7 +108,7 @@ struct ActivationTests {
     }
     let decoded = try DecodeScript.weights(of: paths)
     for (index, plan) in plans.enumerated() {
-      let text = "\(plan.factorFormat), \(plan.incoherence), columns \(plan.outlierStorage)"
+      let text = "\(plan.method), \(plan.factorFormat), \(plan.incoherence), columns \(plan.outlierStorage)"
       let compressed = try Model(contentsOf: paths[index])
       let dense = try Self.dense(fixture.checkpoint, decoded[index])
       let expected = try Self.logits(dense, .f32, threadCount: 1)

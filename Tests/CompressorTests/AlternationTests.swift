@@ -30,7 +30,7 @@ struct AlternationTests {
     _ decomposition: borrowing Decomposition, _ problem: borrowing WeightProblem,
     _ metric: borrowing Metric
   ) -> Double {
-    var residual = Numerics.difference(problem.weight, decomposition.quantized.values)
+    var residual = Numerics.difference(problem.weight, decomposition.q.values)
     let product = decomposition.factors.product.copy()
     if product.rank > 0 {
       algebra.multiply(
@@ -76,19 +76,19 @@ struct AlternationTests {
     let problem = try Numerics.problem(Numerics.weights(m, n, seed: 144), metric, algebra)
     let plan = plan { ($0.format, $0.refinementRounds) = (format, 0) }
     let result = try decomposition(problem, metric, rank: 0, plan)
-    var q = QuantizedMatrix(result.quantized.layout)
+    var q = QuantizedMatrix(result.q.layout)
     let rounding = FeedbackRounding(algebra, Numerics.grid(format))
     let error = rounding.round(problem.weight, feedback: metric.feedback, into: &q)
     #expect(result.error == error && result.trace == [error])
-    Numerics.expectIdentical(result.quantized.values, q.values)
-    Numerics.expectIdentical(result.quantized.scales, q.scales)
+    Numerics.expectIdentical(result.q.values, q.values)
+    Numerics.expectIdentical(result.q.scales, q.scales)
     #expect(result.factors.rank == 0)
     // Refined, it is what coordinate descent makes of that.
     let refined = try decomposition(
       problem, metric, rank: 0, self.plan { ($0.format, $0.refinementRounds) = (format, 1) })
     let gain = rounding.polish(problem.weight, hessian: metric.hessian, sweeps: 2, &q)
     #expect(refined.error == error - gain)
-    Numerics.expectIdentical(refined.quantized.values, q.values)
+    Numerics.expectIdentical(refined.q.values, q.values)
   }
 
   @Test("refinement is never worse", arguments: 0..<6)
@@ -131,7 +131,17 @@ struct AlternationTests {
       let result = try decomposition(
         problem, metric, rank: 3, plan { ($0.format, $0.factorFormat) = (format, factors) })
       #expect(result.error == 0)
-      #expect(Numerics.largest(algebra.widened(result.quantized.values)) == 0)
+      #expect(Numerics.largest(algebra.widened(result.q.values)) == 0)
+    }
+  }
+}
+
+extension Decomposition {
+  /// A copy of Q, which an alternation always has.
+  fileprivate var q: QuantizedMatrix {
+    switch quantized {
+    case .none: preconditionFailure("an alternation without Q")
+    case .some(let quantized): quantized.copy()
     }
   }
 }

@@ -34,8 +34,11 @@ struct CompressedModelTests {
         tensors.append(try weight.storedTensor(named: "\(linear.record.name).weight"))
       }
       let replaced = Set(tensors.map(\.name))
+      // From the compressed model, which has changed norms where inputs are rescaled.
+      let result = try Checkpoint(contentsOf: path)
       for name in fixture.checkpoint.names where !replaced.contains(name) {
-        if let tensor = try fixture.checkpoint.tensor(named: name) { tensors.append(tensor) }
+        let own = try result.tensor(named: name)
+        if let tensor = try own ?? fixture.checkpoint.tensor(named: name) { tensors.append(tensor) }
       }
       dense = try Model(
         Checkpoint(configuration: fixture.checkpoint.configuration, tensors: tensors))
@@ -84,6 +87,26 @@ struct CompressedModelTests {
           plan.rank = 24
           plan.outlierStorage = .int8
           plan.outlierChannelCount = 3
+        })
+    }
+    for method in CompressionPlan.Method.allCases {
+      kinds.append(
+        Kind(testDescription: "\(method)") { plan in
+          plan.method = method
+          plan.initialization = method == .odlri ? .odlri : .zero
+          if method == .awq || method == .lqer {
+            (plan.format, plan.grid, plan.incoherence) = (.int4, .asymmetric, .none)
+          }
+          if method == .awq { plan.propagation = .original }
+          if method == .lordq { plan.rank = 40 }
+        })
+    }
+    for factors in CompressionPlan.FactorFormat.allCases where factors != .int4 {
+      kinds.append(
+        Kind(testDescription: "lordq or caldera, \(factors) factors, chosen ranks") { plan in
+          plan.method = factors == .f16 ? .caldera : .lordq
+          plan.factorFormat = factors
+          plan.targetBits = 24
         })
     }
     kinds.append(

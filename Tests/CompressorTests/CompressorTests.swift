@@ -14,33 +14,47 @@ struct CompressorTests {
       let all = Array(Choice.allCases)
       return all[number % all.count]
     }
-    let (method, format) = (index % 4, index / 4 % 4)
+    let methodCount = CompressionPlan.Method.allCases.count
+    let (method, format) = (index % methodCount, index / methodCount % 4)
     plan.method = pick(CompressionPlan.Method.self, method)
     plan.format = [WeightFormat.int2, .int3, .int4, .e8p][format]
     plan.incoherence = pick(CompressionPlan.IncoherenceSides.self, index)
     plan.groupSize = pick(GroupSize.self, method + format)
+    plan.grid = plan.format != .e8p && index % 4 == 2 ? .asymmetric : .symmetric
     plan.headFormat = pick(CompressionPlan.HeadFormat.self, index / 4)
-    plan.factorFormat = pick(CompressionPlan.FactorFormat.self, format)
+    plan.factorFormat = [CompressionPlan.FactorFormat.int4, .f16, .int8][index % 3]
     plan.factorRounding = pick(CompressionPlan.FactorRounding.self, format / 2)
     plan.propagation = pick(CompressionPlan.Propagation.self, index / 3)
     plan.updateOrder = pick(CompressionPlan.UpdateOrder.self, index / 2)
     plan.projectsMetric = index % 5 == 0
-    if plan.method.hasLowRank, index % 3 == 1 {
+    let alternates = plan.method == .odlri || plan.method == .caldera
+    if alternates, index % 3 == 1 {
       plan.outlierStorage = .int8
       plan.initialization = .auto
     } else {
       plan.initialization = plan.method == .odlri ? .odlri : format % 2 == 0 ? .zero : .lowRank
     }
-    if !plan.method.hasLowRank { plan.refinementRounds = 0 }
+    if !alternates { plan.refinementRounds = 0 }
+    if plan.method == .gptq { plan.ordersByActivation = plan.format != .e8p && format % 2 == 1 }
+    // What is preserved, or is all there is, needs factors that are better than those of a repair.
+    if plan.method == .srr || plan.method == .lordq { plan.factorRounding = .feedback }
+    if plan.method == .awq {
+      plan.incoherence = .none
+      if plan.propagation == .corrected { plan.propagation = .original }
+    }
+    if plan.method == .lordq {
+      plan.rank = 24
+      if plan.factorFormat == .f16 { plan.factorFormat = .int4 }
+    }
     if index % 4 == 1 { plan.keptNames = ["layers.1.mlp.down_proj", "k_proj"] }
     if index % 8 == 5 { plan.keptNames.append("lm_head") }
   }
 
-  @Test("all kinds complete, and the report, the forecast and the files agree", arguments: 0..<32)
+  @Test("all kinds complete, and the report, the forecast and the files agree", arguments: 0..<54)
   func kinds(index: Int) throws {
     var fixture = try CompressionFixture(isTied: index % 7 == 3)
     // The second half has the methods in other company.
-    Self.plan(index < 16 ? index : (index - 16) * 5 % 16 + 16, &fixture.plan)
+    Self.plan(index < 36 ? index : (index - 36) * 5 % 18 + 36, &fixture.plan)
     let plan = fixture.plan
     let folder = try TemporaryFolder()
     let path = "\(folder.path)/model"

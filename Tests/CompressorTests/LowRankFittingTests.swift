@@ -15,7 +15,8 @@ struct LowRankFittingTests {
 
   private static let storages = [
     Storage(format: .f16, rounding: .nearest), Storage(format: .int4, rounding: .nearest),
-    Storage(format: .int4, rounding: .feedback),
+    Storage(format: .int4, rounding: .feedback), Storage(format: .int2, rounding: .feedback),
+    Storage(format: .int3, rounding: .nearest), Storage(format: .int8, rounding: .feedback),
   ]
 
   private func fitted(
@@ -24,7 +25,7 @@ struct LowRankFittingTests {
   ) throws -> FittedFactors {
     let square = Numerics.square(algebra.widened(a), algebra.widened(metric.hessian), algebra)
     return try LowRankFitting(
-      algebra, format: storage.format, rounding: storage.rounding, iterations: iterations
+      algebra, FactorStorage(storage.format), rounding: storage.rounding, iterations: iterations
     ).fit(a, square: square, metric, rank: rank)
   }
 
@@ -52,7 +53,7 @@ struct LowRankFittingTests {
     // It is computed as tr(A H A^T) less what L R takes up: 2^-24 of the whole in each of two sums.
     #expect(abs(result.error - expected) < 2e-6 * whole, "\(result.error) and \(expected)")
     #expect(result.error < whole)
-    #expect(result.factors.rank == rank && result.factors.format == storage.format)
+    #expect(result.factors.rank == rank && result.factors.storage == FactorStorage(storage.format))
   }
 
   @Test("half precision is near the best of full precision")
@@ -79,15 +80,17 @@ struct LowRankFittingTests {
     }
   }
 
-  @Test("four-bit factors are multiples of their scales", arguments: storages.dropFirst())
+  @Test("packed factors are multiples of their scales", arguments: storages.dropFirst())
   private func grid(storage: Storage) throws {
     let (m, n, rank) = (37, 150, 6)
     let metric = try Numerics.metric(Numerics.hessian(n, seed: 125, algebra), algebra)
     let a = Numerics.weights(m, n, seed: 126)
     let factors = try fitted(a, metric, rank: rank, storage).factors.copy()
+    let format = try #require(storage.format.weightFormat)
     func expectCode(_ value: Float, _ scale: Float) {
-      let code = value / scale + 7.5
-      #expect(scale > 0 && code == code.rounded() && code >= 0 && code <= 15)
+      let code = value / scale + format.zeroPoint
+      #expect(
+        scale > 0 && code == code.rounded() && code >= 0 && code <= Float(format.largestCode))
     }
     #expect(factors.leftScales.rowCount == m && factors.leftScales.columnCount == 1)
     #expect(factors.rightScales.rowCount == rank && factors.rightScales.columnCount == 2)
@@ -142,7 +145,7 @@ struct LowRankFittingTests {
     let before = Numerics.square(residual(a, start), hessian, algebra)
     let square = Numerics.square(algebra.widened(a), hessian, algebra)
     let own = try LowRankFitting(
-      algebra, format: storage.format, rounding: storage.rounding, iterations: 10
+      algebra, FactorStorage(storage.format), rounding: storage.rounding, iterations: 10
     ).fit(a, square: square, metric, rank: rank, start: start)
     #expect(own.error < square && own.error < before)
   }

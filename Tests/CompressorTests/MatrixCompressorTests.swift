@@ -44,6 +44,27 @@ struct MatrixCompressorTests {
     Case("e8p with factors") { ($0.format, $0.groupSize) = (.e8p, .row) },
     Case("rtn") { ($0.method, $0.format, $0.incoherence) = (.rtn, .int4, .none) },
     Case("auto") { ($0.method, $0.initialization) = (.caldera, .auto) },
+    Case("rtn, asymmetric") { ($0.method, $0.grid, $0.incoherence) = (.rtn, .asymmetric, .none) },
+    Case("gptq, asymmetric, ordered") {
+      ($0.method, $0.grid, $0.incoherence) = (.gptq, .asymmetric, .none)
+      ($0.format, $0.ordersByActivation, $0.refinementRounds) = (.int4, true, 1)
+    },
+    Case("gptq, ordered, rotated") {
+      ($0.method, $0.ordersByActivation, $0.refinementRounds) = (.gptq, true, 0)
+    },
+    Case("awq") { ($0.method, $0.grid, $0.incoherence) = (.awq, .asymmetric, .none) },
+    Case("srr") { $0.method = .srr },
+    Case("qera, int8 factors") { ($0.method, $0.factorFormat) = (.qera, .int8) },
+    Case("lqer, int3 factors, asymmetric") {
+      ($0.method, $0.factorFormat, $0.grid) = (.lqer, .int3, .asymmetric)
+    },
+    Case("lordq") { ($0.method, $0.rank) = (.lordq, 40) },
+    Case("lordq, int2 in blocks of 64") {
+      ($0.method, $0.rank, $0.factorFormat, $0.factorBlockSize) = (.lordq, 70, .int2, .columns64)
+    },
+    Case("lordq, not rotated, int8") {
+      ($0.method, $0.rank, $0.factorFormat, $0.incoherence) = (.lordq, 33, .int8, .none)
+    },
   ]
 
   /// A Hessian with three outlier channels.
@@ -72,7 +93,7 @@ struct MatrixCompressorTests {
     let problem = try Numerics.problem(
       Numerics.weights(Self.m, Self.n, seed: 182, deviation: 0.02), metric, algebra,
       outputRotation: plan.incoherence == .both ? rotation : nil)
-    return try MatrixCompressor(algebra, plan, grid: Numerics.grid(plan.format)).compress(
+    return try MatrixCompressor(algebra, plan).compress(
       problem, metric)
   }
 
@@ -110,8 +131,10 @@ struct MatrixCompressorTests {
     let linear = try compressed(plan, algebra)
     let tensors = Checkpoint(
       configuration: CompressedModelFixture.configuration, tensors: linear.tensors)
-    func packed(_ name: String, _ layout: PackedLayout) throws -> Matrix<Double> {
-      let numbers = try PackedMatrix(tensors, name, layout: layout).dense()
+    func packed(
+      _ name: String, _ layout: PackedLayout, _ grid: GridKind = .symmetric
+    ) throws -> Matrix<Double> {
+      let numbers = try PackedMatrix(tensors, name, layout: layout, grid: grid).dense()
       var result = Matrix<Double>(rowCount: layout.outputSize, columnCount: layout.inputSize)
       for (index, number) in numbers.enumerated() { result.elements[index] = Double(number) }
       return result
@@ -120,17 +143,25 @@ struct MatrixCompressorTests {
       let tensor = try #require(linear.tensors.first { $0.name == name })
       return algebra.widened(Matrix(widening: tensor, rowCount: rows, columnCount: columns))
     }
-    var expected = try packed("layer", plan.quantizedLayout(outputSize: m, inputSize: n))
+    var expected = Matrix<Double>(rowCount: m, columnCount: n)
+    if plan.method.hasQuantized {
+      expected = try packed(
+        "layer", plan.emptyQuantized(outputSize: m, inputSize: n).layout, plan.grid)
+    }
     let rank = linear.record.rank
     if rank > 0 {
-      if plan.factorFormat == .f16 {
+      if let format = plan.factorFormat.weightFormat {
+        let blockSize = plan.method == .lordq ? plan.factorBlockSize : nil
         algebra.multiply(
-          try half("layer.left.values", m, rank), try half("layer.right.values", rank, n), old: 1,
+          try packed(
+            "layer.left",
+            CompressedFormat.leftLayout(format, outputSize: m, rank: rank, blockSize: blockSize)),
+          try packed(
+            "layer.right", CompressedFormat.rightLayout(format, rank: rank, inputSize: n)), old: 1,
           into: &expected)
       } else {
         algebra.multiply(
-          try packed("layer.left", CompressedFormat.leftLayout(outputSize: m, rank: rank)),
-          try packed("layer.right", CompressedFormat.rightLayout(rank: rank, inputSize: n)), old: 1,
+          try half("layer.left.values", m, rank), try half("layer.right.values", rank, n), old: 1,
           into: &expected)
       }
     }
@@ -184,9 +215,7 @@ struct MatrixCompressorTests {
     let problem = try Numerics.problem(
       Matrix<Float>(rowCount: Self.m, columnCount: Self.n), metric, algebra)
     for item in Self.cases where item.plan.outlierStorage == .none {
-      let linear = try MatrixCompressor(
-        algebra, item.plan, grid: Numerics.grid(item.plan.format)
-      ).compress(problem, metric)
+      let linear = try MatrixCompressor(algebra, item.plan).compress(problem, metric)
       #expect(linear.record.relativeError == 0 && linear.record.largestScale == 0)
     }
   }

@@ -108,8 +108,7 @@ struct SceneTests {
         let problem = try Numerics.problem(
           scene.weight, metric, algebra, outputRotation: rotation)
         for item in cases where (item.plan.incoherence != .none) == isRotated {
-          let compressor = MatrixCompressor(
-            algebra, item.plan, grid: Numerics.grid(item.plan.format))
+          let compressor = MatrixCompressor(algebra, item.plan)
           let result = try compressor.compress(problem, metric)
           sums[item.name, default: 0] += result.record.relativeError
         }
@@ -233,7 +232,7 @@ struct SceneTests {
       }
       for (index, rounding) in [CompressionPlan.FactorRounding.nearest, .feedback].enumerated() {
         let fitted = try LowRankFitting(
-          algebra, format: .int4, rounding: rounding, iterations: 10
+          algebra, FactorStorage(.int4), rounding: rounding, iterations: 10
         ).fit(problem.weight, square: problem.dampedSquare, metric, rank: 32)
         sums[index] += error(fitted.factors.product)
       }
