@@ -153,7 +153,9 @@ class Study:
                 "weights_sha256": report["sha256"],
                 "perplexity": measured,
                 "matrices": [
-                    {"name": matrix["name"], "relative_error": matrix["relative_error"]}
+                    {key: matrix[key] for key in (
+                        "name", "relative_error", "mean_scale", "quantized_role", "low_rank_role",
+                        "rank", "byte_count")}
                     for matrix in linears
                 ],
             },

@@ -1,5 +1,6 @@
-"""The page of Scripts/study: docs/study.md with its tables, sentences and plots."""
+"""The pages of Scripts/study: tables, sentences and plots."""
 
+import dataclasses
 import os
 
 from study_plots import plot_errors, plot_perplexity
@@ -7,6 +8,15 @@ from study_tables import (
     bits_of, comparison_table, group_table, introduction, paragraph, where_odlri_does_not_win)
 
 BY_HAND = ("<!-- by hand, kept by Scripts/study: begin -->", "<!-- by hand: end -->")
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """A page: the name of its file and of its plots, its title, and whether ODLRI is its subject."""
+
+    name: str
+    title: str
+    compares_odlri: bool
 
 
 def hand_written(path):
@@ -22,14 +32,14 @@ def hand_written(path):
     return text[begin : end + len(BY_HAND[1])]
 
 
-def name_of_plot(kind, model, bits=None):
-    return f"study-{kind}-{model.name}{f'-{bits}bit' if bits else ''}.svg"
+def name_of_plot(page, kind, model, bits=None):
+    return f"{page.name}-{kind}-{model.name}{f'-{bits}bit' if bits else ''}.svg"
 
 
-def write_plots(study, docs, rows, model):
+def write_plots(page, docs, rows, model):
     """The plots of a model, and the lines that show them."""
     original = rows[0][1]["perplexity"]["comparison"]["reference_perplexity"]
-    name = name_of_plot("perplexity", model)
+    name = name_of_plot(page, "perplexity", model)
     groups = {}
     for cell, result in rows:
         measured = result["perplexity"]
@@ -54,18 +64,18 @@ def write_plots(study, docs, rows, model):
                 words = matrix["name"].split(".")
                 errors[words[-1], int(words[2])] = matrix["relative_error"]
             series.append((cell.family, cell.label, errors))
-        name = name_of_plot("errors", model, bits)
+        name = name_of_plot(page, "errors", model, bits)
         plot_errors(docs / name, f"{model.name} at {bits} bits: error of every matrix", series, "relative error")
         lines += [f"![Relative error of every matrix of {model.name} at {bits} bits, by method]({name})", ""]
     return lines
 
 
-def write_page(study, cells, docs, left_out):
-    """Writes docs/study.md and its plots from the cells that are there; what people wrote stays."""
+def write_page(study, cells, docs, page, left_out):
+    """Writes a page and its plots from the cells that are there; what people wrote stays."""
     results = [(cell, study.result(cell)) for cell in cells]
     missing = [cell for cell, result in results if result is None]
     rows = [(cell, result) for cell, result in results if result is not None]
-    path = docs / "study.md"
+    path = docs / f"{page.name}.md"
     kept = hand_written(path)
     if not rows:
         print("study: no cell is there yet, so there is no page to write")
@@ -81,7 +91,7 @@ def write_page(study, cells, docs, left_out):
                 pairs.append((cell, result, *other, comparison))
 
     lines = [
-        "# Study", "",
+        f"# {page.title}", "",
         "<!-- Written by Scripts/study, which replaces everything but the part marked as written by hand. -->", "",
         *introduction([result for _, result in rows]), "",
     ]
@@ -91,14 +101,16 @@ def write_page(study, cells, docs, left_out):
     for model in left_out:
         lines += [f"Left out, because it was not there: {model.name}.", ""]
     # Empty lines are counted below in what is written here, not in what people wrote.
-    lines += [BY_HAND[0], "", "## Where ODLRI does not win", "", *where_odlri_does_not_win(pairs), ""]
+    lines += [BY_HAND[0], ""]
+    if page.compares_odlri:
+        lines += ["## Where ODLRI does not win", "", *where_odlri_does_not_win(pairs), ""]
     for model in dict.fromkeys(cell.model for cell, _ in rows):
         own = [(cell, result) for cell, result in rows if cell.model == model]
         lines += [f"## {model.name}", ""]
         for bits in sorted({cell.bits for cell, _ in own}):
             group = [(cell, result) for cell, result in own if cell.bits == bits]
             lines += [f"### {bits} bits", "", *group_table(group, study.original_bits(model)), ""]
-        lines += write_plots(study, docs, own, model)
+        lines += write_plots(page, docs, own, model)
     if pairs:
         lines += ["## Comparisons, token by token", "", *comparison_table(pairs), ""]
     lines += ["## Options", "", "| cell | options of `compress` |", "|---|---|"]

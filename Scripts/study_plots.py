@@ -17,6 +17,9 @@ STYLES = {
     "best": ("#CC79A7", "point-down"),
     "awq": ("#E69F00", "square"),
     "lordq": ("#56B4E9", "circle"),
+    "srr": ("#B8A800", "triangle"),
+    "qera": ("#8B4FB3", "point-down"),
+    "lqer": ("#8B5A2B", "point-down"),
 }
 OTHER_STYLE = ("#E69F00", "cross")
 
@@ -158,6 +161,37 @@ def plot_perplexity(path, title, groups, original, label):
             picture.text(x0 + inner - names + 20, spot + 4, text, size=11.5)
         for family, _, at, value, _ in points:
             picture.marker(place_x(at), place_y(value), family)
+    picture.write(path)
+
+
+def plot_lines(path, title, series, across, label):
+    """A figure by the values of a choice, evenly spaced: [(name of a line, [(value of the choice, figure)])]."""
+    width, height, left, right, top, bottom = 640, 340, 76, 170, 56, 56
+    picture = Drawing(width, height, title)
+    values = list(dict.fromkeys(value for _, points in series for value, _ in points))
+    figures = [figure for _, points in series for _, figure in points]
+    margin = max(0.15 * (max(figures) - min(figures)), 0.002)
+    low, high = min(figures) - margin, max(figures) + margin
+
+    def place_x(value):
+        return left + (values.index(value) + 0.5) / len(values) * (width - left - right)
+
+    def place_y(figure):
+        return height - bottom - (figure - low) / (high - low) * (height - top - bottom)
+
+    picture.text(left, 26, title, size=15, bold=True)
+    picture.text(20, (top + height - bottom) / 2, label, "middle", 13, turned=True)
+    for tick in even_ticks(low, high):
+        picture.line(left, place_y(tick), width - right, place_y(tick), GRID)
+        picture.text(left - 8, place_y(tick) + 4, number(tick), "end")
+    for value in values:
+        picture.text(place_x(value), height - bottom + 20, value, "middle")
+    picture.text((left + width - right) / 2, height - 12, across, "middle", 13)
+    for (name, points), family in zip(series, ["zero", "odlri", "low-rank", "best"]):
+        picture.path([(place_x(value), place_y(figure)) for value, figure in points], colour(family), 1.8)
+        for value, figure in points:
+            picture.marker(place_x(value), place_y(figure), family)
+        picture.text(width - right + 14, place_y(points[-1][1]) + 4, name, colour=colour(family))
     picture.write(path)
 
 
