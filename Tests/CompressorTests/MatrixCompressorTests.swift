@@ -4,8 +4,8 @@ import Testing
 
 @Suite("MatrixCompressor")
 struct MatrixCompressorTests {
-  private static let algebra = LinearAlgebra(WorkerPool(threadCount: 2))
-  private var algebra: LinearAlgebra { Self.algebra }
+  // A pool for each test: the thread sanitizer does not see a caller wait for another one's turn.
+  private let algebra = LinearAlgebra(WorkerPool(threadCount: 2))
   private static let (m, n) = (72, 96)
 
   /// A way to compress, with a name for messages.
@@ -68,10 +68,10 @@ struct MatrixCompressorTests {
   ]
 
   /// A Hessian with three outlier channels.
-  private static func hessian() -> Matrix<Double> {
-    var result = Numerics.hessian(n, seed: 181, algebra)
+  private func hessian() -> Matrix<Double> {
+    var result = Numerics.hessian(Self.n, seed: 181, algebra)
     for channel in [5, 50, 90] {
-      for column in 0..<n {
+      for column in 0..<Self.n {
         result[channel, column] *= 8
         result[column, channel] *= 8
       }
@@ -88,7 +88,7 @@ struct MatrixCompressorTests {
   {
     let rotation = try Self.rotation(algebra)
     let metric = try Numerics.metric(
-      Self.hessian(), damping: plan.damping, columnCount: plan.columnCount(inputSize: Self.n),
+      hessian(), damping: plan.damping, columnCount: plan.columnCount(inputSize: Self.n),
       rotation: plan.incoherence == .none ? nil : rotation, algebra)
     let problem = try Numerics.problem(
       Numerics.weights(Self.m, Self.n, seed: 182, deviation: 0.02), metric, algebra,
@@ -105,7 +105,7 @@ struct MatrixCompressorTests {
     let dense = try DenseReconstruction(algebra, item.plan, Self.rotation(algebra)).weight(
       of: linear, CompressedModelFixture.configuration)
     let weight = Numerics.weights(Self.m, Self.n, seed: 182, deviation: 0.02)
-    let hessian = Self.hessian()
+    let hessian = hessian()
     let error = Numerics.error(weight, dense, hessian, algebra)
     let whole = Numerics.square(algebra.widened(weight), hessian, algebra)
     let expected = (error / whole).squareRoot()
@@ -211,7 +211,7 @@ struct MatrixCompressorTests {
 
   @Test("a matrix without any effect is stored as zeros")
   func zeros() throws {
-    let metric = try Numerics.metric(Self.hessian(), algebra)
+    let metric = try Numerics.metric(hessian(), algebra)
     let problem = try Numerics.problem(
       Matrix<Float>(rowCount: Self.m, columnCount: Self.n), metric, algebra)
     for item in Self.cases where item.plan.outlierStorage == .none {

@@ -9,12 +9,17 @@ import Testing
 /// law instead, weights with a low-rank part and heavy tails, four times larger on the outlier inputs.
 /// "S4": graded channel scales and 2 outlier channels.
 struct SceneGolden: ~Copyable {
-  /// The relative error of a method, sqrt(tr(E H E^T) / tr(W H W^T)), over rotations of two seeds.
+  /// The relative error of a method, sqrt(tr(E H E^T) / tr(W H W^T)), over rotations.
   struct ReferenceError: Hashable {
-    /// The mean over the seeds.
+    /// The mean over the rotations.
     let mean: Double
-    /// The largest less the least; 0 for what is not rotated.
-    let spread: Double
+    /// The standard error of the mean; 0 for what is not rotated.
+    let standardError: Double
+    /// The number of rotations, 1 for what is not rotated.
+    let rotationCount: Int
+
+    /// The standard deviation from one rotation to the next, relative to the mean.
+    var relativeDeviation: Double { standardError * Double(rotationCount).squareRoot() / mean }
   }
 
   /// The names of the scenes.
@@ -40,7 +45,8 @@ struct SceneGolden: ~Copyable {
     for member in try #require(root["errors"]?.members) {
       errors[member.name] = ReferenceError(
         mean: try #require(member.value["mean"]?.double),
-        spread: try #require(member.value["spread"]?.double))
+        standardError: try #require(member.value["standard_error"]?.double),
+        rotationCount: try #require(member.value["rotations"]?.int))
     }
     let weight = try Self.matrix(file, "W") { $0 }
     let hessian = try Self.matrix(file, "H") { Double($0) }

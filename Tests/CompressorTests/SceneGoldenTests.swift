@@ -19,8 +19,10 @@ struct SceneGoldenTests {
     let feedback = try scene.error("ldlq 2 rotated")
     let decomposed = try scene.error("zero 2 lr4 feedback refine3")
     #expect(nearest.mean > feedback.mean && feedback.mean > decomposed.mean)
-    #expect(nearest.spread > 0 && decomposed.mean > 0)
-    #expect(try scene.error("rtn 2").spread == 0)
+    #expect(nearest.standardError > 0 && decomposed.mean > 0)
+    #expect(nearest.rotationCount == 64 && decomposed.rotationCount == 16)
+    let plain = try scene.error("rtn 2")
+    #expect(plain.standardError == 0 && plain.rotationCount == 1)
   }
 
   @Test("outlier channels have the largest activations")

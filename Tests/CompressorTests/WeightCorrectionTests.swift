@@ -5,12 +5,12 @@ import Testing
 
 @Suite("Correction of weights")
 struct WeightCorrectionTests {
-  private static let algebra = LinearAlgebra(WorkerPool(threadCount: 2))
+  // A pool for each test: the thread sanitizer does not see a caller wait for another one's turn.
+  private let algebra = LinearAlgebra(WorkerPool(threadCount: 2))
 
   @Test("the change solves its equations", arguments: LinearInput.allCases)
   func solvesTheEquations(input: LinearInput) throws {
     let (n, hidden, m) = (40, 24, input == .attention || input == .feedForward ? 40 : 24)
-    let algebra = Self.algebra
     let damping = 0.01
     let hessian = Numerics.hessian(n, seed: 3, algebra)
     // Where D is W K the streams have as many numbers as the input, and as W has columns.
@@ -60,12 +60,12 @@ struct WeightCorrectionTests {
     let moment = Matrix<Double>(rowCount: 2, columnCount: 2)
     let correction = try WeightCorrection(
       moment: moment.copy(), hessian: hessian, input: .down, name: "a", damping: 0.01,
-      Self.algebra)
+      algebra)
     #expect(correction.damping == 0.08)
     #expect(throws: CompressorError.self) {
       _ = try WeightCorrection(
         moment: moment.copy(), hessian: Matrix<Double>(rowCount: 2, columnCount: 2), input: .down,
-        name: "a", damping: 0.01, Self.algebra)
+        name: "a", damping: 0.01, algebra)
     }
   }
 
@@ -86,7 +86,7 @@ struct WeightCorrectionTests {
       contextLength: length, seed: 1)
     let folder = try TemporaryFolder()
     var calibration = LayerCalibration(
-      Self.configuration, contextLength: length, Self.algebra)
+      Self.configuration, contextLength: length, algebra)
     func states(_ checkpoint: TinyCheckpoint, _ calibration: inout LayerCalibration) throws
       -> HiddenStates
     {

@@ -208,10 +208,15 @@ struct CompressRunTests {
       try runExecutable("compress", [bad, "-o", output] + Self.options), code: 5, name)
     #expect(!FileManager.default.fileExists(atPath: "\(output)/config.json"))
     let result = try runExecutable(
-      "compress", [bad, "-o", self.output("json"), "--json", "--quiet"] + Self.options)
+      "compress",
+      // Only this way nothing but the check of all weights would find the name.
+      [bad, "-o", self.output("json"), "--json", "--quiet", "--propagate", "compressed"]
+        + Self.options)
     #expect(result.exitCode == 5 && result.stderr.isEmpty, "\(result.stderr)")
     let document = try JSONSerialization.jsonObject(with: result.outputBytes) as? [String: Any]
-    #expect((document?["error"] as? [String: Any])?["code"] as? Int == 5)
+    let error = try #require(document?["error"] as? [String: Any])
+    #expect(error["code"] as? Int == 5)
+    #expect((error["message"] as? String)?.contains(name) == true, "\(error)")
   }
 
   @Test("texts and folders that will not do")
@@ -268,7 +273,9 @@ struct CompressRunTests {
     #expect(failures >= 6)
   }
 
-  @Test("the peak of memory is within 15 % of the forecast")
+  @Test(
+    "the peak of memory is within 15 % of the forecast",
+    .disabled(if: Sanitizer.isActive, "a sanitizer's own memory is many times that of the run"))
   func memory() throws {
     let stories = SharedData.project("models/stories")
     let options = [
@@ -320,20 +327,26 @@ struct CompressRunTests {
     #expect(try compress(output("quiet"), ["--quiet"]).stderr.isEmpty)
   }
 
-  @Test("perplexity reads the dense export")
+  @Test("perplexity reads the dense export, which computes what the compressed model does")
   func export() throws {
-    let dense = output("dense")
-    #expect(try compress(output("out"), ["--export-dense", dense]).exitCode == 0)
-    let text = "\(model)/calibration.txt"
-    func perplexity(_ path: String) throws -> Double {
-      let result = try runExecutable("perplexity", ["-m", path, "-f", text, "-c", "32", "--json"])
+    let (compressed, dense) = (output("out"), output("dense"))
+    #expect(try compress(compressed, ["--export-dense", dense]).exitCode == 0)
+    func divergence(from reference: String) throws -> Double {
+      let result = try runExecutable(
+        "perplexity",
+        [
+          "-m", dense, "--reference", reference, "-f", "\(model)/calibration.txt", "-c", "32",
+          "--json",
+        ])
       #expect(result.exitCode == 0, "\(result.stdout)")
       let document = try JSONSerialization.jsonObject(with: result.outputBytes)
-      return try #require(Self.number("perplexity", in: document))
+      return try #require(Self.number("kl_divergence", in: document))
     }
-    let (original, exported) = (try perplexity(model), try perplexity(dense))
-    // Another model, but one of numbers: two bits change random logits somewhat.
-    #expect(exported.isFinite && exported != original && exported < 2 * original)
+    // The divergence grows with the square of what logits differ by: here it is the rounding of
+    // activations to 0.6 % (see `CompressedModelTests`), which may come to a twentieth of a logit, against
+    // that of weights to two bits, which is a third of them and more (`rel.err`).
+    let (own, original) = try (divergence(from: compressed), divergence(from: model))
+    #expect(original > 0 && own < 0.05 * original, "\(own) and \(original)")
   }
 
   /// The first number under a key, anywhere in a document.

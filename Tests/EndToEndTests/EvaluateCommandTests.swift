@@ -176,16 +176,19 @@ import Testing
           .open(2, "/dev/null", O_WRONLY),
         ])
       // Until the first step is written.
-      while child.poll() == nil {
+      var isWritten = false
+      while child.poll() == nil, !isWritten {
         let size = try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int
-        if let size, size > 0 { break }
-        usleep(1000)
+        isWritten = size ?? 0 > 0
+        if !isWritten { usleep(1000) }
       }
       child.signal(SIGKILL)
       _ = child.wait(timeLimit: 60)
+      #expect(isWritten, "no sample was written before the end")
     }
     let result = try evaluate(Array(arguments.dropFirst(2)) + ["--resume"])
     #expect(result.exitCode == 0, "\(result.stderr)")
+    #expect(!result.stderr.contains(" 0 of 60 documents"), "\(result.stderr)")
     #expect(
       try folder.read("samples_questions.jsonl") == folder.read("whole/samples_questions.jsonl"))
   }

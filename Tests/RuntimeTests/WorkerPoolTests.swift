@@ -1,5 +1,6 @@
 import DuetRuntime
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite struct WorkerPoolTests {
@@ -55,7 +56,11 @@ import Testing
     #expect(sum.value.load(ordering: .relaxed) == 3 * rounds)
   }
 
-  @Test func callersTakeTurns() async {
+  @Test(
+    .disabled(
+      if: Sanitizer.watchesThreads,
+      "the thread sanitizer does not see the slow path of the standard library's Mutex"))
+  func callersTakeTurns() async {
     let pool = WorkerPool(threadCount: 2)
     let sum = Counter()
     await withTaskGroup(of: Void.self) { group in
