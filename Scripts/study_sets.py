@@ -96,4 +96,4 @@ SWEEP_TITLES = {
 }
 
 # Both measure less than the page of Scripts/study does, because they have many more cells.
-COMMON = ["--samples", "32", "--context", "512"]
+COMMON = ["--samples=32", "--context=512"]

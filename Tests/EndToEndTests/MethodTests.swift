@@ -98,36 +98,6 @@ struct MethodTests {
     return try #require(Double(number))
   }
 
-  @Test("an interrupted choice of ranks is resumed with the same bytes")
-  func resumedAllocation() throws {
-    let options = [
-      "--target-bits", "4", "-t", "1", "--samples", "8", "-c", "32", "--quiet", "--seed", "2",
-    ]
-    let (whole, resumed) = ("\(folder.path)/whole", "\(folder.path)/resumed")
-    #expect(try runExecutable("compress", [model, "-o", whole] + options).exitCode == 0)
-    // A file limit of nothing ends the run after the ranks are chosen, when the first matrix is written.
-    let child = try ChildProcess(
-      path: "/bin/sh",
-      arguments: [
-        "-c", "ulimit -f 4; exec \"$0\" \"$@\"", try executablePath("compress"), model, "-o",
-        resumed,
-      ] + options,
-      descriptors: [
-        .open(0, "/dev/null", O_RDONLY), .open(1, "/dev/null", O_WRONLY),
-        .open(2, "/dev/null", O_WRONLY),
-      ])
-    #expect(child.wait(timeLimit: 60).exitCode == 4)
-    let allocation = "\(resumed)/.compress/allocation.json"
-    #expect(FileManager.default.fileExists(atPath: allocation))
-    #expect(try runExecutable("compress", [model, "-o", resumed] + options).exitCode == 0)
-    for file in ["model.safetensors", "config.json", "compression_report.json"] {
-      let pair = try [whole, resumed].map {
-        try Data(contentsOf: URL(fileURLWithPath: "\($0)/\(file)"))
-      }
-      #expect(pair[0] == pair[1], "\(file)")
-    }
-  }
-
   @Test("an analysis says something of every matrix, for people, programs and eyes")
   func analysis() throws {
     let picture = "\(folder.path)/strip.svg"
