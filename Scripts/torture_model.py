@@ -4,7 +4,11 @@ Written with the standard library alone, so that the programs can be tortured wh
 installed. The tokenizer is of the Llama-2 family: every byte is a token, so that an answer may hold any
 byte, and characters come in pieces.
 """
-import array, json, pathlib, random, struct, sys
+import array, json, os, pathlib, random, struct, sys
+
+# Where the programs are; tests name the folder of the build that they belong to.
+PROGRAMS = pathlib.Path(os.environ.get(
+    "DUET_PROGRAMS", pathlib.Path(__file__).resolve().parent.parent / ".build" / "release"))
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 # Whole sequences beside the single bytes: what writes the clipboard, clears the screen, resets it, turns
