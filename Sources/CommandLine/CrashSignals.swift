@@ -6,7 +6,12 @@ internal import Synchronization
 /// Afterwards the signal takes the course it had before, so that core dumps and the toolchain's
 /// backtraces stay as they are. SIGBUS, which a truncated file causes, belongs to `MappedFile`.
 enum CrashSignals {
-  private static let signals = [SIGHUP, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGFPE, SIGSEGV]
+  /// All signals with a name that end a process by default, but for those that others handle: SIGINT and
+  /// SIGTERM (`InterruptFlag`), SIGBUS, SIGPIPE and SIGXFSZ (`run`), and SIGKILL, which nobody can.
+  private static let signals = [
+    SIGHUP, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGFPE, SIGSEGV, SIGSYS, SIGALRM, SIGVTALRM, SIGPROF,
+    SIGXCPU, SIGUSR1, SIGUSR2, SIGPOLL, SIGPWR, SIGSTKFLT,
+  ]
   private static let isInstalled = Atomic<Bool>(false)
 
   // The actions found at the start, indexed by signal number, allocated once and never freed.
@@ -35,7 +40,22 @@ enum CrashSignals {
     // An invalid access happens again when the handler returns; other signals must be sent again.
     // Signals from a process have the code 0 (SI_USER) or a negative one, faults a positive one.
     let isFault = number == SIGILL || number == SIGTRAP || number == SIGFPE || number == SIGSEGV
-    if unsafe !isFault || code(information) <= 0 { _ = raise(number) }
+    if unsafe !isFault || code(information) <= 0 { sendAgain(number) }
+  }
+
+  /// Lets a signal take its course now, and ends the process if that has not.
+  ///
+  /// The toolchain's handler prints a backtrace and returns to the fault, of which a signal that a
+  /// process has sent has none: without the second turn `kill -ABRT` would leave it running.
+  private static func sendAgain(_ number: Int32) {
+    var mask = sigset_t()
+    unsafe sigemptyset(&mask)
+    unsafe sigaddset(&mask, number)
+    // It is held back while its handler runs.
+    unsafe pthread_sigmask(SIG_UNBLOCK, &mask, nil)
+    _ = raise(number)
+    _ = signal(number, SIG_DFL)
+    _ = raise(number)
   }
 
   private static func code(_ information: UnsafeMutablePointer<siginfo_t>?) -> Int32 {

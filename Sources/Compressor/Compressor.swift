@@ -58,6 +58,11 @@ public struct Compressor {
     summary.matrixCount = layerLinears.reduce(0) { $0 + $1.all.count }
     do {
       observer.phaseBegan(.preparing)
+      if let dense = options.denseFolder {
+        // Before anything is written.
+        try OutputFolder.requireApart(dense, from: output)
+        try OutputFolder.check(dense, apartFrom: checkpoint.folder)
+      }
       let folder = try OutputFolder(output, source: checkpoint.folder, force: options.force)
       let fingerprint = try Fingerprint(
         plan: plan, checkpoint: checkpoint, calibrationDigest: samples.digest)
@@ -109,6 +114,7 @@ public struct Compressor {
     besides output: String, _ fingerprint: Fingerprint
   ) throws -> DenseModelWriter? {
     guard let path = options.denseFolder else { return nil }
+    // Once more: ".." may have led elsewhere before there were folders.
     try OutputFolder.requireApart(path, from: output)
     let folder = try OutputFolder(path, source: checkpoint.folder, force: options.force)
     return try DenseModelWriter(

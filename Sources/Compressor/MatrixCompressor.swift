@@ -47,9 +47,9 @@ package struct MatrixCompressor {
     let columns = try fittedColumns(problem, metric, residual)
     evaluate(decomposition, columns, residual, problem, metric, &record)
     guard record.dampedRelativeError.isFinite, record.relativeError.isFinite,
-      plan.method.hasQuantized
-        ? record.dampedRelativeError <= record.roundToNearestError * Self.tolerance
-        : record.dampedRelativeError < 1
+      // Nothing at all has the error 1: scales below the range of half precision become zeros.
+      record.dampedRelativeError < 1 || problem.dampedSquare == 0,
+      record.dampedRelativeError <= record.roundToNearestError * Self.tolerance
     else {
       throw .noImprovement(
         tensor: problem.name, relativeError: record.dampedRelativeError,

@@ -153,7 +153,7 @@ public final class OutputFolder: Sendable {
     try wrapping(OutputFolderError.file) { () throws(FileError) in
       try operations.makeFolders(state)
     }
-    let lock = try acquireLock("\(state)/lock", folder: path)
+    let lock = try acquireLock(in: state, folder: path, operations)
     do throws(OutputFolderError) {
       // Once more: ".." may have led elsewhere before there were folders, and another run may have
       // ended meanwhile.
@@ -172,7 +172,7 @@ public final class OutputFolder: Sendable {
   }
 
   /// Refuses an output that is the source or inside it, however the paths are spelled.
-  private static func check(
+  static func check(
     _ path: String, apartFrom source: String
   ) throws(OutputFolderError) {
     guard let sourceIdentity = FileIdentity(source) else { return }
@@ -197,11 +197,33 @@ public final class OutputFolder: Sendable {
   ///
   /// - Throws: `OutputFolderError.overlapping`.
   static func requireApart(_ path: String, from other: String) throws(OutputFolderError) {
+    let (place, otherPlace) = (Self.place(of: path) + "/", Self.place(of: other) + "/")
+    guard !place.utf8.starts(with: otherPlace.utf8), !otherPlace.utf8.starts(with: place.utf8)
+    else {
+      throw .overlapping(path: path, other: other)
+    }
     do throws(OutputFolderError) {
       try check(path, apartFrom: other)
       try check(other, apartFrom: path)
     } catch {
       throw .overlapping(path: path, other: other)
+    }
+  }
+
+  /// The path without symbolic links, as far as its folders are there already.
+  private static func place(of path: String) -> String {
+    var missing: [Substring] = []
+    var parts = path.split(separator: "/")[...]
+    while true {
+      let existing =
+        (path.utf8.first == UInt8(ascii: "/") ? "/" : "./") + parts.joined(separator: "/")
+      if let resolved = unsafe realpath(existing, nil) {
+        defer { unsafe free(resolved) }
+        let base = unsafe String(cString: resolved)
+        return ([base == "/" ? "" : base] + missing.map(String.init)).joined(separator: "/")
+      }
+      guard let last = parts.popLast() else { return path }
+      if last != "." { missing.insert(last, at: 0) }
     }
   }
 
@@ -217,16 +239,24 @@ public final class OutputFolder: Sendable {
     }
   }
 
-  /// Opens and locks the file at `path`.
+  /// Opens and locks the file `lock` in `state`.
   private static func acquireLock(
-    _ path: String, folder: String
+    in state: String, folder: String, _ operations: FileOperations
   ) throws(OutputFolderError) -> Int32 {
+    let path = "\(state)/lock"
     // A run that ends renames the lock's folder: whoever locked the old file must try the new one. The
     // tries take a fifth of a second at most.
     for _ in 0..<100 {
       let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
       guard descriptor >= 0 else {
-        throw .file(.system(path: path, operation: .write, code: errno))
+        guard errno == ENOENT else {
+          throw .file(.system(path: path, operation: .write, code: errno))
+        }
+        // The other run has just ended and taken the folder away.
+        try wrapping(OutputFolderError.file) { () throws(FileError) in
+          try operations.makeFolders(state)
+        }
+        continue
       }
       guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
         let code = errno

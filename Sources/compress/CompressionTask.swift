@@ -28,6 +28,10 @@ struct CompressionTask {
     if !isDryRun, output == nil {
       throw UsageError.missingOption("--output", placeholder: "DIR")
     }
+    let paths = [("--output", output), ("--export-dense", arguments[Options.exportDense])]
+    for (option, path) in paths where path == "" {
+      throw UsageError.invalidValue(option: option, value: "", expected: "the name of a folder")
+    }
     try CompressionPlan.checkConflicts(arguments)
     checkpoint = try Checkpoint(contentsOf: folder)
     guard checkpoint.configuration.compression == nil else {

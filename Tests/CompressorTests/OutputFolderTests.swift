@@ -1,6 +1,7 @@
 import DuetCompressor
 import DuetRuntime
 import Foundation
+import Glibc
 import TestSupport
 import Testing
 
@@ -41,6 +42,20 @@ struct OutputFolderTests {
     #expect(refusal("\(parent.path)/other/deep", source: source) == nil)
   }
 
+  @Test("two folders of one run must lie apart, before either is there")
+  func apart() throws {
+    let fixture = try CompressionFixture(layerCount: 1)
+    let folder = try TemporaryFolder()
+    let path = "\(folder.path)/new"
+    for dense in [path, "\(path)/", "\(path)/./in", folder.path, fixture.source.path] {
+      let error = #expect(throws: CompressionError.self) {
+        try fixture.run(to: path, denseFolder: dense)
+      }
+      #expect(error?.category == .usage)
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
+    }
+  }
+
   @Test("files that are there are not touched without force")
   func contents() throws {
     let folder = try TemporaryFolder()
@@ -70,6 +85,26 @@ struct OutputFolderTests {
   func unlock() throws {
     let folder = try TemporaryFolder()
     for _ in 0..<2 { #expect(refusal(folder.path, source: "/nowhere") == nil) }
+  }
+
+  /// The end of a run renames the folder of the lock, for which another run may be waiting.
+  @Test("a run that ends while another begins is no error of files")
+  func endWhileAnotherBegins() throws {
+    let folder = try TemporaryFolder()
+    let path = "\(folder.path)/model"
+    for trial in 0..<10 {
+      let first = try OutputFolder(path, source: "/nowhere")
+      let ended = "\(folder.path)/ended-\(trial)"
+      Thread.detachNewThread {
+        // The other waits for a fifth of a second.
+        usleep(20_000)
+        _ = unsafe rename("\(path)/.compress", ended)
+      }
+      let error = refusal(path, source: "/nowhere")
+      #expect(error == nil || error == .locked(path: path))
+      while !FileManager.default.fileExists(atPath: ended) { usleep(1000) }
+      withExtendedLifetime(first) {}
+    }
   }
 
   @Test("too little space is reported with both numbers")

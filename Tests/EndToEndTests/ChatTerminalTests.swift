@@ -55,6 +55,7 @@ let endless = [
   private static let signals: [(signal: Int32, code: Int32)] = [
     (SIGINT, 130), (SIGTERM, 143), (SIGHUP, 128 + SIGHUP), (SIGQUIT, 128 + SIGQUIT),
     (SIGSEGV, 128 + SIGSEGV), (SIGABRT, 128 + SIGABRT), (SIGILL, 128 + SIGILL),
+    (SIGBUS, 128 + SIGBUS), (SIGUSR1, 128 + SIGUSR1), (SIGXCPU, 128 + SIGXCPU),
   ]
 
   @Test(arguments: Self.signals)
@@ -68,6 +69,15 @@ let endless = [
       child.signal(signal)
     }
     #expect(end(child, terminal) == code)
+    #expect(terminal.settings == before)
+  }
+
+  /// The toolchain's handler of crashes prints a backtrace and returns; a signal that was sent does not
+  /// come again then.
+  @Test func aSentSignalEndsTheProcessAfterTheBacktrace() throws {
+    let (terminal, child, before) = try start(environment: ["SWIFT_BACKTRACE": "interactive=no"])
+    child.signal(SIGABRT)
+    #expect(end(child, terminal) == 128 + SIGABRT)
     #expect(terminal.settings == before)
   }
 

@@ -133,10 +133,12 @@ public final class Pseudoterminal {
       descriptors: [.open(0, path, O_RDWR), .open(1, path, O_RDWR), error], ownSession: true)
   }
 
-  /// The terminal's line settings, as four numbers to compare: input, output, control, local flags.
+  /// The terminal's line settings, as numbers to compare: input, output, control and local flags, and the
+  /// control characters.
   public var settings: [UInt32] {
     var settings = termios()
     guard unsafe tcgetattr(processSide, &settings) == 0 else { return [] }
-    return [settings.c_iflag, settings.c_oflag, settings.c_cflag, settings.c_lflag]
+    let characters = unsafe withUnsafeBytes(of: settings.c_cc) { unsafe $0.map { UInt32($0) } }
+    return [settings.c_iflag, settings.c_oflag, settings.c_cflag, settings.c_lflag] + characters
   }
 }

@@ -79,18 +79,21 @@ enum TruncationTable {
       unsafe action.__sigaction_handler.sa_sigaction = { _, information, _ in
         guard let information = unsafe information else { return }
         unsafe TruncationTable.handle(
-          UInt(bitPattern: information.pointee._sifields._sigfault.si_addr))
+          UInt(bitPattern: information.pointee._sifields._sigfault.si_addr),
+          code: information.pointee.si_code)
       }
     #elseif canImport(Musl)
       unsafe action.__sa_handler.sa_sigaction = { _, information, _ in
         guard let information = unsafe information else { return }
         unsafe TruncationTable.handle(
-          UInt(bitPattern: information.pointee.__si_fields.__sigfault.si_addr))
+          UInt(bitPattern: information.pointee.__si_fields.__sigfault.si_addr),
+          code: information.pointee.si_code)
       }
     #else
       unsafe action.__sigaction_u.__sa_sigaction = { _, information, _ in
         guard let information = unsafe information else { return }
-        unsafe TruncationTable.handle(UInt(bitPattern: information.pointee.si_addr))
+        unsafe TruncationTable.handle(
+          UInt(bitPattern: information.pointee.si_addr), code: information.pointee.si_code)
       }
     #endif
     unsafe sigaction(SIGBUS, &action, nil)
@@ -98,9 +101,11 @@ enum TruncationTable {
 
   /// Ends the process if `address` is in a mapped file.
   ///
-  /// Otherwise it restores the default effect and returns to the instruction, which faults again.
-  private static func handle(_ address: UInt) {
-    for index in 0..<capacity {
+  /// Otherwise it restores the default effect and returns to the instruction, which faults again. A
+  /// signal that a process has sent, with a code of 0 or less, has no address and would not come again
+  /// by itself.
+  private static func handle(_ address: UInt, code: Int32) {
+    for index in 0..<capacity where code > 0 {
       let start = unsafe entries[index].start.load(ordering: .acquiring)
       guard start > 1, start <= address,
         unsafe address < entries[index].end.load(ordering: .relaxed)
@@ -117,6 +122,8 @@ enum TruncationTable {
       // Exit code 4: input or output failed.
       _exit(4)
     }
+    unsafe beforeExit?()
     _ = signal(SIGBUS, SIG_DFL)
+    if code <= 0 { _ = raise(SIGBUS) }
   }
 }

@@ -1,0 +1,95 @@
+"""SIGINTs at random moments of a chat: what it keeps must be what it evaluated."""
+import random, re, signal, time
+
+import torture_model
+from torture_pty import PASTE_OFF, PASTE_ON, PROMPT, Terminal
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+# A conversation is forgotten before it fills the context, where turns would be dropped.
+ROUNDS_OF_A_CONVERSATION = 8
+LONGEST_MESSAGE = 1500
+CHAT = ["-c", "32768", "-n", "300", "--temperature", "0", "-t", "1"]
+STOPPED = b"stopped; what was written stays"
+NOTHING = b"stopped before the answer began"
+HINT = b"(Ctrl-C again"
+
+
+class Chat:
+    def __init__(self, command):
+        self.terminal = Terminal()
+        self.process = self.terminal.start(command)
+        self.expect(PROMPT)
+
+    def expect(self, condition):
+        if not self.terminal.wait(condition):
+            raise RuntimeError(f"the chat waits after {bytes(self.terminal.received)[-200:]!r}")
+
+    def command(self, line):
+        """A command or message, and everything that came up to the next prompt."""
+        self.terminal.received.clear()
+        self.terminal.type(line + "\r")
+        self.expect(lambda: PASTE_OFF in self.terminal.received and
+                    PASTE_ON in self.terminal.received.partition(PASTE_OFF)[2] and
+                    self.terminal.received.endswith(PROMPT))
+        answer = bytes(self.terminal.received).partition(PASTE_OFF)[2].partition(PASTE_ON)[0]
+        # How far a prompt has been read is shown and erased.
+        return re.sub(rb"\r *\r", b"", re.sub(rb"reading[^\r]*", b"", answer)).strip()
+
+    def interrupted(self, line, delay, after_first):
+        """A message, stopped so long after it was sent or its answer began; what came of it."""
+        self.terminal.received.clear()
+        self.terminal.type(line + "\r")
+        self.expect(PASTE_OFF)
+        if after_first: self.expect(lambda: not self.terminal.received.endswith(PASTE_OFF))
+        time.sleep(delay)
+        self.process.send_signal(signal.SIGINT)
+        self.expect(lambda: any(
+            text in self.terminal.received for text in (STOPPED, NOTHING, HINT)))
+        self.expect(lambda: self.terminal.received.endswith(PROMPT))
+        return next(text for text in (STOPPED, NOTHING, HINT) if text in self.terminal.received)
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self.terminal.close()
+
+
+def run(programs, model, count):
+    model = torture_model.write(model.with_name("endless"), context=32768, endless=True)
+    command = [str(programs / "chat"), "-m", str(model), *CHAT]
+    saved = model / "conversation.json"
+    generator = random.Random(3)
+
+    def message(limit):
+        return "".join(generator.choice(LETTERS) for _ in range(generator.randint(1, limit)))
+
+    chat, failures, kinds, answers = Chat(command), [], {STOPPED: 0, NOTHING: 0, HINT: 0}, set()
+    try:
+        for trial in range(count):
+            if trial % ROUNDS_OF_A_CONVERSATION == 0: chat.command("/clear")
+            text = message(LONGEST_MESSAGE)
+            # The longest message takes about 20 ms to read, and the 300 tokens of the answer half of that.
+            kinds[chat.interrupted(text, generator.uniform(0, 0.025), trial % 2 == 1)] += 1
+            chat.command(f"/save {saved}")
+            probe = message(20)
+            answer = chat.command(probe)
+            fresh = Chat(command)
+            try:
+                fresh.command(f"/load {saved}")
+                expected = fresh.command(probe)
+            finally:
+                fresh.close()
+            answers.add(answer)
+            if answer != expected:
+                failures.append(f"trial {trial}: {answer!r} instead of {expected!r}")
+    except RuntimeError as error:
+        failures.append(f"trial {trial}: {error}")
+    finally:
+        chat.close()
+    print(f"{kinds[STOPPED]} stopped an answer, {kinds[NOTHING]} came before one began, "
+          f"{kinds[HINT]} at the prompt; {len(answers)} different answers")
+    if count >= 100 and min(kinds.values()) < count // 50:
+        failures.append(f"not all moments were met: {kinds}")
+    # Answers that do not depend on what was said before would show nothing.
+    if len(answers) < count // 2: failures.append(f"only {len(answers)} different answers")
+    return count, failures
