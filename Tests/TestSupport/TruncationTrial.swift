@@ -25,6 +25,7 @@ public enum TruncationTrial {
   ///   - size: The bytes that are left.
   ///   - delay: Microseconds between the first words and the cut.
   ///   - options: Further options of chat.
+  /// - Returns: What became of the process.
   /// - Throws: `ExecutableFailure` when it could not be tried.
   public static func run(
     size: Int, delay: UInt32 = 0, options: [String] = []
