@@ -4,6 +4,7 @@ import Foundation
 /// Control tokens typed in messages, in every built-in template and those of the golden renderings.
 public struct InjectionTrial {
   private let tokenizer: Tokenizer
+  private let added: Set<Int>
   private let templates: [(name: String, template: ChatTemplate)]
 
   /// What was found.
@@ -17,6 +18,7 @@ public struct InjectionTrial {
   /// A trial of a tokenizer.
   public init(_ tokenizer: Tokenizer) throws {
     self.tokenizer = tokenizer
+    added = Set(tokenizer.addedTokens.map(\.id))
     let folder = SharedData.project("Tests/Golden/templates/sources")
     let names = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
     let sources = try names.map { name in
@@ -40,7 +42,7 @@ public struct InjectionTrial {
     for (name, template) in templates {
       for place in 0..<3 {
         guard let expected = controls(template, place, "x") else { continue }
-        for token in tokenizer.addedTokens where token.isSpecial {
+        for token in tokenizer.addedTokens {
           let text = token.content
           for content in [text, "a\(text)b", "\(text)\n\(text)"] {
             outcome.caseCount += 1
@@ -55,7 +57,8 @@ public struct InjectionTrial {
     return outcome
   }
 
-  /// The control tokens of a conversation with `content` in one place, or nil if the template refuses it.
+  /// The control and other added tokens of a conversation with `content` in one place, or nil if the
+  /// template refuses it.
   private func controls(_ template: ChatTemplate, _ place: Int, _ content: String) -> [Int]? {
     let roles: [ChatMessage.Role] = [.system, .user, .assistant]
     var messages = roles.map { ChatMessage(role: $0, content: "x") }
@@ -68,6 +71,8 @@ public struct InjectionTrial {
       messages, beginningOfSequence: text(tokenizer.beginningOfSequence),
       endOfSequence: text(tokenizer.endOfSequence),
       date: CalendarDate(year: 2025, month: 3, day: 9))
-    return segments.map { tokenizer.encode($0).filter(tokenizer.isControl) }
+    return segments.map {
+      tokenizer.encode($0).filter { tokenizer.isControl($0) || added.contains($0) }
+    }
   }
 }
