@@ -82,6 +82,10 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["DuetRuntime"], path: "Tests/TestSupport",
       swiftSettings: swiftSettings),
+    // Tries files and texts by the million; `Scripts/torture` runs it.
+    .executableTarget(
+      name: "torture", dependencies: ["DuetRuntime", "DuetCommandLine", "TestSupport"],
+      path: "Tests/Torture", swiftSettings: swiftSettings),
     // These tests call C functions over pointers on every other line: marking each call `unsafe` would
     // say nothing.
     .testTarget(
@@ -103,7 +107,7 @@ let package = Package(
       name: "EndToEndTests",
       dependencies: [
         "DuetRuntime", "TestSupport", "chat", "compress", "perplexity", "evaluate", "bench",
-        "tokenize",
+        "tokenize", "torture",
       ],
       swiftSettings: swiftSettings),
   ]

@@ -13,6 +13,16 @@ public enum CommonOptions {
   public static let activations: Option<ActivationType> = .choice(
     "activations", default: .int8,
     help: "What compressed weights are multiplied with; f32 is slow and shows what int8 costs")
+  /// Weights in memory of the process instead of a mapped file.
+  public static let withoutMapping = Option.flag(
+    "no-mmap",
+    help: "Read the weights into memory instead of mapping the files, which nobody can then change "
+      + "under the run; takes as much memory as the files have bytes")
+  /// Whether the weights are compared with their recorded checksums.
+  public static let verify = Option.flag(
+    "verify",
+    help: "First compare the SHA-256 of every file of weights with compression_report.json, which "
+      + "compressed models have")
   /// One JSON document on standard output.
   public static let json = Option.flag(
     "json", help: "Print one JSON document on standard output, on failure too")

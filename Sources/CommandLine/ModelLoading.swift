@@ -1,11 +1,18 @@
 public import DuetRuntime
 
 extension Invocation {
-  /// Loads the model in `folder`, and warns of tensors that it does not use.
+  /// Loads the model in `folder` as `--no-mmap` and `--verify` ask, and warns of tensors that it does
+  /// not use.
   ///
-  /// - Throws: `CheckpointError`.
-  public func loadModel(_ folder: String) throws(CheckpointError) -> Model {
-    let model = try Model(contentsOf: folder)
+  /// - Throws: `CheckpointError`, and `ChecksumError` with `--verify`.
+  public func loadModel(_ folder: String) throws -> Model {
+    let checkpoint = try Checkpoint(contentsOf: folder, loading: arguments.weightLoading)
+    if arguments[CommonOptions.verify] {
+      let count = try checkpoint.verifyChecksums()
+      messages.note(
+        "\(printable(folder)): \(count == 1 ? "1 file" : "\(count) files") of weights verified")
+    }
+    let model = try Model(checkpoint)
     let unused = model.unusedTensorNames
     if let first = unused.first {
       let others = unused.count > 1 ? " and \(unused.count - 1) more" : ""
@@ -14,5 +21,12 @@ extension Invocation {
           + "is this a model of another kind?")
     }
     return model
+  }
+}
+
+extension Arguments {
+  /// How weights come into memory, by `--no-mmap` where the command has it.
+  public var weightLoading: Checkpoint.Loading {
+    self[CommonOptions.withoutMapping] ? .read : .mapped
   }
 }

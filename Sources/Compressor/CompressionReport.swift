@@ -73,7 +73,7 @@ struct CompressionReport {
   /// The names of the files of weights with their SHA-256 digests.
   let files: [(name: String, digest: String)]
 
-  static let fileName = "compression_report.json"
+  static let fileName = Checkpoint.checksumRecordName
   static let timingsName = "compression_timings.json"
 
   var json: JSONOutput {

@@ -88,7 +88,6 @@ extension PackedMatrix {
   /// Random codes, of which any bytes are valid, and scales of either sign between 2^-7 and 2^-6.
   ///
   /// Subnormal scales would be slow and large ones would overflow; speed depends on nothing else.
-  /// Scales of padded rows are not zero, as nobody reads those rows.
   static func random(
     _ layout: PackedLayout, hasOffsets: Bool = false, _ pool: WorkerPool
   ) throws(PackedMatrixError) -> PackedMatrix {
@@ -108,6 +107,11 @@ extension PackedMatrix {
               toByteOffset: offset, as: UInt64.self)
           }
         }
+      }
+      for index in layout.paddedScaleIndices {
+        memory.storeBytes(of: 0, toByteOffset: layout.scalesStart + 2 * index, as: UInt16.self)
+        guard hasOffsets else { continue }
+        memory.storeBytes(of: 0, toByteOffset: layout.offsetsStart + 2 * index, as: UInt16.self)
       }
     }
   }

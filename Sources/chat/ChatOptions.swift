@@ -66,7 +66,8 @@ package enum ChatOptions {
     name: "chat", summary: "talks with a Llama or Mistral model, or lets it continue a text.",
     options: [
       CommonOptions.model, prompt, system, context, maximum, temperature, topK, topP, minP,
-      repeatPenalty, seed, CommonOptions.threads, raw, template, onFull, cache,
+      repeatPenalty, seed, CommonOptions.threads, CommonOptions.withoutMapping,
+      CommonOptions.verify, raw, template, onFull, cache,
       CommonOptions.activations, statistics, CommonOptions.json, CommonOptions.quiet,
       CommonOptions.verbose,
     ],

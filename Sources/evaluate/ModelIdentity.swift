@@ -7,12 +7,11 @@ enum ModelIdentity {
   ///
   /// - Throws: `FileError` or `CheckpointError` when a file cannot be read.
   /// - Complexity: O(tensors); at most 64 KiB of each are read.
-  static func digest(ofFolder folder: String) throws -> String {
+  static func digest(of checkpoint: Checkpoint) throws -> String {
     var hash = SHA256()
     let configuration = try readFile(
-      "\(folder)/config.json", limit: JSONLimits.smallFile.byteCount)
+      "\(checkpoint.folder)/config.json", limit: JSONLimits.smallFile.byteCount)
     hash.update(configuration.span)
-    let checkpoint = try Checkpoint(contentsOf: folder)
     for name in checkpoint.names {
       guard let tensor = try checkpoint.tensor(named: name) else { continue }
       hash.update(Array("\n\(name) \(tensor.summary)".utf8).span)

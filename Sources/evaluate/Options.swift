@@ -32,7 +32,8 @@ enum Options {
     summary: "how often a model finds the right answer likeliest",
     options: [
       CommonOptions.model, tasks, data, scheme, limit, samples, resume, force, comparison,
-      CommonOptions.threads, CommonOptions.json, CommonOptions.quiet, CommonOptions.verbose,
+      CommonOptions.threads, CommonOptions.withoutMapping, CommonOptions.verify, CommonOptions.json,
+      CommonOptions.quiet, CommonOptions.verbose,
     ],
     notes: [
       "acc: the share of documents whose right answer has the largest log-likelihood, summed over its "

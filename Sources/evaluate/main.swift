@@ -15,7 +15,7 @@ run(Options.command) { invocation in
   let folder = arguments[CommonOptions.model]
   let model = try invocation.loadModel(folder)
   let tokenizer = try Tokenizer(contentsOf: folder)
-  let digest = try ModelIdentity.digest(ofFolder: folder)
+  let digest = try ModelIdentity.digest(of: model.checkpoint)
 
   // All data is read, and what to compare with too, before the first document is scored: a mistake
   // shows at once.

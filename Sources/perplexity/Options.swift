@@ -45,6 +45,7 @@ enum Options {
     options: [
       CommonOptions.model, files, scheme, context, beginning, tail, format, windows, characters,
       lossy, stripMark, reference, cache, CommonOptions.activations, CommonOptions.threads,
+      CommonOptions.withoutMapping, CommonOptions.verify,
       CommonOptions.json, CommonOptions.quiet, CommonOptions.verbose,
     ],
     notes: [

@@ -11,8 +11,10 @@ struct Reference {
   let model: Model
   let tokenizer: Tokenizer
 
-  init(contentsOf folder: String, comparableWith other: Model) throws {
-    model = try Model(contentsOf: folder)
+  init(
+    contentsOf folder: String, loading: Checkpoint.Loading, comparableWith other: Model
+  ) throws {
+    model = try Model(Checkpoint(contentsOf: folder, loading: loading))
     tokenizer = try Tokenizer(contentsOf: folder)
     let (size, otherSize) = (
       model.configuration.vocabularySize, other.configuration.vocabularySize

@@ -8,7 +8,8 @@ run(Options.command) { invocation in
   let tokenizer = try Tokenizer(contentsOf: folder)
   var reference: Reference?
   if let folder = arguments[Options.reference] {
-    reference = try Reference(contentsOf: folder, comparableWith: model)
+    reference = try Reference(
+      contentsOf: folder, loading: arguments.weightLoading, comparableWith: model)
   }
 
   // Every text is read and planned before the first is scored: a mistake shows at once.

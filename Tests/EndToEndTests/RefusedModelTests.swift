@@ -5,42 +5,13 @@ import Testing
 
 /// Damaged and foreign checkpoints given to the executables: one line, the documented exit code.
 @Suite struct RefusedModelTests {
-  /// A tiny model that works, with the tokenizer of models/stories.
   private func folder(
     _ change: (inout TinyCheckpoint) -> Void = { _ in }
   ) throws -> TemporaryFolder {
-    var checkpoint = TinyCheckpoint(
-      Configuration(
-        hiddenSize: 8, intermediateSize: 12, layerCount: 2, headCount: 2, vocabularySize: 4096,
-        contextLength: 64, hasAttentionBias: true))
-    change(&checkpoint)
-    let folder = try TemporaryFolder()
-    try checkpoint.write(to: folder)
-    for name in ["tokenizer.json", "tokenizer_config.json"] {
-      try FileManager.default.copyItem(
-        atPath: SharedData.project("models/stories/\(name)"), toPath: "\(folder.path)/\(name)")
-    }
-    return folder
+    try RefusableModel.folder(change)
   }
 
-  private func chat(_ path: String) throws -> ExecutableResult {
-    try runExecutable("chat", ["-m", path, "-p", "Hello", "-n", "4", "--temperature", "0"])
-  }
-
-  /// One line on standard error with all of `parts`, nothing on standard output.
-  private func expect(
-    _ result: ExecutableResult, code: Int32, _ parts: String...,
-    location: SourceLocation = #_sourceLocation
-  ) {
-    #expect(!result.timedOut, sourceLocation: location)
-    #expect(result.exitCode == code, "\(result.stderr)", sourceLocation: location)
-    #expect(result.stdout.isEmpty, sourceLocation: location)
-    let lines = result.stderr.split(separator: "\n")
-    #expect(lines.count == 1, "\(result.stderr)", sourceLocation: location)
-    for part in parts {
-      #expect(result.stderr.contains(part), "\(result.stderr)", sourceLocation: location)
-    }
-  }
+  private func chat(_ path: String) throws -> ExecutableResult { try RefusableModel.chat(path) }
 
   private func remove(_ name: String, from folder: TemporaryFolder) throws {
     try FileManager.default.removeItem(atPath: "\(folder.path)/\(name)")
@@ -70,24 +41,24 @@ import Testing
     ]
     let result = try runExecutable(
       executable, ["-m", "/nonexistent/folder"] + (arguments[executable] ?? []))
-    expect(result, code: 4, "\(executable): ", "/nonexistent/folder")
+    expectRefusal(result, code: 4, "\(executable): ", "/nonexistent/folder")
   }
 
   @Test func aFileInsteadOfAFolder() throws {
     let folder = try folder()
-    expect(try chat("\(folder.path)/config.json"), code: 4, "config.json")
+    expectRefusal(try chat("\(folder.path)/config.json"), code: 4, "config.json")
   }
 
   @Test func noConfiguration() throws {
     let folder = try folder()
     try remove("config.json", from: folder)
-    expect(try chat(folder.path), code: 4, "config.json")
+    expectRefusal(try chat(folder.path), code: 4, "config.json")
   }
 
   @Test func noWeights() throws {
     let folder = try folder()
     try remove("model.safetensors", from: folder)
-    expect(try chat(folder.path), code: 4, "model.safetensors")
+    expectRefusal(try chat(folder.path), code: 4, "model.safetensors")
   }
 
   @Test(arguments: [
@@ -97,13 +68,13 @@ import Testing
     let folder = try folder()
     try remove("model.safetensors", from: folder)
     try folder.write(name, [0x80, 2, 0x63])
-    expect(try chat(folder.path), code: 3, name, word)
+    expectRefusal(try chat(folder.path), code: 3, name, word)
   }
 
   @Test func noTokenizer() throws {
     let folder = try folder()
     try remove("tokenizer.json", from: folder)
-    expect(try chat(folder.path), code: 4, "tokenizer")
+    expectRefusal(try chat(folder.path), code: 4, "tokenizer")
   }
 
   // MARK: - Configuration
@@ -131,7 +102,7 @@ import Testing
     let text = String(decoding: try folder.read("config.json"), as: UTF8.self)
     #expect(text.contains(original))
     try folder.write("config.json", text.replacingOccurrences(of: original, with: replacement))
-    expect(try chat(folder.path), code: 3, word)
+    expectRefusal(try chat(folder.path), code: 3, word)
   }
 
   // MARK: - Weights
@@ -141,7 +112,7 @@ import Testing
     let folder = try folder()
     let bytes = try folder.read("model.safetensors")
     try folder.write("model.safetensors", Array(bytes.dropLast(missing)))
-    expect(try chat(folder.path), code: 3, "model.safetensors")
+    expectRefusal(try chat(folder.path), code: 3, "model.safetensors")
   }
 
   @Test func truncatedShard() throws {
@@ -158,9 +129,9 @@ import Testing
     try folder.write(shard, bytes)
     #expect(try chat(folder.path).exitCode == 0)
     try folder.write(shard, Array(bytes.dropLast(64)))
-    expect(try chat(folder.path), code: 3, shard)
+    expectRefusal(try chat(folder.path), code: 3, shard)
     try remove(shard, from: folder)
-    expect(try chat(folder.path), code: 4, shard)
+    expectRefusal(try chat(folder.path), code: 4, shard)
   }
 
   /// The refusals a to k of the format's table, and duplicate names, each as a file.
@@ -198,7 +169,7 @@ import Testing
     let folder = try folder()
     try folder.write("model.safetensors", Self.malformedFiles[index].bytes)
     let result = try chat(folder.path)
-    expect(result, code: 3, "model.safetensors")
+    expectRefusal(result, code: 3, "model.safetensors")
     // It is the file that is refused, not what the model misses in it.
     #expect(!result.stderr.contains("embed_tokens"), "\(Self.malformedFiles[index].reason)")
   }
@@ -206,12 +177,12 @@ import Testing
   @Test func emptyWeights() throws {
     let folder = try folder()
     try folder.write("model.safetensors", [UInt8]())
-    expect(try chat(folder.path), code: 3, "model.safetensors")
+    expectRefusal(try chat(folder.path), code: 3, "model.safetensors")
   }
 
   @Test func missingTensor() throws {
     let folder = try folder { $0.tensors["model.layers.1.mlp.up_proj.weight"] = nil }
-    expect(try chat(folder.path), code: 3, "model.layers.1.mlp.up_proj.weight")
+    expectRefusal(try chat(folder.path), code: 3, "model.layers.1.mlp.up_proj.weight")
   }
 
   @Test(arguments: [
@@ -230,7 +201,7 @@ import Testing
       for place in places { damaged.values[place] = .nan }
       checkpoint.tensors[tensor] = damaged
     }
-    expect(try chat(folder.path), code: 5, tensor)
+    expectRefusal(try chat(folder.path), code: 5, tensor)
   }
 
   @Test func hostileNamesDoNotReachTheTerminal() throws {
@@ -239,7 +210,7 @@ import Testing
     try folder.write(
       "config.json", text.replacingOccurrences(of: "\"llama\"", with: "\"a\\u001b]52;c;x\\u0007\""))
     let result = try chat(folder.path)
-    expect(result, code: 3)
+    expectRefusal(result, code: 3)
     #expect(!result.errorBytes.contains(0x1B))
   }
 

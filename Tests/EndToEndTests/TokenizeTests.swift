@@ -54,6 +54,22 @@ import Testing
     #expect(result.stderr.split(separator: "\n").count == 1)
   }
 
+  /// A byte order mark, carriage returns and zeros are text like any other.
+  @Test func keepsMarksCarriageReturnsAndZeros() throws {
+    let text = "\u{FEFF}Hi\r\n\u{0}x\r"
+    let folder = try TemporaryFolder()
+    let path = try folder.write("text", text)
+    let tokenizer = try Tokenizer(contentsOf: stories)
+    for (source, input) in [("-", text), (path, "")] {
+      let result = try runExecutable(
+        "tokenize", ["-m", stories, "-f", source, "--json"], stdin: input)
+      let object = try #require(
+        JSONSerialization.jsonObject(with: result.outputBytes) as? [String: Any])
+      let ids = try #require(object["ids"] as? [Int])
+      #expect(Array(tokenizer.decode(ids, skippingSpecialTokens: true).utf8) == Array(text.utf8))
+    }
+  }
+
   @Test func refusesTextThatIsNotUTF8() throws {
     let folder = try TemporaryFolder()
     try folder.write("text", [0x61, 0x62, 0xFF, 0x63])

@@ -193,7 +193,7 @@ import Testing
 
   @Test(arguments: [Float16.nan, .infinity, -.infinity, .greatestFiniteMagnitude, -0.0])
   func scalesThatAreNotFiniteAreRefused(last: Float16) throws {
-    let layout = PackedLayout(.int4, groupSize: .row, outputSize: 40, inputSize: 8)
+    let layout = PackedLayout(.int4, groupSize: .row, outputSize: 48, inputSize: 8)
     let codes = try tensor("w.codes", .u8, [3, 64])
     let good = try tensor("w.scales", .f16, [3, 1, 16])
     let bad = try tensor("w.scales", .f16, [3, 1, 16], halves(48, last: last))
@@ -204,6 +204,23 @@ import Testing
     #expect(
       refusal([codes, good, offsets], layout, .asymmetric)
         == (last.isFinite ? nil : .nonFiniteValues(path: "p", tensor: "w.offsets")))
+  }
+
+  /// 40 rows take three panels of 16; a scale in the last eight rows belongs to a larger matrix.
+  @Test(arguments: [(Float16(0), true), (-0.0, true), (1, false), (-6e-8, false)])
+  func scalesOfPaddedRowsAreZero(last: Float16, isAccepted: Bool) throws {
+    let layout = PackedLayout(.int4, groupSize: .row, outputSize: 40, inputSize: 8)
+    let codes = try tensor("w.codes", .u8, [3, 64])
+    let good = try tensor("w.scales", .f16, [3, 1, 16])
+    for name in ["w.scales", "w.offsets"] {
+      let padded = try tensor(name, .f16, [3, 1, 16], halves(48, last: last))
+      let expected = CheckpointError.valuesInPadding(path: "p", tensor: name, rowCount: 40)
+      #expect(
+        refusal(
+          [codes, padded] + (name == "w.offsets" ? [good] : []), layout,
+          name == "w.offsets" ? .asymmetric : .symmetric)
+          == (isAccepted ? nil : expected))
+    }
   }
 
   @Test func offsetsThatTheGridHasNoUseForAreRefused() throws {

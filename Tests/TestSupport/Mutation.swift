@@ -3,7 +3,7 @@ public import DuetRuntime
 /// `original` after one to four random changes of the kinds that break parsers.
 ///
 /// A change flips a bit, replaces or removes or repeats a short run of bytes, cuts the end, or puts a
-/// number or a token with a special meaning somewhere.
+/// number or a token with a special meaning somewhere, or swaps two words in quotation marks.
 public func mutated(_ original: [UInt8], using generator: inout RandomGenerator) -> [UInt8] {
   let tokens = [
     "0", "1", "-1", "2147483648", "4294967296", "9007199254740992", "9223372036854775807",
@@ -14,12 +14,13 @@ public func mutated(_ original: [UInt8], using generator: inout RandomGenerator)
   for _ in 0..<Int.random(in: 1...4, using: &generator) where !bytes.isEmpty {
     let position = Int.random(in: 0..<bytes.count, using: &generator)
     let end = min(bytes.count, position + Int.random(in: 1...8, using: &generator))
-    switch Int.random(in: 0..<7, using: &generator) {
+    switch Int.random(in: 0..<8, using: &generator) {
     case 0: bytes[position] ^= 1 << UInt8.random(in: 0..<8, using: &generator)
     case 1: bytes[position] = UInt8.random(in: 0...255, using: &generator)
     case 2: bytes.removeSubrange(position..<end)
     case 3: bytes.insert(contentsOf: bytes[position..<end], at: position)
     case 4: bytes.removeSubrange(position...)
+    case 6: swapQuoted(in: &bytes, from: position, using: &generator)
     case 5:
       bytes.replaceSubrange(
         position..<end, with: Array((tokens.randomElement(using: &generator) ?? "0").utf8))
@@ -34,4 +35,25 @@ public func mutated(_ original: [UInt8], using generator: inout RandomGenerator)
     }
   }
   return bytes
+}
+
+/// Swaps the first words in quotation marks behind two places, such as two keys of a JSON object.
+private func swapQuoted(
+  in bytes: inout [UInt8], from position: Int, using generator: inout RandomGenerator
+) {
+  let quote = UInt8(ascii: "\"")
+  func quoted(from start: Int) -> Range<Int>? {
+    guard let open = bytes[start...].firstIndex(of: quote),
+      let close = bytes[(open + 1)...].firstIndex(of: quote)
+    else { return nil }
+    return open..<close + 1
+  }
+  let other = Int.random(in: 0..<bytes.count, using: &generator)
+  guard let first = quoted(from: min(position, other)),
+    let second = quoted(from: max(position, other)), first.upperBound <= second.lowerBound
+  else { return }
+  let word = Array(bytes[first])
+  bytes.replaceSubrange(first, with: Array(bytes[second]))
+  let shift = second.count - first.count
+  bytes.replaceSubrange(second.lowerBound + shift..<second.upperBound + shift, with: word)
 }

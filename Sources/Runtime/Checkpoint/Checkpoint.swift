@@ -11,6 +11,8 @@ public struct Checkpoint: Sendable {
   /// The size of all tensors in bytes.
   public let byteCount: Int
 
+  /// The files that hold the weights, each once; none for a checkpoint made in memory.
+  let files: [MappedFile]
   /// All tensors in the order of their names' bytes.
   private let tensors: [Entry]
 
@@ -45,8 +47,9 @@ public struct Checkpoint: Sendable {
       throw .configuration(error)
     }
     self.folder = folder
-    let files = try layout.weights(loading: loading)
-    tensors = files.flatMap { file in
+    let weights = try layout.weights(loading: loading)
+    files = weights.map(\.file)
+    tensors = weights.flatMap { file in
       file.tensors.map { Entry(info: $0, file: file.file) }
     }.sorted { $0.info.name.precedesInBytes($1.info.name) }
     byteCount = tensors.reduce(0) { $0 + $1.info.byteRange.count }
@@ -58,6 +61,7 @@ public struct Checkpoint: Sendable {
   public init(configuration: Configuration, tensors: [StoredTensor], folder: String = "memory") {
     self.folder = folder
     self.configuration = configuration
+    files = []
     self.tensors = tensors.map { tensor in
       let range = tensor.byteOffset..<(tensor.byteOffset + tensor.byteCount)
       let info = TensorInfo(

@@ -44,6 +44,8 @@ public enum CheckpointError: DuetError, Equatable {
   case channelsNotAscending(path: String, tensor: String, inputSize: Int)
   /// A tensor is there that the format given in config.json has no use for.
   case unexpectedTensor(path: String, tensor: String)
+  /// A packed matrix has scales for rows beyond those that config.json gives it.
+  case valuesInPadding(path: String, tensor: String, rowCount: Int)
   /// The elements of a tensor have a type that cannot be used there.
   case elementTypeMismatch(
     path: String, tensor: String, expected: [ElementType], actual: ElementType)
@@ -115,6 +117,9 @@ public enum CheckpointError: DuetError, Equatable {
     case .unexpectedTensor(let path, let tensor):
       "\(printable(path)): the tensor \"\(printable(tensor))\" has no place in the format that "
         + "config.json gives; fetch or make the model anew"
+    case .valuesInPadding(let path, let tensor, let rowCount):
+      "\(printable(path)): the tensor \"\(printable(tensor))\" has scales beyond the \(rowCount) rows "
+        + "that config.json gives; fetch or make the model anew"
     case .nonFiniteValues(let path, let tensor):
       "\(printable(path)): the tensor \"\(printable(tensor))\" holds an infinity or NaN; "
         + "fetch or make the model anew"

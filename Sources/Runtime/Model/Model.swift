@@ -6,7 +6,7 @@ public struct Model: Sendable {
   /// The sizes and constants of the architecture.
   public let configuration: Configuration
   /// Where the weights come from.
-  let checkpoint: Checkpoint
+  public let checkpoint: Checkpoint
   /// One row for each token, (vocabularySize, hiddenSize).
   let embedding: DenseMatrix
   /// The decoder layers, first to last.

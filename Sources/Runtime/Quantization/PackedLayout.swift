@@ -67,10 +67,10 @@ public struct PackedLayout: Sendable, Hashable {
   // MARK: - Places
 
   /// Where the scales begin in memory that starts with the codes, whose size is a multiple of 64.
-  var scalesStart: Int { codeByteCount }
+  package var scalesStart: Int { codeByteCount }
 
   /// Where the offsets begin there: behind the scales, at the next multiple of 64.
-  var offsetsStart: Int { codeByteCount + Self.quotient(2 * scaleCount, 64) * 64 }
+  package var offsetsStart: Int { codeByteCount + Self.quotient(2 * scaleCount, 64) * 64 }
 
   /// The index of the scale of `row` and `group` among all stored scales.
   func scaleIndex(row: Int, group: Int) -> Int {
@@ -78,6 +78,15 @@ public struct PackedLayout: Sendable, Hashable {
       row >= 0 && row < outputSize && group >= 0 && group < groupCount,
       "row \(row) and group \(group) of \(outputSize) and \(groupCount)")
     return (row / Self.panelRows * groupCount + group) * Self.panelRows + row % Self.panelRows
+  }
+
+  /// The places of the scales of padded rows among all stored scales, all in the last panel.
+  package var paddedScaleIndices: [Int] {
+    let used = outputSize - (panelCount - 1) * Self.panelRows
+    let start = (panelCount - 1) * groupCount * Self.panelRows
+    return (0..<groupCount).flatMap { group in
+      (used..<Self.panelRows).map { start + group * Self.panelRows + $0 }
+    }
   }
 
   /// The row of the stored scale at `index`.

@@ -26,7 +26,7 @@ public struct PackedMatrix: Sendable {
   /// bytes and are not read.
   ///
   /// - Throws: `CheckpointError` when a tensor is missing or of another shape or type, when a scale or
-  ///   offset is not finite, and when there are offsets on a symmetric grid.
+  ///   offset is not finite or belongs to a padded row, and when there are offsets on a symmetric grid.
   /// - Complexity: O(groups): all scales are read.
   public init(
     _ checkpoint: borrowing Checkpoint, _ name: String, layout: PackedLayout,
@@ -47,6 +47,13 @@ public struct PackedMatrix: Sendable {
         throw .unexpectedTensor(path: tensor.file.path, tensor: offsetsName)
       }
       offsets = nil
+    }
+    // Up to 15 rows more have the same shape: a rank that is too small would lose components unnoticed.
+    let padding = layout.paddedScaleIndices
+    for stored in [scales, offsets] {
+      guard let stored, !padding.allSatisfy({ stored.half(at: $0) & 0x7FFF == 0 }) else { continue }
+      throw .valuesInPadding(
+        path: stored.file.path, tensor: stored.name, rowCount: layout.outputSize)
     }
   }
 

@@ -17,7 +17,7 @@ public enum ChatTemplateFamily: String, Sendable, CaseIterable {
   case mistralTekken = "mistral-tekken"
 
   /// The template's source.
-  var source: String {
+  package var source: String {
     switch self {
     case .llama2: Self.llama2Source
     case .llama3: Self.llama3Source

@@ -1,0 +1,46 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+/// Safetensors files as the Python package reads them; `Scripts/torture` compares ten thousand.
+@Suite struct HeaderAgreementTests {
+  /// Runs Python and returns its exit code and standard output.
+  private static func python(_ arguments: [String]) throws -> (code: Int32, output: String) {
+    let folder = try TemporaryFolder()
+    let process = try ChildProcess(
+      path: "/usr/bin/env", arguments: ["python3", "-B"] + arguments,
+      descriptors: [
+        .open(0, "/dev/null", O_RDONLY),
+        .open(1, "\(folder.path)/out", O_WRONLY | O_CREAT | O_TRUNC), .duplicate(2, from: 2),
+      ])
+    let code = process.wait(timeLimit: 120).exitCode
+    return (code, String(decoding: try folder.read("out"), as: UTF8.self))
+  }
+
+  private static let isAvailable = (try? python(["-c", "import safetensors"]).code) == 0
+
+  @Test(.enabled(if: isAvailable, "the Python package safetensors is absent"))
+  func acceptsTheSameFiles() throws {
+    let (code, output) = try Self.python([
+      SharedData.project("Scripts/header_agreement.py"), "1000", "3", try executablePath("torture"),
+    ])
+    #expect(code == 0, "\(output)")
+    #expect(output.hasSuffix("torture: header-agreement 1000 0\n"))
+    // Both kinds are among them.
+    #expect(!output.contains("by both 0"))
+  }
+
+  /// The program's own contract with Scripts/torture.
+  @Test func tortureReportsInOneLine() throws {
+    let result = try runExecutable("torture", ["json", "--count", "500"])
+    #expect(result.exitCode == 0, "\(result.stderr)")
+    #expect(result.stdout.split(separator: "\n").last == "torture: json 500 0")
+    let folder = try TemporaryFolder()
+    let path = "\(folder.path)/case"
+    let saved = try runExecutable("torture", ["json", "--first", "77", "--save", path])
+    #expect(saved.exitCode == 0)
+    #expect(try folder.read("case") == MutationRun(.json, seed: 1).input(77))
+    #expect(try runExecutable("torture", ["nothing"]).exitCode == 2)
+  }
+}

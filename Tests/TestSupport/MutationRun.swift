@@ -1,0 +1,111 @@
+import DuetRuntime
+import Glibc
+
+/// Many mutations of good inputs, given to the readers of one kind in this process.
+///
+/// Case number n is the same for the same seed, whichever cases come before it: it can be replayed
+/// alone.
+public struct MutationRun {
+  /// What is mutated.
+  public let kind: HostileKind
+  /// Where the random changes come from.
+  public let seed: UInt64
+  private let examples: [[UInt8]]
+
+  /// How a run went.
+  public struct Outcome: Sendable {
+    /// The inputs that were read.
+    public var acceptedCount = 0
+    /// The inputs that were refused.
+    public var refusedCount = 0
+    /// The longest time of a case, in seconds of the processor.
+    public var slowestSeconds = 0.0
+    /// Its number.
+    public var slowestCase = 0
+    /// The cases that took more than `timeLimit`.
+    public var hangCount = 0
+    /// How much the resident memory grew after the first thousandth of the cases, in bytes.
+    public var growth = 0
+  }
+
+  /// The longest that any input may take, in seconds of the processor.
+  public static let timeLimit = 1.0
+  /// The largest growth of resident memory, in bytes.
+  public static let growthLimit = 64 << 20
+
+  /// A run over `kind`.
+  public init(_ kind: HostileKind, seed: UInt64) throws {
+    self.kind = kind
+    self.seed = seed
+    examples = try kind.examples()
+  }
+
+  /// The input of case `number`.
+  public func input(_ number: Int) -> [UInt8] {
+    var generator = RandomGenerator(seed: seed &* 0x9E37_79B9_7F4A_7C15 &+ UInt64(number))
+    let example = examples[number % examples.count]
+    // The first case of each example is the example itself.
+    guard number >= examples.count else { return example }
+    guard kind == .header, example.count >= 8 else { return mutated(example, using: &generator) }
+    // Changes of the header proper keep its length in front, but for one case in eight.
+    let size = example[..<8].reversed().reduce(0) { $0 << 8 | Int($1) }
+    var header = mutated(Array(example[8..<8 + size]), using: &generator)
+    let choice = generator.next() % 8
+    var length = (0..<8).map { UInt8(truncatingIfNeeded: header.count >> (8 * $0)) }
+    if choice == 0 { length = mutated(length, using: &generator) }
+    if choice == 1 { header = mutated(header, using: &generator) }
+    var data = Array(example[(8 + size)...])
+    if choice == 2 { data = mutated(data, using: &generator) }
+    return length + header + data
+  }
+
+  /// Reads the inputs of all cases in `range`.
+  ///
+  /// - Parameters:
+  ///   - range: The numbers of the cases.
+  ///   - began: Called with the number of a case before its input is touched.
+  /// - Returns: The counts.
+  /// - Throws: When there is no folder to be had.
+  public func run(_ range: Range<Int>, began: (Int) -> Void = { _ in }) throws -> Outcome {
+    let reader = try HostileInput(kind)
+    var outcome = Outcome()
+    var start = 0
+    for number in range {
+      began(number)
+      let bytes = input(number)
+      let before = threadSeconds()
+      if reader.accepts(bytes) { outcome.acceptedCount += 1 } else { outcome.refusedCount += 1 }
+      let seconds = threadSeconds() - before
+      if seconds > Self.timeLimit { outcome.hangCount += 1 }
+      if seconds > outcome.slowestSeconds {
+        (outcome.slowestSeconds, outcome.slowestCase) = (seconds, number)
+      }
+      let done = number - range.lowerBound + 1
+      if done == max(1, range.count / 1000) { start = residentBytes() }
+      if done % 1024 == 0 || done == range.count {
+        outcome.growth = max(outcome.growth, start == 0 ? 0 : residentBytes() - start)
+      }
+    }
+    return outcome
+  }
+}
+
+/// The memory of this process that is in RAM, in bytes.
+public func residentBytes() -> Int {
+  guard let file = unsafe fopen("/proc/self/statm", "r") else { return 0 }
+  defer { _ = unsafe fclose(file) }
+  var text = [CChar](repeating: 0, count: 128)
+  guard unsafe fgets(&text, 128, file) != nil else { return 0 }
+  let fields = String(
+    decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self
+  )
+  .split(separator: " ")
+  return fields.count > 1 ? (Int(fields[1]) ?? 0) * Int(sysconf(Int32(_SC_PAGESIZE))) : 0
+}
+
+/// The time that this thread has computed, in seconds, which other work on the machine does not lengthen.
+public func threadSeconds() -> Double {
+  var time = timespec()
+  guard unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) == 0 else { return 0 }
+  return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+}
