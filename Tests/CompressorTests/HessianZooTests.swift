@@ -120,7 +120,7 @@ struct HessianZooTests {
       rotation: plan.incoherence == .none ? nil : rotation, algebra)
     let problem = try Numerics.problem(
       weight, metric, algebra, outputRotation: plan.incoherence == .both ? rotation : nil)
-    let linear = try MatrixCompressor(algebra, plan, grid: Numerics.grid(plan.format)).compress(
+    let linear = try MatrixCompressor(algebra, plan).compress(
       problem, metric)
     let dense = try DenseReconstruction(algebra, plan, rotation).weight(
       of: linear, CompressedModelFixture.configuration)
