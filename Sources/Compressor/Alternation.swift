@@ -54,7 +54,7 @@ package struct Alternation {
       state.error = rounding.round(
         problem.weight, feedback: metric.feedback, into: &state.quantized)
       state.record()
-    } else if plan.updateOrder == .lowRankFirst && initialization != .odlri && initialization != .srr {
+    } else if plan.updateOrder == .lowRankFirst, ![.odlri, .srr].contains(initialization) {
       try alternateFromLowRank(problem, metric, rank, &state)
     } else {
       try alternate(problem, metric, rank, initialization, &state)

@@ -42,8 +42,9 @@ package struct AsymmetricGrid: RoundingGrid {
       lowerBound: SIMD16(repeating: 0), upperBound: SIMD16(repeating: largestCode))
   }
 
-  /// A range [low, high], which zero is in, becomes the scale that spans it and the zero code for its lower
-  /// end; the range is shrunk by each candidate, and the least error
+  /// Finds the scale that spans a range, and the zero code for its lower end.
+  ///
+  /// The range [low, high], which zero is in, is shrunk by each candidate, and the least error
   ///
   ///     sum over columns c of weights[c] * (scale * (code - zero) - x[c])^2
   ///

@@ -40,9 +40,10 @@ extension CompressionForecast {
     linears(configuration).filter { !plan.keeps($0.name) }.map { Matrix($0, plan: plan) }
   }
 
-  /// The plan with the largest rank that is the same everywhere and meets its bits per weight: what is
-  /// forecast while the ranks are not chosen. A plan that names no bits, or has chosen, is returned as it
-  /// is.
+  /// The plan with the largest rank that is the same everywhere and meets its bits per weight.
+  ///
+  /// That is what is forecast while the ranks are not chosen. A plan that names no bits, or has chosen, is
+  /// returned as it is.
   ///
   /// - Throws: `IncoherenceError`, `CompressorError.budget`.
   static func uniform(

@@ -200,7 +200,8 @@ package struct FeedbackRounding {
   private func feedBack(
     _ remaining: borrowing TransposedRows, into rounded: borrowing TransposedRows,
     _ scales: borrowing TransposedRows, _ layout: PackedLayout, _ weights: [Float],
-    _ places: Places, upper: UnsafePointer<Float>, metric: UnsafePointer<Float>, transform: UnsafePointer<Float>
+    _ places: Places, upper: UnsafePointer<Float>, metric: UnsafePointer<Float>,
+    transform: UnsafePointer<Float>
   ) -> Double {
     let (n, stride, rows) = (remaining.columns, remaining.stride, remaining.rows)
     let width = Self.groupColumns(layout)

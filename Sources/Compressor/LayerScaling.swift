@@ -59,6 +59,7 @@ struct LayerScaling {
   /// - Parameters:
   ///   - name: The matrix, without ".weight".
   ///   - checkpoint: The source.
+  /// - Returns: The tensors, none where nothing is rescaled.
   /// - Throws: `CheckpointError`, `FileError`.
   func replacements(_ name: String, _ checkpoint: Checkpoint) throws -> [StoredTensor] {
     var changed: [(String, [Float])] = []

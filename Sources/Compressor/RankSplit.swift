@@ -24,6 +24,7 @@ package struct RankSplit {
   ///   - weight: W, (m, n).
   ///   - hessian: H, (n, n).
   ///   - rank: r.
+  /// - Returns: k, at most r.
   /// - Throws: `LinearAlgebraError`.
   /// - Complexity: that of `OutputSpectrum`, twice.
   package func preservedRank(

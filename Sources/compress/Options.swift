@@ -155,7 +155,8 @@ enum Options {
     summary: "turn the weights of a model into Q + L R, low-bit matrices and low-rank products",
     options: [
       output, method, format, groupSize, grid, scaleFit, actOrder, headFormat, rank, targetBits,
-      factorFormat, factorRounding, factorBlockSize, initialization, outlierChannels, outlierStorage, updateOrder, outerIterations,
+      factorFormat, factorRounding, factorBlockSize, initialization, outlierChannels,
+      outlierStorage, updateOrder, outerIterations,
       innerIterations, refinementRounds, hessianDowndate, damping, incoherence, propagation,
       calibration, samples, context, keep, seed, CommonOptions.threads, memoryLimit, dryRun, resume,
       force, exportDense, CommonOptions.json, CommonOptions.quiet, CommonOptions.verbose,

@@ -96,7 +96,8 @@ extension CompressionPlan {
         throw .conflict("--scale-fit range has no meaning with --format e8p, a lattice")
       }
       if arguments[Options.actOrder] {
-        throw .conflict("--act-order has no meaning with --format e8p, which rounds eight columns together")
+        throw .conflict(
+          "--act-order has no meaning with --format e8p, which rounds eight columns together")
       }
     }
     if method == .awq {

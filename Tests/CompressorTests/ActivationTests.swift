@@ -108,7 +108,8 @@ struct ActivationTests {
     }
     let decoded = try DecodeScript.weights(of: paths)
     for (index, plan) in plans.enumerated() {
-      let text = "\(plan.method), \(plan.factorFormat), \(plan.incoherence), columns \(plan.outlierStorage)"
+      let text =
+        "\(plan.method), \(plan.factorFormat), \(plan.incoherence), columns \(plan.outlierStorage)"
       let compressed = try Model(contentsOf: paths[index])
       let dense = try Self.dense(fixture.checkpoint, decoded[index])
       let expected = try Self.logits(dense, .f32, threadCount: 1)

@@ -46,9 +46,10 @@ struct AsymmetricGridTests {
         let (scale, offset) = (
           q.scale(row: row, group: column / 32), q.offset(row: row, group: column / 32)
         )
-        let least = (0...Int(format.largestCode)).map {
-          abs(scale * Float($0) + offset - weight[row, column])
-        }.min() ?? 0
+        let least =
+          (0...Int(format.largestCode)).map {
+            abs(scale * Float($0) + offset - weight[row, column])
+          }.min() ?? 0
         // Two values may be equally far to the last bits of a number below 16 scales.
         #expect(abs(q.values[row, column] - weight[row, column]) <= least + 1e-5 * scale)
       }
@@ -158,9 +159,10 @@ struct AsymmetricGridTests {
         let (scale, offset) = (
           q.scale(row: row, group: column / 32), q.offset(row: row, group: column / 32)
         )
-        let least = (0...Int(format.largestCode)).map {
-          abs(Double(scale) * Double($0) + Double(offset) - target)
-        }.min() ?? 0
+        let least =
+          (0...Int(format.largestCode)).map {
+            abs(Double(scale) * Double($0) + Double(offset) - target)
+          }.min() ?? 0
         let own = abs(Double(q.values[row, column]) - target)
         // Targets are sums of 96 products in single precision of numbers below 32 scales.
         #expect(own <= least + 1e-4 * Double(scale), "(\(row), \(column))")

@@ -164,7 +164,9 @@ struct RankAllocationTests {
     expect(squares(.alone), [1, 0.5, 0.25, 0.125, 0])
   }
 
-  @Test("an analysis finds the outliers, the spectrum and the error of rounding", arguments: SceneGolden.names)
+  @Test(
+    "an analysis finds the outliers, the spectrum and the error of rounding",
+    arguments: SceneGolden.names)
   func analysis(name: String) throws {
     let algebra = LinearAlgebra(WorkerPool(threadCount: 2))
     let scene = try SceneGolden(name)

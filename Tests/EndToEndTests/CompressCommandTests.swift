@@ -52,7 +52,11 @@ import compress
     let text = result.stdout.split { $0.isWhitespace }.joined(separator: " ")
     let plan = CompressionPlan()
     for line in [
-      "--method odlri|caldera|gptq|rtn What", "see below (default: \(plan.method.rawValue))",
+      "--method odlri|caldera|srr|qera|lqer|lordq|gptq|awq|rtn What",
+      "(default: e8p; int4 with awq and lqer)", "(default: none; 2.5 with lordq)",
+      "(default: corrected; original with awq)", "(default: both; none with awq and lqer)",
+      "(default: \(plan.factorBlockSize.rawValue))", "(default: \(plan.scaleFit.rawValue))",
+      "see below (default: \(plan.method.rawValue))",
       "(default: row with e8p, else 128)",
       "L and R are stored (default: int4)", "onto their grid (default: feedback)",
       "(default: low-rank; odlri with --method odlri, zero with --outlier-storage int8)",
@@ -137,7 +141,7 @@ import compress
       "--refinement-rounds", "0", "--hessian-downdate", "--damping", "0.5", "--incoherence",
       "input",
       "--propagate", "original", "--samples", "9", "-c", "100", "--keep", "q_proj,lm_head", "-s",
-      "5",
+      "5", "--grid", "asymmetric", "--scale-fit", "range",
     ])
     // JSONSerialization's numbers and truth values as texts: true is 1.
     let expected = [
@@ -146,7 +150,8 @@ import compress
       "outlier_channels": "3", "outlier_storage": "none", "update_order": "low-rank-first",
       "outer_iterations": "7", "inner_iterations": "8", "refinement_rounds": "0",
       "hessian_downdate": "1", "damping": "0.5", "incoherence": "input", "propagate": "original",
-      "samples": "9", "context": "100", "seed": "5",
+      "samples": "9", "context": "100", "seed": "5", "grid": "asymmetric", "scale_fit": "range",
+      "act_order": "0", "target_bits": "<null>", "lr_block_size": "32",
     ]
     for (name, text) in expected {
       #expect(plan[name].map { String(describing: $0) } == text, "\(name)")
@@ -154,6 +159,18 @@ import compress
     #expect(plan["keep"] as? [String] == ["q_proj", "lm_head"])
     #expect(plan.count == expected.count + 1)
     #expect(try dryRun(["--format", "e8p"]).plan["group_size"] as? String == "row")
+    // What other methods take without being told.
+    let awq = try dryRun(["--method", "awq"]).plan
+    #expect(
+      ["format", "grid", "incoherence", "propagate", "group_size"].map { awq[$0] as? String }
+        == ["int4", "asymmetric", "none", "original", "128"])
+    #expect(try dryRun(["--method", "lqer"]).plan["incoherence"] as? String == "none")
+    let (lordq, bytes) = try dryRun(["--method", "lordq"])
+    #expect(lordq["target_bits"] as? Double == 2.5)
+    #expect(try #require(bytes["bits_per_weight"] as? Double) <= 2.5)
+    #expect(
+      try dryRun(["--method", "gptq", "--format", "int3", "--act-order"]).plan["act_order"] as? Bool
+        == true)
     #expect(
       try dryRun(["--format", "e8p", "--group-size", "64"]).plan["group_size"] as? String == "64")
     #expect(
@@ -182,7 +199,8 @@ import compress
   // MARK: - Refusals
 
   @Test(arguments: [
-    (["--method", "awq"], "one of odlri, caldera, gptq, rtn"), (["--rank", "-1"], "from 0"),
+    (["--method", "quip"], "one of odlri, caldera, srr, qera, lqer, lordq, gptq, awq, rtn"),
+    (["--rank", "-1"], "from 0"),
     (["--damping", "2"], "from 0 to 1"), (["--format", "int8"], "one of int2"),
     (["--group-size", "16"], "one of 32"), (["--memory-limit", "8 apples"], "8GiB"),
     (["--resume", "yes"], "auto, never, required"), (["--ranks", "3"], "did you mean '--rank'"),

@@ -65,7 +65,8 @@ struct MethodTests {
     #expect(plan["method"] as? String == method)
     let matrices = try #require(document["matrices"] as? [[String: Any]])
     #expect(matrices.count == 14)
-    if let place = options.firstIndex(of: "--target-bits"), let target = Double(options[place + 1]) {
+    if let place = options.firstIndex(of: "--target-bits"), let target = Double(options[place + 1])
+    {
       let report = try JSONDocument(
         contentsOf: "\(output)/compression_report.json", limits: .smallFile
       ).root

@@ -8,8 +8,9 @@ public struct MatrixAnalysis: Sendable, Hashable {
   public var inputSize = 0
   /// The largest eigenvalues of W H W^T, as shares of their sum, largest first.
   public var weightEnergies: [Double] = []
-  /// The largest eigenvalues of E H E^T, as shares of their sum; E is what rounding W with feedback
-  /// leaves. Empty where there is no Q.
+  /// The largest eigenvalues of E H E^T, as shares of their sum, empty where there is no Q.
+  ///
+  /// E is what rounding W with feedback leaves.
   public var errorEnergies: [Double] = []
   /// The relative error of rounding with feedback, without L R: the root of tr(E H E^T) / tr(W H W^T); 1
   /// where there is no Q.
@@ -45,7 +46,9 @@ public struct MatrixAnalysis: Sendable, Hashable {
     case alone
   }
 
-  /// The relative errors that L R of ranks 0, 1, ... is expected to leave, L and R counting as exact.
+  /// The relative errors that L R is expected to leave, by its rank from 0 on.
+  ///
+  /// L and R count as exact.
   ///
   /// With e the error of Q alone, rho_p the share of energy that is left behind p components, rho_O that
   /// without k outlier channels,
@@ -106,7 +109,7 @@ public struct MatrixAnalysis: Sendable, Hashable {
     }
   }
 
-  /// What is left behind 0, 1, ... components.
+  /// What is left behind components, by their number from 0 on.
   private static func remainders(_ energies: [Double]) -> [Double] {
     var left = 1.0
     return [1.0]

@@ -78,6 +78,8 @@ public struct ModelAnalysis {
   ///   - folder: Where the states of the samples go if they are not held in memory.
   ///   - rotation: The rotations of all sizes, or nil.
   ///   - observer: Who hears of the progress and may stop it.
+  /// - Returns: The matrices in the order of the model.
+  /// - Throws: `CompressorError`, `LayerCalibrationError`, errors of files, `CompressionStopped`.
   func matrices(
     _ samples: CalibrationSamples, folder: String, _ rotation: Rotation?,
     _ observer: some CompressionObserver

@@ -194,8 +194,9 @@ extension CompressedFormat {
         path: file.path, key: object.name("lr_format"), value: factors.format.rawValue,
         supported: "int2, int3, int4 or int8 where the format is none")
     }
-    if self.format == nil, let empty = ([("rank", rank)] + ranks.sorted { $0.key < $1.key })
-      .first(where: { $0.1 == 0 })
+    if self.format == nil,
+      let empty = ([("rank", rank)] + ranks.sorted { $0.key < $1.key })
+        .first(where: { $0.1 == 0 })
     {
       throw .unsupportedValue(
         path: file.path, key: object.name(empty.0), value: "0",
