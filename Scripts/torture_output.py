@@ -18,7 +18,7 @@ def commands(programs, model, folder):
         "tokenize": ["tokenize", "-m", model, "-f", str(text)],
         "perplexity": ["perplexity", "-m", model, "-f", str(text), "-c", "64", "--quiet"],
         "evaluate": ["evaluate", "-m", model, "--tasks", str(questions), "--quiet"],
-        "compress": ["compress", model, "--dry-run", "--quiet"],
+        "compress --help": ["compress", "--help"],
         "bench": ["bench", "--help"],
         "chat --help": ["chat", "--help"],
     }

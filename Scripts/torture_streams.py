@@ -5,7 +5,7 @@ from torture_pty import OWN_SEQUENCE, PASTE_OFF, PASTE_ON, PROMPT, Terminal, is_
 
 # At this temperature all tokens are about as likely, so a tenth of them are harmful.
 RANDOM = ["--temperature", "50", "--top-k", "0", "--top-p", "1", "--min-p", "0", "-n", "40", "-t", "1"]
-ANSWERS_OF_A_CHAT = 200
+MOST_ANSWERS_OF_A_CHAT = 200
 
 
 def problem(data):
@@ -112,13 +112,15 @@ def against_a_pipe(chat, seed):
 def run(programs, model, count):
     chat = [str(programs / "chat"), "-m", str(model), *RANDOM]
     cases, failures, escaped, seed = 0, [], 0, 0
+    # So that few answers too are in chats of all kinds.
+    longest = max(1, min(MOST_ANSWERS_OF_A_CHAT, count // 4))
     while cases < count:
         seed += 1
-        part = min(ANSWERS_OF_A_CHAT, count - cases)
+        part = min(longest, count - cases)
         if seed % 4 == 0:
             failures += without_editor(chat, part, seed)
         elif seed % 4 == 1:
-            part = min(part, ANSWERS_OF_A_CHAT // 4)
+            part = min(part, max(1, longest // 4))
             for number in range(part): failures += against_a_pipe(chat, seed * 1000 + number)
         else:
             more, found = at_the_prompt(chat, part, seed)
@@ -126,6 +128,6 @@ def run(programs, model, count):
             escaped += found
         cases += part
     print(f"{escaped} harmful characters of the model were shown escaped in the answers at a prompt")
-    if count > ANSWERS_OF_A_CHAT and escaped < count // 4:
+    if count > MOST_ANSWERS_OF_A_CHAT and escaped < count // 4:
         failures.append("the model wrote too few harmful characters to show anything")
     return cases, failures
