@@ -273,4 +273,32 @@ struct CompressionForecastTests {
     #expect(summary.worstRecord?.name == "b")
     #expect(summary.reduction == 3)
   }
+
+  @Test("norms that AWQ rescales are counted in F32, the others as they are")
+  func widenedNorms() throws {
+    let configuration = Configuration(
+      hiddenSize: 64, intermediateSize: 96, layerCount: 3, headCount: 2, vocabularySize: 50)
+    var tensors = [
+      CompressionForecast.Tensor(name: "model.norm.weight", elementCount: 64, byteCount: 128)
+    ]
+    for layer in 0..<3 {
+      for name in ["input_layernorm", "post_attention_layernorm"] {
+        tensors.append(
+          .init(
+            name: "model.layers.\(layer).\(name).weight", elementCount: 64, byteCount: 128))
+      }
+    }
+    func copied(_ change: (inout CompressionPlan) -> Void) throws -> Int {
+      var plan = CompressionPlan()
+      (plan.method, plan.incoherence, plan.format) = (.awq, .none, .int4)
+      plan.groupSize = .columns32
+      change(&plan)
+      return try CompressionForecast(configuration: configuration, tensors: tensors, plan: plan)
+        .copiedByteCount
+    }
+    #expect(try copied { $0.method = .rtn } == 7 * 128)
+    #expect(try copied { _ in } == 128 + 6 * 256)
+    // Where k stays, nothing is divided by its norm.
+    #expect(try copied { $0.keptNames = ["k_proj"] } == 128 + 3 * 128 + 3 * 256)
+  }
 }
