@@ -23,7 +23,7 @@ def _low_rank(bits, quantized):
         ("srr", "srr", "SRR", f"--method srr {quantized} {target}"),
         ("zero", "zero", "CALDERA, from zero", f"--method caldera --initialization zero {quantized} {target}"),
         ("low-rank", "low-rank", "CALDERA, low-rank first", f"--method caldera {quantized} {target}"),
-        ("released", "low-rank", "CALDERA, order of its program, downdate",
+        ("released", "low-rank", "CALDERA, as its program does",
          f"--method caldera --update-order low-rank-first --hessian-downdate {quantized} {target}"),
         ("odlri", "odlri", "ODLRI", f"--method odlri {quantized} {target}"),
         ("lordq", "lordq", "LoRDQ", f"--method lordq {_ALONE} {target}"),
