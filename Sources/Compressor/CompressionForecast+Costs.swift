@@ -173,7 +173,9 @@ extension CompressionForecast {
       case .corrected: 5.3
       }
     let tokens = Double(plan.sampleCount) * context
-    return Double(configuration.layerCount) * tokens * (passes * pass + hessians)
+    // Where ranks are chosen, the samples run through the original model first.
+    let choosing = plan.targetBits == nil ? 0 : pass + 2 * h * h + q * q + f * f
+    return Double(configuration.layerCount) * tokens * (passes * pass + hessians + choosing)
   }
 
   /// The operations of decomposing a matrix (m, n) with L R of rank r.
@@ -192,6 +194,10 @@ extension CompressionForecast {
     if plan.method != .rtn { sum += rounding + measuring }
     if plan.method == .awq { sum += Double(ChannelScaling.exponentCount) * measuring }
     guard plan.method.hasLowRank, matrix.rank > 0 else { return sum }
+    // Ranks are chosen from one more rounding, two spectra of up to eight times the rank, and a Gram matrix.
+    if plan.targetBits != nil {
+      sum += rounding + 2 * measuring + 6 * m * n * n + 4 * m * m * n + 256 * m * m * r
+    }
     let inner =
       plan.factorFormat == .f16
       ? 0 : Double(plan.innerIterations) * (3 * r * n * n + 6 * m * n * r)

@@ -136,13 +136,15 @@ public struct Compressor {
   ) throws -> [String: Int] {
     if plan.targetBits == nil { return [:] }
     if let known = try journal.allocation() { return known }
+    let allocation = RankAllocation(plan)
     let matrices = try ModelAnalysis(model, checkpoint, plan, options, algebra).matrices(
-      samples, folder: journal.output.statePath, rotation, observer)
+      samples, folder: journal.output.statePath, rotation,
+      largestRank: allocation.largestRank(model.configuration), observer)
     var shared = 0
     for rotation in rotation?.all ?? [] {
       shared += try rotation.storedTensors().reduce(0) { $0 + $1.byteCount }
     }
-    let ranks = try RankAllocation(plan).ranks(for: matrices, sharedByteCount: shared)
+    let ranks = try allocation.ranks(for: matrices, sharedByteCount: shared)
     try journal.record(allocation: ranks)
     return ranks
   }

@@ -38,7 +38,7 @@ package struct MatrixCompressor {
     record.feedbackRoundingError = problem.relative(baselines.feedback)
     let decomposition: Decomposition
     do throws(LinearAlgebraError) {
-      decomposition = try plan.method.implementation.init(algebra, plan, grid: grid)
+      decomposition = try plan.method.implementation.init(algebra: algebra, plan: plan, grid: grid)
         .decompose(problem, metric, rank: rank, &record)
     } catch {
       throw .noConvergence(tensor: problem.name)

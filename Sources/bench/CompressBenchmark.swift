@@ -106,6 +106,14 @@ struct CompressBenchmark {
     ) {
       rounding.round(problem.weight, feedback: metric.feedback, into: &quantized)
     }
+    let rank = plan.rank(outputSize: outputSize, inputSize: inputSize)
+    for start in CompressionPlan.Initialization.allCases where start != .auto && start != .zero {
+      try time("start of L R: \(start.rawValue)", shape) { [algebra, plan] in
+        _ = try LowRankStart(algebra).factors(
+          start, of: problem, metric, rank: rank,
+          channelCount: plan.channelCount(rank: rank, inputSize: inputSize))
+      }
+    }
     try time("decompose and pack", shape) { [algebra, plan] in
       _ = try MatrixCompressor(algebra, plan).compress(problem, metric)
     }

@@ -77,12 +77,13 @@ public struct ModelAnalysis {
   ///   - samples: What the activations are measured on.
   ///   - folder: Where the states of the samples go if they are not held in memory.
   ///   - rotation: The rotations of all sizes, or nil.
+  ///   - largestRank: As many eigenvalues are computed at most.
   ///   - observer: Who hears of the progress and may stop it.
   /// - Returns: The matrices in the order of the model.
   /// - Throws: `CompressorError`, `LayerCalibrationError`, errors of files, `CompressionStopped`.
   func matrices(
     _ samples: CalibrationSamples, folder: String, _ rotation: Rotation?,
-    _ observer: some CompressionObserver
+    largestRank: Int = .max, _ observer: some CompressionObserver
   ) throws -> [MatrixAnalysis] {
     let configuration = model.configuration
     let layers = (0..<configuration.layerCount).map {
@@ -112,7 +113,7 @@ public struct ModelAnalysis {
           &hessian.matrix, name: linears[0].name, damping: plan.damping,
           rotation: plan.incoherence == .none ? nil : rotation, algebra)
         for linear in linears {
-          result.append(try analysis(linear, metric, moments, rotation))
+          result.append(try analysis(linear, metric, moments, rotation, largestRank))
           if observer.isCancelled { throw CompressionStopped() }
         }
       }
@@ -122,7 +123,7 @@ public struct ModelAnalysis {
 
   private func analysis(
     _ linear: LayerLinears.Linear, _ metric: borrowing Metric, _ moments: [Double],
-    _ rotation: Rotation?
+    _ rotation: Rotation?, _ largestRank: Int
   ) throws -> MatrixAnalysis {
     let tensor = try checkpoint.tensor(
       named: "\(linear.name).weight", shape: [linear.outputSize, linear.inputSize])
@@ -134,7 +135,7 @@ public struct ModelAnalysis {
     do throws(LinearAlgebraError) {
       return try MatrixAnalysis(
         problem, metric, moments: moments, plan,
-        count: min(linear.outputSize, linear.inputSize), algebra)
+        count: min(linear.outputSize, linear.inputSize, largestRank), algebra)
     } catch {
       throw CompressorError.noConvergence(tensor: linear.name)
     }

@@ -37,6 +37,16 @@ public struct RankAllocation: Sendable {
     return plan.method.hasQuantized ? 16 : plan.factorBlockSize.columnCount ?? 128
   }
 
+  /// The largest rank that a matrix gets: eight times what all would have if all had the same, which
+  /// bounds how many eigenvalues have to be known.
+  ///
+  /// Spectra fall, so that a matrix which gains most by more than that has lost little to others.
+  ///
+  /// - Throws: `IncoherenceError`, `CompressorError.budget`.
+  func largestRank(_ configuration: Configuration) throws -> Int {
+    8 * max(step, try CompressionForecast.uniform(plan, configuration).rank)
+  }
+
   /// The ranks of all matrices, by name.
   ///
   /// - Parameters:
@@ -102,13 +112,14 @@ public struct RankAllocation: Sendable {
     if next == rank { return nil }
     let bytes = byteCount(next, candidate) - byteCount(rank, candidate)
     let errors = candidate.squaredErrors
-    let gain = errors[min(rank, errors.count - 1)] - errors[min(next, errors.count - 1)]
+    let gain = errors[rank] - errors[next]
     return Offer(rank: next, byteCount: bytes, gainPerByte: gain / Double(max(bytes, 1)))
   }
 
-  /// The rank behind `rank`, at most the smaller side.
+  /// The rank behind `rank`, at most the smaller side and the largest whose error is known.
   private func next(_ rank: Int, _ candidate: Candidate) -> Int {
-    min(rank + step, candidate.outputSize, candidate.inputSize)
+    min(
+      rank + step, candidate.outputSize, candidate.inputSize, candidate.squaredErrors.count - 1)
   }
 
   private func byteCount(_ rank: Int, _ candidate: Candidate) -> Int {

@@ -13,21 +13,15 @@ internal import DuetRuntime
 /// gives less of tr((W - Q) H (W - Q)^T), that is taken.
 ///
 /// Source: Lin et al., AWQ, arXiv:2306.00978.
-package struct ActivationAwareMethod: DecompositionMethod {
-  package static let hasQuantized = true
-  package static let hasLowRank = false
+struct ActivationAwareMethod: DecompositionMethod {
+  static let hasQuantized = true
+  static let hasLowRank = false
 
-  private let algebra: LinearAlgebra
-  private let plan: CompressionPlan
-  private let grid: any RoundingGrid
+  let algebra: LinearAlgebra
+  let plan: CompressionPlan
+  let grid: any RoundingGrid
 
-  package init(_ algebra: LinearAlgebra, _ plan: CompressionPlan, grid: any RoundingGrid) {
-    self.algebra = algebra
-    self.plan = plan
-    self.grid = grid
-  }
-
-  package func decompose(
+  func decompose(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, rank: Int,
     _ record: inout MatrixRecord
   ) throws(LinearAlgebraError) -> Decomposition {

@@ -5,22 +5,19 @@ internal import DuetRuntime
 /// Minimises tr((W - Q - L R) H (W - Q - L R)^T). Reads everything that a plan says of Q and of L R.
 ///
 /// Source: Saha et al., CALDERA, arXiv:2405.18886; Cho et al., ODLRI, arXiv:2506.02077.
-package struct AlternatingMethod: DecompositionMethod {
-  package static let hasQuantized = true
-  package static let hasLowRank = true
+struct AlternatingMethod: DecompositionMethod {
+  static let hasQuantized = true
+  static let hasLowRank = true
 
-  private let alternation: Alternation
-  private let plan: CompressionPlan
+  let algebra: LinearAlgebra
+  let plan: CompressionPlan
+  let grid: any RoundingGrid
 
-  package init(_ algebra: LinearAlgebra, _ plan: CompressionPlan, grid: any RoundingGrid) {
-    alternation = Alternation(algebra, plan, grid: grid)
-    self.plan = plan
-  }
-
-  package func decompose(
+  func decompose(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, rank: Int,
     _ record: inout MatrixRecord
   ) throws(LinearAlgebraError) -> Decomposition {
+    let alternation = Alternation(algebra, plan, grid: grid)
     var best: Decomposition?
     var bestError = Double.infinity
     for initialization in plan.initializations(rank: rank) {

@@ -3,9 +3,9 @@ internal import DuetRuntime
 /// A way to decompose one weight matrix: from W and H to Q, L R or both.
 ///
 /// A method is one file: a type that does this, and its case in `CompressionPlan.Method` with a line in
-/// `implementation` below. What all methods share, calibration, rotation, packing, evaluation, the journal,
+/// `implementation` below; with its three properties it has the initialiser. What all methods share, calibration, rotation, packing, evaluation, the journal,
 /// knows none of them.
-package protocol DecompositionMethod {
+protocol DecompositionMethod {
   /// Whether the result has a Q.
   static var hasQuantized: Bool { get }
   /// Whether the result has L R.
@@ -17,7 +17,7 @@ package protocol DecompositionMethod {
   ///   - algebra: What computes.
   ///   - plan: What is asked for; each method says which choices it reads.
   ///   - grid: The values that Q can have.
-  init(_ algebra: LinearAlgebra, _ plan: CompressionPlan, grid: any RoundingGrid)
+  init(algebra: LinearAlgebra, plan: CompressionPlan, grid: any RoundingGrid)
 
   /// Decomposes a matrix.
   ///
@@ -37,7 +37,7 @@ package protocol DecompositionMethod {
 
 extension CompressionPlan.Method {
   /// The type that decomposes.
-  package var implementation: any DecompositionMethod.Type {
+  var implementation: any DecompositionMethod.Type {
     switch self {
     case .odlri, .caldera: AlternatingMethod.self
     case .srr: SplitRankMethod.self

@@ -13,19 +13,15 @@ internal import DuetRuntime
 ///
 /// Source: the abstract and reviews of "LoRDQ" (OpenReview S7jGYTATSw); its algorithm was never published, so
 /// the steps inside a block are ours, those of LPLR in arXiv:2405.18886.
-package struct FactorsOnlyMethod: DecompositionMethod {
-  package static let hasQuantized = false
-  package static let hasLowRank = true
+struct FactorsOnlyMethod: DecompositionMethod {
+  static let hasQuantized = false
+  static let hasLowRank = true
 
-  private let algebra: LinearAlgebra
-  private let plan: CompressionPlan
+  let algebra: LinearAlgebra
+  let plan: CompressionPlan
+  let grid: any RoundingGrid
 
-  package init(_ algebra: LinearAlgebra, _ plan: CompressionPlan, grid: any RoundingGrid) {
-    self.algebra = algebra
-    self.plan = plan
-  }
-
-  package func decompose(
+  func decompose(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, rank: Int,
     _ record: inout MatrixRecord
   ) throws(LinearAlgebraError) -> Decomposition {

@@ -6,21 +6,15 @@ internal import DuetRuntime
 /// `ordersByActivation` and `refinementRounds`, of coordinate descent afterwards.
 ///
 /// Source: Frantar et al., arXiv:2210.17323; Chee et al., arXiv:2307.13304.
-package struct FeedbackRoundingMethod: DecompositionMethod {
-  package static let hasQuantized = true
-  package static let hasLowRank = false
+struct FeedbackRoundingMethod: DecompositionMethod {
+  static let hasQuantized = true
+  static let hasLowRank = false
 
-  private let algebra: LinearAlgebra
-  private let plan: CompressionPlan
-  private let grid: any RoundingGrid
+  let algebra: LinearAlgebra
+  let plan: CompressionPlan
+  let grid: any RoundingGrid
 
-  package init(_ algebra: LinearAlgebra, _ plan: CompressionPlan, grid: any RoundingGrid) {
-    self.algebra = algebra
-    self.plan = plan
-    self.grid = grid
-  }
-
-  package func decompose(
+  func decompose(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, rank: Int,
     _ record: inout MatrixRecord
   ) throws(LinearAlgebraError) -> Decomposition {

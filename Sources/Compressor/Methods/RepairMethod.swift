@@ -9,21 +9,15 @@ internal import DuetRuntime
 /// and `factorFormat`, `factorRounding`, `innerIterations`.
 ///
 /// Source: Zhang et al., QERA, arXiv:2410.06040; Zhang et al., LQER, arXiv:2402.02446.
-package struct RepairMethod: DecompositionMethod {
-  package static let hasQuantized = true
-  package static let hasLowRank = true
+struct RepairMethod: DecompositionMethod {
+  static let hasQuantized = true
+  static let hasLowRank = true
 
-  private let algebra: LinearAlgebra
-  private let plan: CompressionPlan
-  private let grid: any RoundingGrid
+  let algebra: LinearAlgebra
+  let plan: CompressionPlan
+  let grid: any RoundingGrid
 
-  package init(_ algebra: LinearAlgebra, _ plan: CompressionPlan, grid: any RoundingGrid) {
-    self.algebra = algebra
-    self.plan = plan
-    self.grid = grid
-  }
-
-  package func decompose(
+  func decompose(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, rank: Int,
     _ record: inout MatrixRecord
   ) throws(LinearAlgebraError) -> Decomposition {

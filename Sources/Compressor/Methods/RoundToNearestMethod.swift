@@ -3,21 +3,15 @@ internal import DuetRuntime
 /// Q alone, every weight rounded to the nearest value: RTN.
 ///
 /// Minimises |W - Q|, knows nothing of activations. Reads `format`, `groupSize`, `grid`, `scaleFit`.
-package struct RoundToNearestMethod: DecompositionMethod {
-  package static let hasQuantized = true
-  package static let hasLowRank = false
+struct RoundToNearestMethod: DecompositionMethod {
+  static let hasQuantized = true
+  static let hasLowRank = false
 
-  private let algebra: LinearAlgebra
-  private let plan: CompressionPlan
-  private let grid: any RoundingGrid
+  let algebra: LinearAlgebra
+  let plan: CompressionPlan
+  let grid: any RoundingGrid
 
-  package init(_ algebra: LinearAlgebra, _ plan: CompressionPlan, grid: any RoundingGrid) {
-    self.algebra = algebra
-    self.plan = plan
-    self.grid = grid
-  }
-
-  package func decompose(
+  func decompose(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, rank: Int,
     _ record: inout MatrixRecord
   ) throws(LinearAlgebraError) -> Decomposition {

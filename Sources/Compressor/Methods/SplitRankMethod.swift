@@ -11,26 +11,20 @@ internal import DuetRuntime
 /// `innerIterations`.
 ///
 /// Source: SRR, arXiv:2602.02001.
-package struct SplitRankMethod: DecompositionMethod {
-  package static let hasQuantized = true
-  package static let hasLowRank = true
+struct SplitRankMethod: DecompositionMethod {
+  static let hasQuantized = true
+  static let hasLowRank = true
 
-  private let algebra: LinearAlgebra
-  private let plan: CompressionPlan
-  private let grid: any RoundingGrid
+  let algebra: LinearAlgebra
+  let plan: CompressionPlan
+  let grid: any RoundingGrid
 
-  package init(_ algebra: LinearAlgebra, _ plan: CompressionPlan, grid: any RoundingGrid) {
-    self.algebra = algebra
-    self.plan = plan
-    self.grid = grid
-  }
-
-  package func decompose(
+  func decompose(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, rank: Int,
     _ record: inout MatrixRecord
   ) throws(LinearAlgebraError) -> Decomposition {
     if rank == 0 {
-      return try FeedbackRoundingMethod(algebra, plan, grid: grid).decompose(
+      return try FeedbackRoundingMethod(algebra: algebra, plan: plan, grid: grid).decompose(
         problem, metric, rank: 0, &record)
     }
     let preserved = try RankSplit(algebra).preservedRank(
