@@ -7,6 +7,8 @@ private struct NaiveEncoder {
   var ids: [[UInt8]: Int] = [:]
   var ranks: [[[UInt8]]: Int] = [:]
 
+  init() {}
+
   init(folder: String) throws {
     let document = try JSONDocument(
       contentsOf: "\(folder)/tokenizer.json", limits: .tokenizer)
@@ -104,34 +106,83 @@ private struct NaiveEncoder {
     }
   }
 
-  /// Words of several segments against the same word in one piece; the borders fall into characters of
-  /// several bytes and, where the vocabulary has no piece for a character, into unknown text.
+  /// Vocabularies in which most pairs merge, so that what a text ends with decides on tokens far in front.
+  @Test(arguments: 0..<40 as Range<UInt64>)
+  func windowsChangeNothingInDenseVocabularies(seed: UInt64) throws {
+    var generator = RandomGenerator(seed: seed)
+    let (file, merges) = Self.denseTokenizer(using: &generator)
+    let tokenizer = try TokenizerFixture.tokenizer(file)
+    var naive = NaiveEncoder()
+    for piece in ["a", "b", "c"] + merges.map({ $0.left + $0.right }) {
+      naive.ids[Array(piece.utf8)] = tokenizer.token(piece)
+    }
+    for (rank, merge) in merges.enumerated() {
+      naive.ranks[[Array(merge.left.utf8), Array(merge.right.utf8)]] = rank
+    }
+    for _ in 0..<5 {
+      let letters = (0..<200).map { _ in ["a", "b", "c"].randomElement(using: &generator) ?? "a" }
+      let text = letters.joined()
+      let expected = naive.encode(text.utf8.map { [$0] })
+      for size in [4, 8, 16, 32, 64, 100] {
+        #expect(tokenizer.encodeWord(Array(text.utf8), windowSize: size) == expected, "\(size)")
+      }
+    }
+  }
+
+  /// A tokenizer of three letters with random merges of its own pieces, and those merges.
+  private static func denseTokenizer(
+    using generator: inout RandomGenerator
+  ) -> (file: TokenizerFixture.Object, merges: [(left: String, right: String)]) {
+    var pieces = ["a", "b", "c"]
+    var merges: [(left: String, right: String)] = []
+    while merges.count < 40 {
+      let left = pieces.randomElement(using: &generator) ?? "a"
+      let right = pieces.randomElement(using: &generator) ?? "a"
+      if pieces.contains(left + right) { continue }
+      pieces.append(left + right)
+      merges.append((left, right))
+    }
+    var file = TokenizerFixture.sentencePiece()
+    var model = file["model"] as? TokenizerFixture.Object ?? [:]
+    var vocabulary = (model["vocab"] as? TokenizerFixture.Object ?? [:]).filter {
+      $0.key.hasPrefix("<")
+    }
+    for (index, piece) in (["\u{2581}"] + pieces).enumerated() { vocabulary[piece] = 259 + index }
+    model["vocab"] = vocabulary
+    model["merges"] = merges.map { "\($0.left) \($0.right)" }
+    file["model"] = model
+    return (file, merges)
+  }
+
+  /// Long words are read a few thousand bytes at a time; the borders fall into characters of several bytes
+  /// and, where the vocabulary has no piece for a character, into unknown text.
+  ///
+  /// What is made of a character cut in two is none of the tokens that the same text has where it is short.
   @Test(
     .enabled(if: SharedTokenizers.arePresent, "../shared is absent"),
     arguments: SharedTokenizers.sentencePieceNames)
-  func segmentsChangeNothing(name: String) throws {
+  func readingInPartsCutsNoCharacter(name: String) throws {
     let tokenizer = try SharedTokenizers.named(name)
-    for unit in ["a", "東京", "🦙x", "thegardenwas"] {
-      let text = String(repeating: unit, count: 900_000 / unit.utf8.count)
-      let whole = tokenizer.encodeWord(Array("\u{2581}\(text)".utf8), windowSize: 1024)
-      #expect(tokenizer.encode(text, addingSpecialTokens: false) == whole, "\(unit)")
+    for unit in ["東京", "é", "🦙x", "thegardenwas"] {
+      let (short, long) = (100, 100_000)
+      let expected = tokenizer.encode(
+        String(repeating: unit, count: short), addingSpecialTokens: false)
+      let ids = tokenizer.encode(String(repeating: unit, count: long), addingSpecialTokens: false)
+      #expect(Set(ids) == Set(expected), "\(unit)")
+      #expect(tokenizer.decode(ids) == String(repeating: unit, count: long), "\(unit)")
     }
   }
 
-  @Test func segmentsChangeNothingByteLevel() throws {
-    let tokenizer = try Tokenizer(contentsOf: SharedData.project("models/stories"))
-    for unit in ["a", "é", "onceuponatime"] {
-      let text = String(repeating: unit, count: 900_000 / unit.utf8.count)
-      let whole = tokenizer.encodeWord(Array(text.utf8), windowSize: 1024)
-      #expect(tokenizer.encode(text, addingSpecialTokens: false) == whole, "\(unit)")
+  @Test func unknownTextIsFusedWhereItIsReadInParts() throws {
+    var file = TokenizerFixture.sentencePiece()
+    var model = file["model"] as? TokenizerFixture.Object ?? [:]
+    model["byte_fallback"] = false
+    file["model"] = model
+    let tokenizer = try TokenizerFixture.tokenizer(file)
+    for count in [2, 300_000] {
+      let ids = tokenizer.encode(String(repeating: "東", count: count), addingSpecialTokens: false)
+      #expect(ids == [tokenizer.token("\u{2581}"), tokenizer.token("<unk>")], "\(count)")
     }
-  }
-
-  @Test func unknownTextIsFusedAcrossSegments() throws {
-    let tokenizer = try TokenizerFixture.tokenizer(TokenizerFixture.sentencePiece())
-    let text = String(repeating: "東", count: 300_000)
-    let whole = tokenizer.encodeWord(Array("\u{2581}\(text)".utf8), windowSize: 1024)
-    #expect(tokenizer.encode(text, addingSpecialTokens: false) == whole)
   }
 
   @Test func mergesLeftmostFirstAmongEquals() throws {

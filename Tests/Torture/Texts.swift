@@ -25,6 +25,11 @@ private func isByteLevel(_ tokenizer: Tokenizer) -> Bool {
 /// Ten times the text may take twelve times as long: what is over ten is for the noise of a shared
 /// machine and for caches, while quadratic time would be a hundred. Of a million and more the better of
 /// two times counts, for the same reason.
+///
+/// To be run with `MALLOC_MMAP_THRESHOLD_=131072`, which makes all that is large new memory at every size, as
+/// it is for a program that encodes one text. Otherwise a million units get again what the run before gave
+/// back, while ten million, beyond what the allocator keeps, pay for new pages: eight bytes a token, which
+/// is a third of the time where every symbol is a token.
 func patterns(_ options: PartOptions) throws -> PartResult {
   var result = PartResult()
   var worst = (ratio: 0.0, name: "")

@@ -12,17 +12,11 @@ struct BytePairEncoding: Sendable {
   /// Whether a word that is a piece is that piece, even if no merges lead there.
   let ignoresMerges: Bool
 
-  /// The number of symbols in the longest piece that can be the right part of a merge.
-  let longestRightPart: Int
   /// The number of bytes of the longest piece.
   private let longestPiece: Int
-  /// Whether long words may be encoded window by window.
-  let usesWindows: Bool
 
   /// The number of symbols in a window: its tokens and queue, 44 bytes a symbol, stay in the caches.
   static let windowSize = 1024
-  /// The number of bytes of a segment.
-  private static let segmentSize = 1 << 18
   /// Up to this many symbols, looking at all pairs is faster than keeping a queue.
   private static let shortWordLimit = 24
 
@@ -33,20 +27,9 @@ struct BytePairEncoding: Sendable {
     self.merges = merges
     self.alphabet = alphabet
     self.ignoresMerges = ignoresMerges
-    var longest = 0
-    for id in 0..<merges.idCount where merges.isRightPart(Int32(id)) {
-      let scalars = vocabulary.piece(id)?.count { $0 & 0xC0 != 0x80 } ?? 0
-      longest = max(longest, scalars)
-    }
-    longestRightPart = longest
     longestPiece = (0..<vocabulary.idCount).reduce(0) {
       max($0, vocabulary.piece($1)?.count ?? 0)
     }
-    // The proof in `lowestRank(of:followedBy:)` needs pieces that spell their text. The limit keeps
-    // the look ahead a small part of a window.
-    usesWindows =
-      longest <= Self.windowSize / 4
-      && alphabet.substitutes.allSatisfy { !merges.isLeftPart($0) && !merges.isRightPart($0) }
   }
 
   /// Appends the ids of the word `text[range]` to `ids`.
@@ -64,11 +47,11 @@ struct BytePairEncoding: Sendable {
       ids.append(Int(id))
       return
     }
-    workspace.symbols.removeAll(keepingCapacity: true)
-    if usesWindows, range.count > Self.segmentSize {
-      encodeSegments(of: text, in: range, &workspace, into: &ids)
+    guard range.count <= Self.windowSize else {
+      mergeLongWord(text, in: range, windowSize: Self.windowSize, &workspace, into: &ids)
       return
     }
+    workspace.symbols.removeAll(keepingCapacity: true)
     workspace.symbols.reserveCapacity(range.count)
     alphabet.appendSymbols(
       of: text, in: range, vocabulary: vocabulary, to: &workspace.symbols)
@@ -76,36 +59,9 @@ struct BytePairEncoding: Sendable {
       mergeShortWord(&workspace)
       for id in workspace.symbols { ids.append(Int(id)) }
     } else {
-      mergeLongWord(&workspace, windowSize: Self.windowSize, into: &ids)
-    }
-  }
-
-  /// Encodes a word of many segments, holding the symbols of a few at a time.
-  ///
-  /// Memory that is written once and read once costs more to get from the system than to use.
-  private func encodeSegments(
-    of text: [UInt8], in range: Range<Int>, _ workspace: inout Workspace, into ids: inout [Int]
-  ) {
-    // At most one token per byte. Room that is never used is never touched either, while an array
-    // that grows is written twice.
-    ids.reserveCapacity(ids.count + range.count)
-    var position = range.lowerBound
-    var size = Self.windowSize
-    while true {
-      while position < range.upperBound,
-        workspace.symbols.count < max(Self.segmentSize, 4 * size)
-      {
-        var end = min(position + Self.segmentSize, range.upperBound)
-        while end < range.upperBound, text[end] & 0xC0 == 0x80 { end += 1 }
-        alphabet.appendSymbols(
-          of: text, in: position..<end, vocabulary: vocabulary, to: &workspace.symbols)
-        position = end
-      }
-      let isWhole = position == range.upperBound
-      let merged = mergeWindows(
-        &workspace, smallest: Self.windowSize, size: &size, isWhole: isWhole, into: &ids)
-      if isWhole { return }
-      workspace.symbols.removeFirst(merged)
+      workspace.window.merge(workspace.symbols, in: workspace.symbols.indices, by: merges)
+      workspace.window.appendTokens(
+        from: 0, to: workspace.symbols.count, into: &ids)
     }
   }
 
@@ -156,13 +112,17 @@ struct BytePairEncoding: Sendable {
 extension BytePairEncoding {
   /// The memory that encoding needs, kept from word to word.
   struct Workspace: ~Copyable {
-    /// The symbols of the word.
+    /// The symbols of the word, or the part of a long one that is being merged.
     var symbols: [Int32] = []
     /// A piece being spelled.
     var key: [UInt8] = []
     /// The merges of neighbouring symbols in a short word.
     var pairs: [MergeTable.Merge] = []
-    /// The window of a long word.
-    var window = MergeWindow(capacity: 0)
+    /// The tokens of a word, or of one window of a long one.
+    var window = MergeWindow()
+    /// Those of the window behind.
+    var windowBehind = MergeWindow()
+    /// Those of the two tokens at the border of two windows.
+    var border = MergeWindow()
   }
 }

@@ -24,10 +24,6 @@ struct MergeTable: Sendable {
   ///
   /// Most pairs that are asked for have no merge, which this small array tells from the caches.
   private var tags: [UInt8]
-  /// Per id: whether it is the left part of a merge.
-  private var leftParts: [Bool]
-  /// Per id: whether it is the right part of a merge.
-  private var rightParts: [Bool]
 
   /// What hashes start from.
   private let seed = PieceHash.randomSeed
@@ -35,25 +31,12 @@ struct MergeTable: Sendable {
   /// The number of merges.
   private(set) var count = 0
 
-  /// An empty table with room for `capacity` merges of ids below `idCount`.
-  init(capacity: Int, idCount: Int) {
+  /// An empty table with room for `capacity` merges.
+  init(capacity: Int) {
     var slotCount = 16
     while Self.entryLimit(slotCount) < capacity { slotCount *= 2 }
     entries = [Entry](repeating: Entry(pair: 0, merge: .none), count: slotCount)
     tags = [UInt8](repeating: 0, count: slotCount)
-    leftParts = [Bool](repeating: false, count: idCount)
-    rightParts = leftParts
-  }
-
-  /// The ids of all merges are below this.
-  var idCount: Int { leftParts.count }
-
-  /// Whether `id` is the left part of a merge.
-  func isLeftPart(_ id: Int32) -> Bool { leftParts.indices.contains(Int(id)) && leftParts[Int(id)] }
-
-  /// Whether `id` is the right part of a merge.
-  func isRightPart(_ id: Int32) -> Bool {
-    rightParts.indices.contains(Int(id)) && rightParts[Int(id)]
   }
 
   /// How many of `slotCount` entries may be used: three quarters keep the probe sequences short.
@@ -76,14 +59,11 @@ struct MergeTable: Sendable {
 
   /// Adds a merge.
   ///
-  /// - Precondition: the three ids are below the table's `idCount`.
   /// - Returns: Whether the pair was new; a known pair is left as it was.
   mutating func insert(_ left: Int32, _ right: Int32, _ merge: Merge) -> Bool {
     if count == Self.entryLimit(tags.count) { grow() }
     guard self.merge(left, right) == .none else { return false }
     place(Entry(pair: Self.pair(left, right), merge: merge))
-    leftParts[Int(left)] = true
-    rightParts[Int(right)] = true
     count += 1
     return true
   }

@@ -85,8 +85,7 @@ extension TokenizerModel {
 
     let order = file.pieces.indices.filter { isMergeable(Int32($0)) }
       .sorted { (-file.pieces[$0].score, $0) < (-file.pieces[$1].score, $1) }
-    var merges = MergeTable(
-      capacity: 2 * file.pieces.count, idCount: builder.vocabulary.idCount)
+    var merges = MergeTable(capacity: 2 * file.pieces.count)
     var rank = 0
     for id in order {
       let piece = file.pieces[id].bytes

@@ -66,9 +66,6 @@ struct SymbolAlphabet: Sendable {
     return value
   }
 
-  /// The ids whose symbols do not spell the text they stand for: byte fallback and unknown.
-  var substitutes: [Int32] { (byteFallback + [unknown]).filter { $0 >= 0 } }
-
   /// What text the alphabet cannot express, in words, or nil when no text is lost.
   var gap: String? {
     if unknown >= 0 { return nil }

@@ -80,9 +80,8 @@ extension Tokenizer {
   package func encodeWord(_ word: [UInt8], windowSize: Int) -> [Int] {
     var workspace = BytePairEncoding.Workspace()
     var ids: [Int] = []
-    model.encoding.alphabet.appendSymbols(
-      of: word, in: word.indices, vocabulary: model.encoding.vocabulary, to: &workspace.symbols)
-    model.encoding.mergeLongWord(&workspace, windowSize: windowSize, into: &ids)
+    model.encoding.mergeLongWord(
+      word, in: word.indices, windowSize: windowSize, &workspace, into: &ids)
     return ids
   }
 

@@ -112,7 +112,7 @@ extension TokenizerModel {
     _ field: TokenizerField, builder: VocabularyBuilder, unreachable: Set<Int>
   ) throws(TokenizerError) -> MergeTable {
     guard let elements = field.value.elements else { throw field.wrongType("an array") }
-    var merges = MergeTable(capacity: elements.count, idCount: builder.vocabulary.idCount)
+    var merges = MergeTable(capacity: elements.count)
     var pair: [UInt8] = []
     for (index, element) in elements.enumerated() {
       pair.removeAll(keepingCapacity: true)

@@ -54,16 +54,6 @@ struct Vocabulary: Sendable {
   /// The hash of no bytes, to be continued.
   var emptyHash: PieceHash { PieceHash(seed: seed) }
 
-  /// Appends the piece with the given id to `key` and returns `hash` continued over its bytes.
-  func appendPiece(_ id: Int32, to key: inout [UInt8], hash: PieceHash) -> PieceHash {
-    var hash = hash
-    for index in places[Int(id)].range {
-      key.append(bytes[index])
-      hash.append(bytes[index])
-    }
-    return hash
-  }
-
   /// The id of the piece with exactly the bytes `text[range]`.
   func id(of text: [UInt8], in range: Range<Int>) -> Int32? {
     var hash = emptyHash
