@@ -38,7 +38,8 @@ import Testing
 
   @Test(arguments: formats)
   func loadsTheRankThatIsStored(format: FactorFormat) throws {
-    _ = try Model(contentsOf: folder(format).path)
+    let folder = try folder(format)
+    _ = try Model(contentsOf: folder.path)
   }
 
   @Test(arguments: formats)
