@@ -8,9 +8,10 @@ import Testing
 
   @Test(.enabled(if: isAvailable, "the Python package tokenizers is absent"))
   func givesTheSameIDs() throws {
-    let (code, output) = try runPython([
-      SharedData.project("Scripts/token_agreement.py"), "500", "3", try executablePath("tokenize"),
-    ])
+    let script = SharedData.project("Scripts/token_agreement.py")
+    // Seconds, but more of them with the address sanitizer.
+    let (code, output) = try runPython(
+      [script, "500", "3", try executablePath("tokenize")], timeLimit: 300)
     #expect(code == 0, "\(output)")
     #expect(output.contains("runs: ") && output.contains("random: 500 texts, 0 differ"))
     let last = output.split(separator: "\n").last
