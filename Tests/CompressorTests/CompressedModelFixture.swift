@@ -130,24 +130,6 @@ struct CompressedModelFixture {
   }
 }
 
-/// A packed matrix of random codes and scales.
-func randomPacked(_ layout: PackedLayout, seed: UInt64) throws -> PackedMatrix {
-  var generator = RandomGenerator(seed: seed)
-  let scales = (0..<layout.outputSize * layout.groupCount).map { _ in
-    Float(generator.nextUnit()) + 0.5
-  }
-  if layout.format == .e8p {
-    let codes = (0..<layout.outputSize * layout.codesPerRow).map { _ in
-      UInt16(truncatingIfNeeded: generator.next())
-    }
-    return try PackedMatrix(packing: codes.span, layout: layout, scales: scales.span)
-  }
-  let codes = (0..<layout.outputSize * layout.inputSize).map { _ in
-    UInt8.random(in: 0...layout.format.largestCode, using: &generator)
-  }
-  return try PackedMatrix(packing: codes.span, layout: layout, scales: scales.span)
-}
-
 extension StoredTensor {
   /// The bytes of the elements.
   var byteArray: [UInt8] { file.copyBytes(byteOffset..<byteOffset + byteCount) }

@@ -1,28 +1,14 @@
 import Foundation
-import Glibc
 import TestSupport
 import Testing
 
 /// Safetensors files as the Python package reads them; `Scripts/torture` compares ten thousand.
 @Suite struct HeaderAgreementTests {
-  /// Runs Python and returns its exit code and standard output.
-  private static func python(_ arguments: [String]) throws -> (code: Int32, output: String) {
-    let folder = try TemporaryFolder()
-    let process = try ChildProcess(
-      path: "/usr/bin/env", arguments: ["python3", "-B"] + arguments,
-      descriptors: [
-        .open(0, "/dev/null", O_RDONLY),
-        .open(1, "\(folder.path)/out", O_WRONLY | O_CREAT | O_TRUNC), .duplicate(2, from: 2),
-      ])
-    let code = process.wait(timeLimit: 120).exitCode
-    return (code, String(decoding: try folder.read("out"), as: UTF8.self))
-  }
-
-  private static let isAvailable = (try? python(["-c", "import safetensors"]).code) == 0
+  private static let isAvailable = (try? runPython(["-c", "import safetensors"]).code) == 0
 
   @Test(.enabled(if: isAvailable, "the Python package safetensors is absent"))
   func acceptsTheSameFiles() throws {
-    let (code, output) = try Self.python([
+    let (code, output) = try runPython([
       SharedData.project("Scripts/header_agreement.py"), "1000", "3", try executablePath("torture"),
     ])
     #expect(code == 0, "\(output)")

@@ -62,6 +62,12 @@ struct BadCompressedModel: Sendable, CustomTestStringConvertible {
     configuration("\"group_size\": 32", "\"group_size\": 0", "group_size"),
     configuration("\"group_size\": 32", "\"group_size\": \"all\"", "group_size"),
     configuration("\"rank\": 4", "\"rank\": 3", "right.scales"),
+    // The padding of the factors has room for both: five to eight columns of L, and sixteen rows of R.
+    configuration("\"rank\": 4", "\"rank\": 5", "has 4 components"),
+    configuration("\"rank\": 4", "\"rank\": 8", "has 4 components"),
+    configuration("\"rank\": 4", "\"rank\": 9", "left."),
+    configuration(
+      "\"module_ranks\": {}", "\"module_ranks\": {\"\(query)\": 6}", "\(query)"),
     configuration("\"rank\": 4", "\"rank\": 16777216", "left."),
     configuration("\"rank\": 4", "\"rank\": 16777217", "rank"),
     configuration("\"rank\": 4", "\"rank\": -1", "rank"),

@@ -18,6 +18,8 @@ public enum HostileKind: String, CaseIterable, Sendable {
   case configuration
   /// A model.safetensors.index.json beside two files of weights.
   case index
+  /// One file of a compressed model: a byte that says which, then the file. See `CompressedFolders`.
+  case packed
 }
 
 /// Reads inputs of one kind as the programs do, and checks what must hold whatever they contain.
@@ -26,6 +28,7 @@ public enum HostileKind: String, CaseIterable, Sendable {
 public final class HostileInput {
   private let kind: HostileKind
   private let folder: String
+  private let models: CompressedFolders?
 
   /// Makes a reader; some kinds need a folder of their own, which is made in memory where there is
   /// /dev/shm.
@@ -35,6 +38,7 @@ public final class HostileInput {
     folder =
       "\(parent)/duet-hostile-\(ProcessInfo.processInfo.processIdentifier)-\(UUID().uuidString)"
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    models = kind == .packed ? try CompressedFolders(folder) : nil
     guard kind == .index else { return }
     try write("config.json", Array("{\"model_type\":\"llama\"}".utf8))
     for name in ["a", "b"] {
@@ -62,6 +66,7 @@ public final class HostileInput {
       case .index:
         try write("model.safetensors.index.json", bytes)
         _ = try Checkpoint(contentsOf: folder)
+      case .packed: try models?.read(bytes)
       }
       return true
     } catch {
@@ -80,7 +85,9 @@ public final class HostileInput {
     switch error.category {
     case .refusedData: break
     // An index can name files that are not there, a template can refuse the conversation.
-    case .inputOutput where kind == .index: break
+    case .inputOutput where kind == .index || kind == .packed: break
+    // A scale or a weight that is not a number, or numbers that grow beyond all bounds.
+    case .numerical where kind == .packed: break
     case .usage where kind == .template: break
     default: broken("the wrong exit code, \(error.category), for: \(sentence)")
     }

@@ -12,6 +12,7 @@ extension HostileKind {
     case .template: try Self.templates()
     case .configuration: Self.configurations
     case .index: Self.indexes
+    case .packed: try CompressedFolders.examples()
     }
   }
 

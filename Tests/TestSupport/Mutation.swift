@@ -57,3 +57,47 @@ private func swapQuoted(
   let shift = second.count - first.count
   bytes.replaceSubrange(second.lowerBound + shift..<second.upperBound + shift, with: word)
 }
+
+/// JSON text after one or two changes that leave it well formed: another value for a key.
+///
+/// The value is a number near the old one, a number with a special meaning, or a word that some key of a
+/// compressed model's config.json knows.
+func withOtherValues(_ text: [UInt8], using generator: inout RandomGenerator) -> [UInt8] {
+  let values = [
+    "0", "1", "2", "3", "4", "8", "16", "17", "32", "48", "64", "128", "16777216", "-1", "1.5",
+    "1e-300",
+    "4294967297", "9223372036854775807", "true", "null", "[]", "{}", #""int2""#, #""int3""#,
+    #""int4""#,
+    #""int8""#, #""e8p""#, #""f16""#, #""none""#, #""row""#, #""input""#, #""both""#,
+    #""asymmetric""#,
+    #""symmetric""#, #""mistral""#, #""a.safetensors""#, #""b.safetensors""#,
+  ]
+  var bytes = text
+  for _ in 0..<Int.random(in: 1...2, using: &generator) {
+    let scalars = scalarValues(of: bytes)
+    guard let range = scalars.randomElement(using: &generator) else { break }
+    let old = Int(String(decoding: bytes[range], as: UTF8.self))
+    if let old, Bool.random(using: &generator) {
+      let step = Int.random(in: -2...2, using: &generator)
+      bytes.replaceSubrange(
+        range, with: Array("\(old.addingReportingOverflow(step).partialValue)".utf8))
+    } else {
+      bytes.replaceSubrange(
+        range, with: Array((values.randomElement(using: &generator) ?? "0").utf8))
+    }
+  }
+  return bytes
+}
+
+/// Where the values behind colons are that are neither objects nor lists; strings with commas are left out.
+private func scalarValues(of text: [UInt8]) -> [Range<Int>] {
+  let (ends, blank) = (Array(",}]\n".utf8), UInt8(ascii: " "))
+  return text.indices.compactMap { colon in
+    guard text[colon] == UInt8(ascii: ":"),
+      let start = text[(colon + 1)...].firstIndex(where: { $0 != blank }),
+      let end = text[start...].firstIndex(where: ends.contains),
+      let first = text[start..<end].first, first != UInt8(ascii: "{"), first != UInt8(ascii: "[")
+    else { return nil }
+    return start..<end
+  }
+}

@@ -46,17 +46,63 @@ public struct MutationRun {
     let example = examples[number % examples.count]
     // The first case of each example is the example itself.
     guard number >= examples.count else { return example }
-    guard kind == .header, example.count >= 8 else { return mutated(example, using: &generator) }
-    // Changes of the header proper keep its length in front, but for one case in eight.
-    let size = example[..<8].reversed().reduce(0) { $0 << 8 | Int($1) }
-    var header = mutated(Array(example[8..<8 + size]), using: &generator)
+    switch kind {
+    case .header: return Self.mutatedWeights(example, using: &generator)
+    case .packed:
+      let (selector, file) = (example[0], Array(example[1...]))
+      // JSON begins with a brace, weights with a length.
+      guard file.first != UInt8(ascii: "{") else {
+        return [selector]
+          + (generator.next() % 2 == 0
+            ? mutated(file, using: &generator) : withOtherValues(file, using: &generator))
+      }
+      return [selector]
+        + (generator.next() % 2 == 0
+          ? Self.mutatedWeights(file, using: &generator)
+          : Self.mutatedData(file, using: &generator))
+    default: return mutated(example, using: &generator)
+    }
+  }
+
+  /// The bytes of a safetensors file where its header begins, and those of its data.
+  private static func parts(_ file: [UInt8]) -> (header: [UInt8], data: [UInt8]) {
+    let size = file[..<8].reversed().reduce(0) { $0 << 8 | Int($1) }
+    return (Array(file[8..<8 + size]), Array(file[(8 + size)...]))
+  }
+
+  /// A safetensors file after changes of the header proper, which keep its length in front but for one case
+  /// in eight.
+  private static func mutatedWeights(
+    _ file: [UInt8], using generator: inout RandomGenerator
+  ) -> [UInt8] {
+    var (header, data) = parts(file)
+    header = mutated(header, using: &generator)
     let choice = generator.next() % 8
     var length = (0..<8).map { UInt8(truncatingIfNeeded: header.count >> (8 * $0)) }
     if choice == 0 { length = mutated(length, using: &generator) }
     if choice == 1 { header = mutated(header, using: &generator) }
-    var data = Array(example[(8 + size)...])
     if choice == 2 { data = mutated(data, using: &generator) }
     return length + header + data
+  }
+
+  /// A good safetensors file whose header is as it was, with one to three other bytes of data.
+  ///
+  /// Small tensors are as likely to be changed as large ones: most of what is checked is in them.
+  private static func mutatedData(
+    _ file: [UInt8], using generator: inout RandomGenerator
+  ) -> [UInt8] {
+    var result = file
+    let ranges = (try? SafeTensorsFile(MappedFile(file)))?.tensors.map(\.byteRange) ?? []
+    for _ in 0..<Int.random(in: 1...3, using: &generator) {
+      guard let range = ranges.randomElement(using: &generator),
+        let place = range.randomElement(using: &generator)
+      else { continue }
+      // Exponents of all ones, as of infinities and of NaN, would be rare by chance.
+      result[place] =
+        [0x7C, 0x7F, 0xFF, UInt8.random(in: 0...255, using: &generator)]
+        .randomElement(using: &generator) ?? 0
+    }
+    return result
   }
 
   /// Reads the inputs of all cases in `range`.

@@ -60,7 +60,8 @@ public struct TinyCheckpoint {
     try SafeTensorsWriter.write(try storedTensors(), to: folder.path + "/model.safetensors")
   }
 
-  private func storedTensors() throws -> [StoredTensor] {
+  /// The tensors, as they are stored.
+  func storedTensors() throws -> [StoredTensor] {
     try tensors.map { name, tensor in
       let bytes = tensor.values.flatMap { value in
         (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> (8 * UInt32($0))) }

@@ -68,9 +68,16 @@ struct CompressedWeights: Sendable {
         let layouts = compression.factors.layouts(
           rank: rank, outputSize: size, inputSize: inputSize)
       {
-        factors = LowRankFactors(
+        let loaded = LowRankFactors(
           left: try PackedMatrix(checkpoint, "\(name).left", layout: layouts.left),
           right: try PackedMatrix(checkpoint, "\(name).right", layout: layouts.right))
+        // A few more components have the same shapes, and would be counted though they are zero.
+        let storedRank = loaded.storedRank
+        guard storedRank == rank else {
+          throw .rankMismatch(
+            path: checkpoint.folder, layer: name, expected: rank, actual: storedRank)
+        }
+        factors = loaded
       } else if rank > 0 {
         let left = try DenseMatrix(
           half: checkpoint, "\(name).left.values", outputSize: size, inputSize: rank)

@@ -17,6 +17,28 @@ public struct LowRankFactors: Sendable {
 
   /// The inner size.
   public var rank: Int { right.outputSize }
+
+  /// The components without those at the end that are padding: what was stored with a smaller rank.
+  ///
+  /// Padding has scales of zero in R, and codes of zero in L beside scales that are not. The value 0 has a code
+  /// in the middle, so that a component of zeros is none; of a matrix of zeros, whose scales in L are zero too,
+  /// all components count.
+  ///
+  /// - Complexity: O(inputSize / 128) where there is no padding.
+  var storedRank: Int {
+    var result = rank
+    while result > 0, isPadding(result - 1) { result -= 1 }
+    return result
+  }
+
+  private func isPadding(_ component: Int) -> Bool {
+    let layout = right.layout
+    guard (0..<layout.groupCount).allSatisfy({ right.scale(row: component, group: $0) == 0 })
+    else { return false }
+    let group = left.groupSize.columnCount.map { component / $0 } ?? 0
+    return left.hasOnlyZeroCodes(inColumn: component)
+      && (0..<left.outputSize).contains { left.scale(row: $0, group: group) != 0 }
+  }
 }
 
 /// The columns of a weight matrix that are stored apart, in eight bits: C beside Q + L R.

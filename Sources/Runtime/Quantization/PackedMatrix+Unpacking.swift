@@ -1,4 +1,15 @@
 extension PackedMatrix {
+  /// Whether every row has the code 0 in `column`, as padding has.
+  ///
+  /// - Precondition: The format is not e8p.
+  /// - Complexity: O(outputSize).
+  func hasOnlyZeroCodes(inColumn column: Int) -> Bool {
+    precondition(format != .e8p && column < inputSize, "column \(column) of \(inputSize)")
+    return (0..<outputSize).allSatisfy { row in
+      layout.word(codeBytes, row: row, index: column / 4).code(column % 4) == 0
+    }
+  }
+
   /// The codes of an integer format, (outputSize, inputSize), row major: the inverse of packing.
   ///
   /// - Precondition: The format is not e8p.

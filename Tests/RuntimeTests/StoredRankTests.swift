@@ -1,0 +1,74 @@
+import DuetRuntime
+import Foundation
+import TestSupport
+import Testing
+
+/// Ranks in config.json that are not those of the stored factors, whose padding has room for some more.
+@Suite struct StoredRankTests {
+  private static let layer = "model.layers.0.self_attn.q_proj"
+
+  /// A model of rank 5 with factors in `format`, where config.json says `rank`.
+  private func folder(_ format: FactorFormat, rank: Int = 5) throws -> TemporaryFolder {
+    let folder = try TemporaryFolder()
+    try TinyCompressedModel(
+      format: CompressedFormat(
+        format: .int2, groupSize: .columns32, rank: 5, factors: FactorStorage(format),
+        incoherence: .none)
+    ).write(to: folder.path)
+    let text = String(decoding: try folder.read("config.json"), as: UTF8.self)
+    #expect(text.contains("\"rank\": 5"))
+    try folder.write(
+      "config.json", text.replacingOccurrences(of: "\"rank\": 5", with: "\"rank\": \(rank)"))
+    return folder
+  }
+
+  /// Sets the bytes of a tensor that `places` has to zero.
+  private func clear(
+    _ name: String, in folder: TemporaryFolder, where places: (Int) -> Bool = { _ in true }
+  ) throws {
+    let path = "\(folder.path)/model.safetensors"
+    let info = try #require(
+      try SafeTensorsFile(contentsOf: path).tensor(named: "\(Self.layer).\(name)"))
+    var bytes = try folder.read("model.safetensors")
+    for (index, place) in info.byteRange.enumerated() where places(index) { bytes[place] = 0 }
+    try folder.write("model.safetensors", bytes)
+  }
+
+  private static let formats: [FactorFormat] = [.int2, .int3, .int4, .int8]
+
+  @Test(arguments: formats)
+  func loadsTheRankThatIsStored(format: FactorFormat) throws {
+    let folder = try folder(format)
+    _ = try Model(contentsOf: folder.path)
+  }
+
+  @Test(arguments: formats)
+  func refusesComponentsOfPadding(format: FactorFormat) throws {
+    for rank in 6...8 {
+      let folder = try folder(format, rank: rank)
+      #expect(
+        throws: CheckpointError.rankMismatch(
+          path: folder.path, layer: Self.layer, expected: rank, actual: 5)
+      ) { _ = try Model(contentsOf: folder.path) }
+    }
+  }
+
+  /// Zero in R alone is a component like others: L still has it.
+  @Test(arguments: formats)
+  func loadsAComponentOfZeros(format: FactorFormat) throws {
+    let folder = try folder(format)
+    // Scales of sixteen rows of two bytes; the fifth row is that of the last component.
+    try clear("right.scales", in: folder) { $0 % 32 / 2 == 4 }
+    _ = try Model(contentsOf: folder.path)
+  }
+
+  /// The factors of a matrix of zeros: nothing but zeros is stored.
+  @Test(arguments: formats)
+  func loadsFactorsOfZeros(format: FactorFormat) throws {
+    let folder = try folder(format)
+    for name in ["left.codes", "left.scales", "right.codes", "right.scales"] {
+      try clear(name, in: folder)
+    }
+    _ = try Model(contentsOf: folder.path)
+  }
+}
