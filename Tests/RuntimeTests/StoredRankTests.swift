@@ -3,7 +3,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Ranks in config.json that are not those of the stored factors, whose padding has room for some more.
+/// Ranks in config.json and channels in an index that are not those of what is stored: padding has room for
+/// some more of both.
 @Suite struct StoredRankTests {
   private static let layer = "model.layers.0.self_attn.q_proj"
 
@@ -70,5 +71,37 @@ import Testing
       try clear(name, in: folder)
     }
     _ = try Model(contentsOf: folder.path)
+  }
+
+  /// Three columns are stored, and a block has room for four.
+  @Test(arguments: [1, 2, 4])
+  func refusesColumnsThatTheIndexDoesNotList(count: Int) throws {
+    let folder = try TemporaryFolder()
+    try TinyCompressedModel.all[0].write(to: folder.path)
+    let path = "\(folder.path)/model.safetensors"
+    let file = try SafeTensorsFile(contentsOf: path)
+    let name = "\(Self.layer).columns"
+    let tensors = try file.tensors.map { info in
+      let bytes = file.file.copyBytes(info.byteRange)
+      guard info.name == "\(name).index" else {
+        return StoredTensor(
+          name: info.name, elementType: info.elementType, shape: info.shape,
+          file: try MappedFile(bytes), byteOffset: 0)
+      }
+      #expect(info.shape == [3])
+      let channels = (bytes + [15, 0, 0, 0])[..<(4 * count)]
+      return StoredTensor(
+        name: info.name, elementType: info.elementType, shape: [count],
+        file: try MappedFile(Array(channels)), byteOffset: 0)
+    }
+    _ = try SafeTensorsWriter.write(tensors, to: path)
+    // A channel too many is none that ascends; too few leave columns over.
+    let expected =
+      count < 3
+      ? CheckpointError.unlistedColumns(
+        path: path, tensor: "\(name).codes", channelCount: count)
+      : CheckpointError.channelsNotAscending(
+        path: path, tensor: "\(name).index", inputSize: 16)
+    #expect(throws: expected) { _ = try Model(contentsOf: folder.path) }
   }
 }

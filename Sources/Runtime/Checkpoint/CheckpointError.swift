@@ -46,6 +46,8 @@ public enum CheckpointError: DuetError, Equatable {
   case unexpectedTensor(path: String, tensor: String)
   /// A packed matrix has scales for rows beyond those that config.json gives it.
   case valuesInPadding(path: String, tensor: String, rowCount: Int)
+  /// The outlier columns of a layer are more than the channels that are listed for them.
+  case unlistedColumns(path: String, tensor: String, channelCount: Int)
   /// The low-rank factors of a layer have fewer components than config.json says.
   case rankMismatch(path: String, layer: String, expected: Int, actual: Int)
   /// The elements of a tensor have a type that cannot be used there.
@@ -122,6 +124,9 @@ public enum CheckpointError: DuetError, Equatable {
     case .valuesInPadding(let path, let tensor, let rowCount):
       "\(printable(path)): the tensor \"\(printable(tensor))\" has scales beyond the \(rowCount) rows "
         + "that config.json gives; fetch or make the model anew"
+    case .unlistedColumns(let path, let tensor, let channelCount):
+      "\(printable(path)): the tensor \"\(printable(tensor))\" has codes beyond the \(channelCount) "
+        + "channels that its index lists; fetch or make the model anew"
     case .rankMismatch(let path, let layer, let expected, let actual):
       "\(printable(path)): the layer \"\(printable(layer))\" has \(actual) components, but config.json "
         + "gives it the rank \(expected); fetch or make the model anew"

@@ -141,11 +141,15 @@ struct CompressedWeights: Sendable {
     else {
       throw .channelsNotAscending(path: index.file.path, tensor: index.name, inputSize: inputSize)
     }
-    return PackedColumns(
-      channels: channels,
-      weights: try PackedMatrix(
-        checkpoint, "\(name).columns",
-        layout: CompressedFormat.columnsLayout(outputSize: outputSize, count: count)))
+    let weights = try PackedMatrix(
+      checkpoint, "\(name).columns",
+      layout: CompressedFormat.columnsLayout(outputSize: outputSize, count: count))
+    // A few columns more have the same shapes, and would be left out unnoticed.
+    guard (count..<weights.layout.paddedInputSize).allSatisfy(weights.hasOnlyZeroCodes) else {
+      throw .unlistedColumns(
+        path: index.file.path, tensor: "\(name).columns.codes", channelCount: count)
+    }
+    return PackedColumns(channels: channels, weights: weights)
   }
 
   /// The packed format of Q, or of the factors where there is no Q.

@@ -1,10 +1,11 @@
 extension PackedMatrix {
   /// Whether every row has the code 0 in `column`, as padding has.
   ///
-  /// - Precondition: The format is not e8p.
+  /// - Precondition: The format is not e8p, and the column is below `layout.paddedInputSize`.
   /// - Complexity: O(outputSize).
   func hasOnlyZeroCodes(inColumn column: Int) -> Bool {
-    precondition(format != .e8p && column < inputSize, "column \(column) of \(inputSize)")
+    precondition(
+      format != .e8p && column < layout.paddedInputSize, "column \(column) of \(inputSize)")
     return (0..<outputSize).allSatisfy { row in
       layout.word(codeBytes, row: row, index: column / 4).code(column % 4) == 0
     }
