@@ -8,16 +8,19 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 # A conversation is forgotten before it fills the context, where turns would be dropped.
 ROUNDS_OF_A_CONVERSATION = 8
 LONGEST_MESSAGE = 1500
-CHAT = ["-c", "32768", "-n", "300", "--temperature", "0", "-t", "1"]
+# Keys and values as computed: rounded to F16, a difference in the last bit can become one in the eleventh.
+CHAT = ["-c", "32768", "-n", "300", "--temperature", "0", "-t", "1", "--kv-cache", "f32"]
+# Names that a processor does not know stand for the best set, and show nothing.
+KERNEL_SETS = ["portable", "avx2", "avx512vnni", "avx512vbmi", "neon"]
 STOPPED = b"stopped; what was written stays"
 NOTHING = b"stopped before the answer began"
 HINT = b"(Ctrl-C again"
 
 
 class Chat:
-    def __init__(self, command):
+    def __init__(self, command, environment=None):
         self.terminal = Terminal()
-        self.process = self.terminal.start(command)
+        self.process = self.terminal.start(command, environment)
         self.expect(PROMPT)
 
     def expect(self, condition):
@@ -54,6 +57,32 @@ class Chat:
         self.terminal.close()
 
 
+def answer_to(command, saved, probe, environment=None):
+    """The answer of a chat that has evaluated nothing before."""
+    chat = Chat(command, environment)
+    try:
+        chat.command(f"/load {saved}")
+        return chat.command(probe)
+    finally:
+        chat.close()
+
+
+def common_length(first, second):
+    pairs = enumerate(zip(first, second))
+    return next((index for index, (a, b) in pairs if a != b), min(len(first), len(second)))
+
+
+def is_tie(answer, expected, others):
+    """Whether two answers part at a token that rounding decides.
+
+    What is evaluated in other batches is rounded in another order, and of 300,000 tokens a few are as likely
+    as another one but for that. Then some set of kernels, which have orders of their own, parts from
+    `expected` at the same place. A wrong key or value would make all of them agree against `answer`.
+    """
+    place = common_length(answer, expected)
+    return any(common_length(other, expected) == place for other in others if other != expected)
+
+
 def run(programs, model, count):
     model = torture_model.write(model.with_name("endless"), context=32768, endless=True)
     command = [str(programs / "chat"), "-m", str(model), *CHAT]
@@ -64,6 +93,7 @@ def run(programs, model, count):
         return "".join(generator.choice(LETTERS) for _ in range(generator.randint(1, limit)))
 
     chat, failures, kinds, answers = Chat(command), [], {STOPPED: 0, NOTHING: 0, HINT: 0}, set()
+    ties = 0
     try:
         for trial in range(count):
             if trial % ROUNDS_OF_A_CONVERSATION == 0: chat.command("/clear")
@@ -73,21 +103,21 @@ def run(programs, model, count):
             chat.command(f"/save {saved}")
             probe = message(20)
             answer = chat.command(probe)
-            fresh = Chat(command)
-            try:
-                fresh.command(f"/load {saved}")
-                expected = fresh.command(probe)
-            finally:
-                fresh.close()
+            expected = answer_to(command, saved, probe)
             answers.add(answer)
-            if answer != expected:
+            if answer == expected: continue
+            others = [answer_to(command, saved, probe, {"DUET_KERNEL_SET": name}) for name in KERNEL_SETS]
+            if is_tie(answer, expected, others):
+                ties += 1
+            else:
                 failures.append(f"trial {trial}: {answer!r} instead of {expected!r}")
     except RuntimeError as error:
         failures.append(f"trial {trial}: {error}")
     finally:
         chat.close()
     print(f"{kinds[STOPPED]} stopped an answer, {kinds[NOTHING]} came before one began, "
-          f"{kinds[HINT]} at the prompt; {len(answers)} different answers")
+          f"{kinds[HINT]} at the prompt; {len(answers)} different answers, {ties} parted at a tie")
+    if ties > max(1, count // 100): failures.append(f"{ties} answers parted at what should be rare")
     if count >= 100 and min(kinds.values()) < count // 50:
         failures.append(f"not all moments were met: {kinds}")
     # Answers that do not depend on what was said before would show nothing.

@@ -5,7 +5,7 @@ import Glibc
 /// The table of `bench tokenizer`.
 let tokenizerBenchmarkCommand = Command(
   name: "bench tokenizer",
-  summary: "Measure the tokenizer on 1 MB and 10 MB of text without a space.",
+  summary: "Measure the tokenizer on 1 MB and 10 MB of very long words.",
   options: [CommonOptions.model, CommonOptions.json],
   notes: [
     "The ratio is the time of 10 MB divided by ten times that of 1 MB: 1 means that time grows "
@@ -21,7 +21,7 @@ func runTokenizerBenchmark(_ invocation: Invocation) throws -> ExitCode {
   let loading = processorSeconds() - start
 
   var rows: [TokenizerBenchmarkRow] = []
-  for text in UnspacedText.allCases {
+  for text in LongWords.allCases {
     var times: [Double] = []
     var tokenCount = 0
     for byteCount in [1_000_000, 10_000_000] {
@@ -84,13 +84,15 @@ private struct TokenizerBenchmarkRow {
 }
 
 /// Text without a space, the same in every run.
-private enum UnspacedText: String, CaseIterable {
+private enum LongWords: String, CaseIterable {
   /// English words glued together.
   case words
   /// One letter again and again.
   case letter
   /// Letters in no order.
   case noise
+  /// The same with a space after every two thousand: many words, each of several windows.
+  case spaced = "noise, spaced"
 
   private static let dictionary = [
     "the", "of", "and", "to", "in", "that", "was", "his", "he", "it", "with", "is", "for", "as",
@@ -115,7 +117,10 @@ private enum UnspacedText: String, CaseIterable {
       case .words:
         result += Self.dictionary[Int.random(in: 0..<Self.dictionary.count, using: &generator)].utf8
       case .letter: result.append(UInt8(ascii: "a"))
-      case .noise: result.append(UInt8(ascii: "a") + UInt8.random(in: 0..<26, using: &generator))
+      case .noise, .spaced:
+        let isSpace = self == .spaced && result.count % 2001 == 2000
+        let letter = UInt8(ascii: "a") + UInt8.random(in: 0..<26, using: &generator)
+        result.append(isSpace ? UInt8(ascii: " ") : letter)
       }
     }
     return Array(result.prefix(count))

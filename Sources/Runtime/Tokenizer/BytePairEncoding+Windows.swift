@@ -25,8 +25,8 @@ extension BytePairEncoding {
   ) {
     let known = ids.count
     // At most one token per byte. Room that is never used is never touched either, while an array
-    // that grows is written twice.
-    ids.reserveCapacity(known + range.count)
+    // that grows is written twice. Making room for little over and over would copy what there is each time.
+    if range.count > known { ids.reserveCapacity(known + range.count) }
     var size = windowSize
     while !mergeWindows(of: text, in: range, size: size, &workspace, into: &ids) {
       ids.removeLast(ids.count - known)
