@@ -83,7 +83,7 @@ private struct TokenizerBenchmarkRow {
   }
 }
 
-/// Text without a space, the same in every run.
+/// Text of words that are long or have no end, the same in every run.
 private enum LongWords: String, CaseIterable {
   /// English words glued together.
   case words
