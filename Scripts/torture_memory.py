@@ -1,5 +1,5 @@
-"""Resident memory over many turns of a chat, and over many windows of a perplexity."""
-import json, pathlib, subprocess, time
+"""Memory over many turns of a chat, over many windows of a perplexity, and for the largest headers."""
+import json, os, pathlib, struct, subprocess, time
 
 from torture_interrupts import Chat
 
@@ -64,3 +64,65 @@ def windows(programs, model, count):
     if [number for _, number in peaks] != [100, 100 + count]:
         failures.append(f"other windows were measured than asked for: {peaks}")
     return count, failures
+
+
+def many(size, entry):
+    """So many different members of an object that they take `size` bytes."""
+    parts, length, number = [], 0, 0
+    while True:
+        part = entry(number)
+        length += len(part) + 1
+        if length > size: return ",".join(parts)
+        parts.append(part)
+        number += 1
+
+
+def tensor(number):
+    return (f'"model.layers.{number % 32}.t{number:07}.weight":'
+            f'{{"dtype":"F32","shape":[1],"data_offsets":[{4 * number},{4 * number + 4}]}}')
+
+
+# What a header of so many bytes is made of.
+HEADERS = {
+    "tensors": lambda size: "{" + many(size - 2, tensor) + "}",
+    "tensors out of order": lambda size: "{" + ",".join(
+        # Names that are sorted the other way round.
+        f'"t{10**7 - index:08}":{{"dtype":"F32","shape":[1],"data_offsets":[{4 * index},{4 * index + 4}]}}'
+        for index in range(size // 80)) + "}",
+    "metadata": lambda size: '{"__metadata__":{' + many(size - 19, lambda number: f'"{number:x}":"x"') + "}}",
+    "a name": lambda size: '{"' + "x" * (size - 58) + '":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
+    "lists": lambda size: '{"a":' + "[" * (size - 6) + "}",
+    "blanks": lambda size: "{" + " " * (size - 2) + "}",
+}
+
+
+def large_headers(programs, model, count):
+    """Headers of `count` million bytes, 100 being the most: refused within 3 s and five times their size.
+
+    All are refused, as none has the tensors of a model, but for most of them everything has to be read first.
+    """
+    failures = []
+    for name, make in HEADERS.items():
+        header = make(count * 1_000_000).encode()
+        with open(model / "model.safetensors", "wb") as file:
+            file.write(struct.pack("<Q", len(header)) + header)
+            file.truncate(8 + len(header) + 4 * max(1, header.count(b'"shape"')))
+        process = subprocess.Popen(
+            [str(programs / "chat"), "-m", str(model), "-p", "x", "--quiet"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        # Not ru_maxrss, which begins with the memory of this script.
+        peak, ended = 0, 0
+        while not ended:
+            peak = max(peak, status(process.pid, "VmHWM") / len(header))
+            time.sleep(0.001)
+            ended, code, usage = os.wait4(process.pid, os.WNOHANG)
+        process.returncode = os.waitstatus_to_exitcode(code)
+        message = process.stderr.read()
+        seconds = usage.ru_utime + usage.ru_stime
+        print(f"{name}: {seconds:.2f} s, {peak:.2f} times its size, {message.decode()[:100].strip()}")
+        if process.returncode != 3 or message.count(b"\n") != 1:
+            failures.append(f"{name}: exit code {process.returncode}, {message[:200]!r}")
+        if seconds >= 3: failures.append(f"{name}: {seconds:.2f} s of processor time")
+        # A small header is small beside the program.
+        if peak >= 5 and count >= 50: failures.append(f"{name}: {peak:.2f} times its size in memory")
+    return len(HEADERS), failures

@@ -247,7 +247,11 @@ struct CompressRunTests {
     child.signal(SIGKILL)
   }
 
-  @Test("when files cannot grow, there is a whole result or none, and the run can go on")
+  @Test(
+    "when files cannot grow, there is a whole result or none, and the run can go on",
+    .disabled(
+      if: Sanitizer.watchesThreads,
+      "the thread sanitizer writes a file when a program starts, before that can refuse it"))
   func fileSizeLimit() throws {
     #expect(try compress(output("whole")).exitCode == 0)
     let expected = try files(output("whole"))

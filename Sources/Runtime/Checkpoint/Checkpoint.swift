@@ -49,8 +49,9 @@ public struct Checkpoint: Sendable {
     self.folder = folder
     let weights = try layout.weights(loading: loading)
     files = weights.map(\.file)
+    // Of one file they are in order already, which the sort sees in one pass.
     tensors = weights.flatMap { file in
-      file.tensors.map { Entry(info: $0, file: file.file) }
+      file.tensorsByName.map { Entry(info: $0, file: file.file) }
     }.sorted { $0.info.name.precedesInBytes($1.info.name) }
     byteCount = tensors.reduce(0) { $0 + $1.info.byteRange.count }
   }

@@ -53,6 +53,11 @@ public struct SafeTensorsFile: Sendable {
     }
   }
 
+  /// The tensors in the order of the bytes of their names.
+  package var tensorsByName: some RandomAccessCollection<TensorInfo> {
+    nameOrder.lazy.map { [tensors] in tensors[Int($0)] }
+  }
+
   /// The tensor whose name has exactly the bytes of `name`, or nil.
   ///
   /// - Complexity: O(log(tensors)).

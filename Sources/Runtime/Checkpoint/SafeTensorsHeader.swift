@@ -25,7 +25,10 @@ struct SafeTensorsHeader {
     path = file.path
     let headerBytes = try headerByteCount(file)
     let dataStart = Self.prefixBytes + headerBytes
-    var claims = try parse(file.copyBytes(Self.prefixBytes..<dataStart))
+    let text = file.copyBytes(Self.prefixBytes..<dataStart)
+    // A header of 100 MB need not be held twice.
+    file.release(0..<dataStart)
+    var claims = try parse(text)
     claims.sort { ($0.begin, $0.end) < ($1.begin, $1.end) }
 
     var dataEnd: UInt64 = 0

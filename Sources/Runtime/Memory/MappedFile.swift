@@ -138,6 +138,18 @@ public final class MappedFile: Sendable {
       UnsafeRawBufferPointer(start: pointer + range.lowerBound, count: range.count))
   }
 
+  /// Gives the memory of a mapped range back, which is read again when it is touched.
+  ///
+  /// For what has been copied and is not needed twice. Does nothing where the bytes are in memory alone.
+  package func release(_ range: Range<Int>) {
+    precondition(
+      range.lowerBound >= 0 && range.upperBound <= count, "bytes \(range) of a file of \(count)")
+    guard entry != nil, let base = unsafe base else { return }
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    let start = range.lowerBound / page * page
+    _ = unsafe madvise(base + start, range.upperBound - start, MADV_DONTNEED)
+  }
+
   /// The address of the first byte, valid while this object lives; not null for empty files.
   @unsafe
   package var pointer: UnsafeRawPointer { unsafe UnsafeRawPointer(base ?? Self.nowhere) }
