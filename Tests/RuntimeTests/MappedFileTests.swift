@@ -24,6 +24,21 @@ import Testing
     #expect(try readFile(path, limit: count) == content)
   }
 
+  /// Memory that is given back has the same bytes again; bytes that are in memory alone stay there.
+  @Test(arguments: [0..<0, 0..<1, 5000..<9000, 0..<20_000])
+  func releasedRangesAreReadAgain(range: Range<Int>) throws {
+    let folder = try TemporaryFolder()
+    let content = (0..<20_000).map { UInt8(truncatingIfNeeded: $0 * 31 + $0 >> 8) }
+    let path = try folder.write("a", content)
+    for file in [
+      try MappedFile(contentsOf: path), try MappedFile(reading: path), try MappedFile(content),
+    ] {
+      #expect(bytes(of: file) == content)
+      file.release(range)
+      #expect(bytes(of: file) == content)
+    }
+  }
+
   @Test func keepsReadBytesWhenTheFileIsTruncated() throws {
     let folder = try TemporaryFolder()
     let path = try folder.write("a", [UInt8](repeating: 7, count: 10_000))

@@ -50,6 +50,24 @@ import Testing
     for name in ["", "aa", "c", "zz", "__metadata__"] { #expect(file.tensor(named: name) == nil) }
   }
 
+  /// Names of which one begins with another, of bytes beyond ASCII, and none at all.
+  @Test func ordersNamesByTheirBytes() throws {
+    let names = ["b", "ab", "", "e\u{301}", "\u{E9}", "a", "\u{1F999}", "abc", "z", "ab\u{0}"]
+    let entries = names.enumerated().map { index, name in
+      entry(
+        name.replacingOccurrences(of: "\u{0}", with: "\\u0000"), "U8", "[1]", "\(index)",
+        "\(index + 1)")
+    }
+    let file = try open("{" + entries.joined(separator: ",") + "}", dataBytes: names.count)
+    let expected = names.map { Array($0.utf8) }.sorted { $0.lexicographicallyPrecedes($1) }
+    #expect(file.tensorsByName.map { Array($0.name.utf8) } == expected)
+    for (index, name) in names.enumerated() {
+      #expect(
+        file.tensor(named: name)?.byteRange.lowerBound == file.file.count - names.count + index)
+    }
+    for name in ["ac", "abcd", "a\u{0}", "\u{1F998}"] { #expect(file.tensor(named: name) == nil) }
+  }
+
   @Test(arguments: ["{}", "  {}", "{}      ", #"{"__metadata__":{}}"#, #"{"__metadata__":null}"#])
   func acceptsNoTensors(header: String) throws {
     #expect(try open(header).tensors.isEmpty)

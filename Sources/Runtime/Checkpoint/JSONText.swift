@@ -19,22 +19,30 @@ enum JSONText {
   // MARK: - Strings
 
   static func string(_ bytes: [UInt8], at position: Int) -> String {
+    if let range = plainText(bytes, at: position) {
+      return String(decoding: bytes[range], as: UTF8.self)
+    }
     var decoded: [UInt8] = []
     appendUTF8(bytes, at: position, to: &decoded)
     return String(decoding: decoded, as: UTF8.self)
   }
 
   static func appendUTF8(_ bytes: [UInt8], at position: Int, to result: inout [UInt8]) {
-    var end = position + 1
-    while end < bytes.count, bytes[end] != UInt8(ascii: "\""), bytes[end] != UInt8(ascii: "\\") {
-      end += 1
-    }
-    if end < bytes.count, bytes[end] == UInt8(ascii: "\"") {
-      result.append(contentsOf: bytes[(position + 1)..<end])
+    if let range = plainText(bytes, at: position) {
+      result.append(contentsOf: bytes[range])
       return
     }
     var reader = JSONStringReader(bytes.span, position: position)
     while let byte = reader.next() { result.append(byte) }
+  }
+
+  /// Where the text of a string is that has no escapes, or nil: most have none, and are copied whole.
+  private static func plainText(_ bytes: [UInt8], at position: Int) -> Range<Int>? {
+    var end = position + 1
+    while end < bytes.count, bytes[end] != UInt8(ascii: "\""), bytes[end] != UInt8(ascii: "\\") {
+      end += 1
+    }
+    return end < bytes.count && bytes[end] == UInt8(ascii: "\"") ? position + 1..<end : nil
   }
 
   // MARK: - Numbers

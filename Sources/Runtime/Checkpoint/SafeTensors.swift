@@ -1,3 +1,11 @@
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#else
+  internal import Darwin
+#endif
+
 /// One tensor as the header of a safetensors file describes it.
 public struct TensorInfo: Sendable, Hashable {
   /// The name, verbatim.
@@ -48,8 +56,35 @@ public struct SafeTensorsFile: Sendable {
     self.file = file
     tensors = header.tensors
     metadata = header.metadata
-    nameOrder = tensors.indices.map(Int32.init(truncatingIfNeeded:)).sorted {
-      [tensors] in tensors[Int($0)].name.precedesInBytes(tensors[Int($1)].name)
+    nameOrder = Self.nameOrder(of: tensors)
+  }
+
+  /// The indices of the tensors in the order of the bytes of their names.
+  ///
+  /// The names are put side by side first: a million strings, each with memory and a count of owners of its
+  /// own, take three times as long to compare.
+  private static func nameOrder(of tensors: [TensorInfo]) -> [Int32] {
+    var bytes: [UInt8] = []
+    var starts = [0]
+    for tensor in tensors {
+      bytes.append(contentsOf: tensor.name.utf8)
+      starts.append(bytes.count)
+    }
+    return unsafe bytes.withUnsafeBufferPointer { bytes in
+      unsafe starts.withUnsafeBufferPointer { starts in
+        tensors.indices.map(Int32.init(truncatingIfNeeded:)).sorted { first, second in
+          let (left, right) = unsafe (starts[Int(first)], starts[Int(second)])
+          let (leftCount, rightCount) = unsafe (
+            starts[Int(first) + 1] - left, starts[Int(second) + 1] - right
+          )
+          let common = min(leftCount, rightCount)
+          guard common > 0, let base = bytes.baseAddress else {
+            return leftCount < rightCount
+          }
+          let order = unsafe memcmp(base + left, base + right, common)
+          return order == 0 ? leftCount < rightCount : order < 0
+        }
+      }
     }
   }
 

@@ -114,6 +114,7 @@ struct SafeTensorsHeader {
       throw .malformedEntry(path: path, entry: "", problem: "is not an object")
     }
     var claims: [Claim] = []
+    claims.reserveCapacity(members.count)
     for member in members {
       let name = member.name
       if name.utf8.elementsEqual("__metadata__".utf8) {
@@ -133,6 +134,7 @@ struct SafeTensorsHeader {
       throw .malformedEntry(path: path, entry: "__metadata__", problem: "is not an object")
     }
     var result: [(key: String, value: String)] = []
+    result.reserveCapacity(members.count)
     for member in members {
       guard let text = member.value.string else {
         throw .malformedEntry(
