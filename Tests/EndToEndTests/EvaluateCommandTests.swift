@@ -175,11 +175,10 @@ import Testing
           .open(0, "/dev/null", O_RDONLY), .open(1, "/dev/null", O_WRONLY),
           .open(2, "/dev/null", O_WRONLY),
         ])
-      // Until the first step is written.
+      // Until a line is written whole: of less nothing is kept.
       var isWritten = false
       while child.poll() == nil, !isWritten {
-        let size = try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int
-        isWritten = size ?? 0 > 0
+        isWritten = FileManager.default.contents(atPath: file)?.contains(UInt8(ascii: "\n")) == true
         if !isWritten { usleep(1000) }
       }
       child.signal(SIGKILL)
