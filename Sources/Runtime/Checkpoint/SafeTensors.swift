@@ -1,11 +1,3 @@
-#if canImport(Glibc)
-  internal import Glibc
-#elseif canImport(Musl)
-  internal import Musl
-#else
-  internal import Darwin
-#endif
-
 /// One tensor as the header of a safetensors file describes it.
 public struct TensorInfo: Sendable, Hashable {
   /// The name, verbatim.
@@ -70,21 +62,15 @@ public struct SafeTensorsFile: Sendable {
       bytes.append(contentsOf: tensor.name.utf8)
       starts.append(bytes.count)
     }
-    return unsafe bytes.withUnsafeBufferPointer { bytes in
-      unsafe starts.withUnsafeBufferPointer { starts in
-        tensors.indices.map(Int32.init(truncatingIfNeeded:)).sorted { first, second in
-          let (left, right) = unsafe (starts[Int(first)], starts[Int(second)])
-          let (leftCount, rightCount) = unsafe (
-            starts[Int(first) + 1] - left, starts[Int(second) + 1] - right
-          )
-          let common = min(leftCount, rightCount)
-          guard common > 0, let base = bytes.baseAddress else {
-            return leftCount < rightCount
-          }
-          let order = unsafe memcmp(base + left, base + right, common)
-          return order == 0 ? leftCount < rightCount : order < 0
-        }
+    return tensors.indices.map(Int32.init(truncatingIfNeeded:)).sorted { first, second in
+      var (left, right) = (starts[Int(first)], starts[Int(second)])
+      let (leftEnd, rightEnd) = (starts[Int(first) + 1], starts[Int(second) + 1])
+      while left < leftEnd, right < rightEnd, bytes[left] == bytes[right] {
+        left += 1
+        right += 1
       }
+      if left == leftEnd || right == rightEnd { return left == leftEnd && right < rightEnd }
+      return bytes[left] < bytes[right]
     }
   }
 
