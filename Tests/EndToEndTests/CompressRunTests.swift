@@ -124,8 +124,11 @@ struct CompressRunTests {
     let expected = try files(output("whole"))
     #expect(expected.count == 6)
     var generator = RandomGenerator(seed: 11)
-    var (killed, alreadyBegun) = (0, 0)
-    for trial in 0..<10 {
+    var (killed, alreadyBegun, trial) = (0, 0, 0)
+    // On a busy machine a run may take much longer than the first one, or shorter, and the moments fall
+    // before it has begun or after it has ended.
+    while trial < 10 || ((killed < 5 || alreadyBegun == 0) && trial < 60) {
+      trial += 1
       let path = output("killed-\(trial)")
       let child = try self.start(path)
       usleep(UInt32(generator.nextUnit() * duration * 1e6))
@@ -140,7 +143,7 @@ struct CompressRunTests {
       }
       #expect(try files(path) == expected, "trial \(trial)")
     }
-    #expect(killed >= 5, "\(killed) of 10 runs were killed")
+    #expect(killed >= 5, "\(killed) of \(trial) runs were killed")
     #expect(alreadyBegun > 0)
   }
 
