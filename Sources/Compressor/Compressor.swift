@@ -26,14 +26,19 @@ public struct Compressor {
 
   /// A compression of an open checkpoint.
   ///
-  /// - Throws: `CheckpointError` when a tensor is missing or of another shape than the configuration says.
-  /// - Precondition: A plan that rescales inputs does not correct matrices: the factors of a later input change
-  ///   matrices that are finished by then.
+  /// - Throws: `CompressionError`: that of the plan when its choices contradict each other, that of the
+  ///   checkpoint when a tensor is missing or of another shape than the configuration says.
   public init(
     _ checkpoint: Checkpoint, plan: CompressionPlan, options: CompressorOptions
-  ) throws(CheckpointError) {
-    precondition(plan.method != .awq || plan.propagation != .corrected, "awq with corrections")
-    model = try Model(checkpoint)
+  ) throws(CompressionError) {
+    do {
+      try plan.check()
+      model = try Model(checkpoint)
+    } catch let error as any DuetError {
+      throw CompressionError(error)
+    } catch {
+      preconditionFailure("\(error) is no error of this package")
+    }
     self.checkpoint = checkpoint
     self.plan = plan
     self.options = options
@@ -134,7 +139,7 @@ public struct Compressor {
     _ journal: Journal, _ samples: CalibrationSamples, _ rotation: Rotation?,
     _ observer: some CompressionObserver
   ) throws -> [String: Int] {
-    if plan.targetBits == nil { return [:] }
+    if plan.method.lowRank?.targetBits == nil { return [:] }
     if let known = try journal.allocation() { return known }
     let allocation = RankAllocation(plan)
     let matrices = try ModelAnalysis(model, checkpoint, plan, options, algebra).matrices(

@@ -4,18 +4,22 @@ import DuetRuntime
 
 /// The options of `bench compress`.
 private enum CompressOptions {
-  static let plan = CompressionPlan()
-  static let method = Option<CompressionPlan.Method>.choice(
-    "method", default: plan.method, help: "What the matrices are decomposed by")
-  static let format = Option<QFormat>.choice(
-    "format", default: QFormat(rawValue: plan.format.rawValue) ?? .e8p, help: "How Q is stored")
-  static let rank = Option<Int>.integer(
-    "rank", "R", in: 0...4096, default: plan.rank, help: "The rank of L R")
+  static let method: Option<String> = {
+    let names = MethodList.all.map { $0.name }
+    return Option(
+      "method", names.joined(separator: "|"), help: "What the matrices are decomposed by",
+      initial: MethodList.standard.name, defaultText: MethodList.standard.name,
+      expected: "one of \(names.joined(separator: ", "))",
+      read: { names.contains($0) ? $0 : nil })
+  }()
+  static let format = Option<WeightFormat?>(
+    "format", QuantizationOptions.formats.map(\.rawValue).joined(separator: "|"),
+    help: "How Q is stored", initial: nil, defaultText: "that of the method",
+    expected: "one of \(QuantizationOptions.formats.map(\.rawValue).joined(separator: ", "))",
+    read: { text in QuantizationOptions.formats.first { $0.rawValue == text }.map { .some($0) } })
+  static let rank = Option<Int?>.integer(
+    "rank", "R", in: 0...4096, defaultText: "that of the method", help: "The rank of L R")
   static let square = Option.flag("square-only", help: "Leave out 4096 x 11008")
-
-  enum QFormat: String, CaseIterable, Sendable {
-    case int2, int3, int4, e8p
-  }
 }
 
 /// The table of `bench compress`.
@@ -36,12 +40,13 @@ let compressBenchmarkCommand = Command(
 /// Runs `bench compress`.
 func runCompressBenchmark(_ invocation: Invocation) throws {
   let arguments = invocation.arguments
-  var plan = CompressionPlan()
-  plan.method = arguments[CompressOptions.method]
-  plan.format = WeightFormat(rawValue: arguments[CompressOptions.format].rawValue) ?? plan.format
-  plan.groupSize = plan.format == .e8p ? .row : .columns128
-  plan.rank = arguments[CompressOptions.rank]
-  if plan.method == .caldera { plan.initialization = .zero }
+  var choices = MethodChoices()
+  if let format = arguments[CompressOptions.format] {
+    choices.set(MethodOptions.format, to: format)
+  }
+  if let rank = arguments[CompressOptions.rank] { choices.set(MethodOptions.rank, to: rank) }
+  let method = try MethodList.method(named: arguments[CompressOptions.method], choices)
+  let plan = CompressionPlan(method)
   let threadCount = arguments[CommonOptions.threads] ?? SessionOptions.processorCount
   var benchmark = CompressBenchmark(threadCount: threadCount, plan: plan)
   var shapes = [(4096, 4096)]
@@ -54,7 +59,7 @@ func runCompressBenchmark(_ invocation: Invocation) throws {
   if arguments[CommonOptions.json] {
     try invocation.output.write([
       "machine": machine.json, "threads": .integer(threadCount),
-      "blas_core": .string(BLASCore.name), "plan": .object(plan.members),
+      "blas_core": .string(BLASCore.name), "plan": .object(plan.members()),
       "steps": .array(benchmark.rows.map(\.json)),
       "llama_2_7b_hours": benchmark.hours.map { .number($0) } ?? .null,
     ])

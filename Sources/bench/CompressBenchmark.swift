@@ -90,7 +90,7 @@ struct CompressBenchmark {
     try time("rotate and factorise the Hessian", shape) { [algebra, plan] in
       metric = try Metric(
         &hessian.matrix, name: shape, damping: plan.damping,
-        columnCount: plan.columnCount(inputSize: inputSize),
+        columnCount: plan.method.columnCount(inputSize: inputSize),
         rotation: rotation, algebra)
     }
     guard let metric = metric.take() else { return }
@@ -98,8 +98,9 @@ struct CompressBenchmark {
     let problem = try WeightProblem(
       &weight, name: shape, metric: metric,
       outputRotation: plan.incoherence == .both ? rotation : nil, algebra)
-    var quantized = plan.emptyQuantized(outputSize: outputSize, inputSize: inputSize)
-    let rounding = FeedbackRounding(algebra, plan.roundingGrid)
+    let options = plan.method.quantization ?? QuantizationOptions()
+    var quantized = options.zeros(outputSize: outputSize, inputSize: inputSize)
+    let rounding = FeedbackRounding(algebra, options.grid)
     time(
       "round with feedback", shape,
       operations: Double(outputSize) * Double(inputSize) * Double(inputSize)
@@ -107,11 +108,11 @@ struct CompressBenchmark {
       rounding.round(problem.weight, feedback: metric.feedback, into: &quantized)
     }
     let rank = plan.rank(outputSize: outputSize, inputSize: inputSize)
-    for start in CompressionPlan.Initialization.allCases where start != .auto && start != .zero {
+    for start in LowRankInitialization.allCases where start != .auto && start != .zero {
       try time("start of L R: \(start.rawValue)", shape) { [algebra, plan] in
         _ = try LowRankStart(algebra).factors(
           start, of: problem, metric, rank: rank,
-          channelCount: plan.channelCount(rank: rank, inputSize: inputSize))
+          channelCount: plan.method.outlierChannelCount(rank: rank, inputSize: inputSize))
       }
     }
     try time("decompose and pack", shape) { [algebra, plan] in

@@ -50,11 +50,12 @@ struct CompressedShape {
 
   /// The plan of a compression that would make such a model.
   var plan: CompressionPlan {
-    var plan = CompressionPlan()
-    plan.format = format.format ?? plan.format
-    plan.groupSize = format.groupSize
-    plan.rank = format.rank
-    plan.factorFormat = format.factors.format
+    var choices = MethodChoices()
+    if let quantized = format.format { choices.set(MethodOptions.format, to: quantized) }
+    choices.set(MethodOptions.groupSize, to: format.groupSize)
+    choices.set(MethodOptions.rank, to: format.rank)
+    choices.set(MethodOptions.factorFormat, to: format.factors.format)
+    var plan = CompressionPlan(MethodList.standard.init(reading: &choices))
     plan.incoherence = format.incoherence
     return plan
   }

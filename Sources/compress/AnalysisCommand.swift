@@ -12,7 +12,10 @@ extension Options {
     name: "compress analyze",
     summary: "say of every matrix what its weights, its inputs and their rounding are like",
     options: [
-      format, groupSize, grid, scaleFit, incoherence, rank, damping, calibration, samples, context,
+      MethodOptions.format, MethodOptions.groupSize, MethodOptions.grid, MethodOptions.scaleFit,
+      MethodOptions.rank,
+    ].map { (option: any MethodOptionDeclaration) in MethodArgument(option).option } + [
+      incoherence, damping, calibration, samples, context,
       keep, seed, CommonOptions.threads, memoryLimit, svg, CommonOptions.json, CommonOptions.quiet,
       CommonOptions.verbose,
     ],
@@ -26,7 +29,7 @@ extension Options {
         + "all that the largest one has.",
       "Q is the relative error of rounding with feedback, Q + LR what is expected with L R of rank r, exact "
         + "factors; LR alone what L R would leave that takes the bytes of both. favoured is the "
-        + "method with the least of these expected errors, or gptq where L R buys less than a twentieth.",
+        + "method with the least of these expected errors, or \(MethodList.withoutLowRank.name) where L R buys less than a twentieth.",
     ])
 }
 
@@ -38,7 +41,7 @@ func analyze(_ invocation: Invocation) throws -> ExitCode {
   guard checkpoint.configuration.compression == nil else {
     throw CompressError.alreadyCompressed(folder: folder)
   }
-  var plan = try CompressionPlan(arguments, for: checkpoint.configuration)
+  var plan = try CompressionRequest(arguments).plan(for: checkpoint.configuration)
   plan.propagation = .original
   let samples = try CalibrationSamples.reading(
     folder, arguments, plan, invocation.messages, isNeeded: true)

@@ -36,24 +36,22 @@ struct AnalysisReport {
       let curve = matrix.expectedErrors(start)
       errors[start] = curve[min(start == .alone ? aloneRank : rank, curve.count - 1)]
     }
-    let names: [(MatrixAnalysis.Start, String)] = [
-      (.lowRank, "caldera"), (.zero, "caldera zero"), (.odlri, "odlri"), (.alone, "lordq"),
-    ]
-    let best = names.min { errors[$0.0] ?? 1 < errors[$1.0] ?? 1 } ?? names[0]
-    let gains = (errors[best.0] ?? 1) < matrix.quantizedError * (1 - Self.smallestGain)
+    let starts = MatrixAnalysis.Start.byPreference
+    let best = starts.min { errors[$0] ?? 1 < errors[$1] ?? 1 } ?? starts[0]
+    let gains = (errors[best] ?? 1) < matrix.quantizedError * (1 - Self.smallestGain)
     return Figures(
       rank: rank, topShare: matrix.weightEnergies.prefix(rank).reduce(0, +), errors: errors,
-      aloneRank: aloneRank, favoured: gains ? best.1 : "gptq")
+      aloneRank: aloneRank, favoured: gains ? best.methodName : MethodList.withoutLowRank.name)
   }
 
   /// The largest rank of L R alone, in the plan's format of factors, that takes no more bytes than Q and L R.
   private func aloneRank(_ matrix: MatrixAnalysis, _ rank: Int) -> Int {
     let (m, n) = (matrix.outputSize, matrix.inputSize)
-    let factors = FactorStorage(plan.factorFormat, blockSize: plan.factorBlockSize)
+    let factors = MatrixAnalysis.Start.aloneStorage(plan.method)
     let layout = plan.compressedFormat.quantizedLayout(outputSize: m, inputSize: n)
     let budget =
-      (layout?.byteCount(hasOffsets: plan.grid == .asymmetric) ?? 0)
-      + plan.factorStorage.byteCount(rank: rank, outputSize: m, inputSize: n)
+      (layout?.byteCount(hasOffsets: plan.compressedFormat.grid == .asymmetric) ?? 0)
+      + plan.compressedFormat.factors.byteCount(rank: rank, outputSize: m, inputSize: n)
     var result = 0
     while result < min(m, n),
       factors.byteCount(rank: result + 1, outputSize: m, inputSize: n) <= budget
@@ -107,7 +105,8 @@ struct AnalysisReport {
   var json: JSONOutput {
     [
       "version": .string(duetVersion), "model": .string(folder),
-      "format": .string(plan.format.rawValue), "incoherence": .string(plan.incoherence.rawValue),
+      "format": MethodOptions.format.json(in: plan.method.choices),
+      "incoherence": .string(plan.incoherence.rawValue),
       "samples": .integer(plan.sampleCount), "context": .integer(plan.contextLength),
       "matrices": .array(matrices.map(object)),
     ]

@@ -32,7 +32,7 @@ struct CompressionTask {
     for (option, path) in paths where path == "" {
       throw UsageError.invalidValue(option: option, value: "", expected: "the name of a folder")
     }
-    try CompressionPlan.checkConflicts(arguments)
+    let request = try CompressionRequest(arguments)
     checkpoint = try Checkpoint(contentsOf: folder)
     guard checkpoint.configuration.compression == nil else {
       throw CompressError.alreadyCompressed(folder: folder)
@@ -40,7 +40,7 @@ struct CompressionTask {
     // Asks for every tensor, so that a missing one shows now.
     let model = try Model(checkpoint)
     let configuration = checkpoint.configuration
-    var plan = try CompressionPlan(arguments, for: configuration)
+    var plan = try request.plan(for: configuration)
     samples = try .reading(folder, arguments, plan, invocation.messages, isNeeded: !isDryRun)
     if let samples { plan.sampleCount = samples.sampleCount }
     self.plan = plan

@@ -1,14 +1,12 @@
+import DuetCompressor
+
 extension Options {
   /// The paragraphs at the end of `--help`.
   static let notes = [
-    "Methods: odlri, Q + L R whose low-rank part starts with the weights on outlier channels. caldera, "
-      + "the same alternation from zero or from the best low-rank matrix. srr, Q + L R in one go, part of "
-      + "the rank preserving the weights before they are rounded. qera and lqer, Q rounded to nearest, "
-      + "then repaired by one L R: for all that is known of the inputs, or for their sizes only. lordq, "
-      + "L R alone, in blocks, each of which answers for the rounding of those before. gptq, Q "
-      + "alone, rounded with error feedback. awq, Q alone, rounded to nearest with inputs rescaled. rtn, Q "
-      + "alone, each weight rounded to the nearest value. Options that a method does not read are "
-      + "refused. docs/methods.md has the commands that follow each paper.",
+    "Methods: "
+      + MethodList.all.map { "\($0.name), \($0.summary). " }.joined()
+      + "Options that a method does not read are refused. docs/methods.md has the commands that follow each "
+      + "paper.",
     "--target-bits measures all matrices first, with one pass of the samples through the model as it is, "
       + "and then gives ranks to those where a stored byte lowers the expected error most. The report has "
       + "the rank of each. --dry-run shows the bytes of the same rank everywhere, which are as many.",

@@ -2,20 +2,6 @@ import DuetCommandLine
 import DuetCompressor
 import DuetRuntime
 
-/// The formats of Q that the command line offers.
-enum QuantizedFormat: String, CaseIterable, Sendable {
-  case int2, int3, int4, e8p
-
-  var weightFormat: WeightFormat {
-    switch self {
-    case .int2: .int2
-    case .int3: .int3
-    case .int4: .int4
-    case .e8p: .e8p
-    }
-  }
-}
-
 /// The command line of `compress`, its defaults those of a plan.
 enum Options {
   private static let plan = CompressionPlan()
@@ -25,34 +11,24 @@ enum Options {
     "output", short: "o", "DIR",
     help: "The folder of the compressed model; needed but for --dry-run")
 
-  // MARK: - Q
+  // MARK: - Matrices
 
-  static let method = Option<CompressionPlan.Method>.choice(
-    "method", default: plan.method, help: "What a matrix is decomposed by; see below")
-  static let format = optionalChoice(
-    "format", QuantizedFormat.self, help: "How Q is stored; see below",
-    defaultText: "e8p; int4 with awq and lqer")
-  static let groupSize = Option<GroupSize?>(
-    "group-size", GroupSize.allCases.map(\.rawValue).joined(separator: "|"),
-    help: "Columns of Q that share a scale", initial: nil,
-    defaultText: "row with e8p, else 128",
-    expected: "one of \(GroupSize.allCases.map(\.rawValue).joined(separator: ", "))",
-    read: { text in GroupSize(rawValue: text).map { .some($0) } })
-  static let grid = optionalChoice(
-    "grid", CompressionPlan.GridKind.self,
-    help: "Where the values of Q lie; one of the asymmetric ones is zero",
-    defaultText: "symmetric; asymmetric with awq and lqer")
-  static let scaleFit = Option<CompressionPlan.ScaleFit>.choice(
-    "scale-fit", default: plan.scaleFit,
-    help: "Whether scales are searched for the least error, or take the range of the weights")
-  static let actOrder = Option.flag(
-    "act-order", help: "Round the columns of the largest inputs first; gptq only")
-  static let headFormat = Option<CompressionPlan.HeadFormat>.choice(
+  static let method: Option<String> = {
+    let names = MethodList.all.map { $0.name }
+    return Option(
+      "method", names.joined(separator: "|"), help: "What a matrix is decomposed by; see below",
+      initial: MethodList.standard.name, defaultText: MethodList.standard.name,
+      expected: "one of \(names.joined(separator: ", "))",
+      read: { names.contains($0) ? $0 : nil })
+  }()
+  /// The options of the methods.
+  static let methodArguments = MethodOptions.all.map { MethodArgument($0) }
+  static let headFormat = Option<HeadFormat>.choice(
     "head-format", default: plan.headFormat, help: "How the output head is stored")
   static let incoherence = optionalChoice(
-    "incoherence", CompressionPlan.IncoherenceSides.self,
+    "incoherence", IncoherenceSides.self,
     help: "The sides of a matrix that are rotated to spread outliers",
-    defaultText: "both; none with awq and lqer")
+    defaultText: defaultText { $0.needs.incoherence.rawValue })
   static let damping = Option<Double>.number(
     "damping", "D", in: 0...1, default: plan.damping,
     help: "What is added to the diagonal of a Hessian, relative to its mean")
@@ -61,53 +37,6 @@ enum Options {
     help:
       "Matrices that stay as they are, by their names or the ends of these: lm_head, down_proj, "
       + "layers.0.self_attn.k_proj")
-
-  // MARK: - L R
-
-  static let rank: Option<Int?> = .integer(
-    "rank", "R", in: 0...8192,
-    defaultText: "\(plan.rank), or a sixteenth of the hidden size where that is less",
-    help: "Rank of L R, at most the smaller side of a matrix; 0 for none")
-  static let targetBits = Option<Double?>(
-    "target-bits", "B",
-    help: "Choose the rank of every matrix so that all take so many bits per weight", initial: nil,
-    defaultText: "none; \(defaultTargetBits) with lordq", expected: "a number above 0, up to 32",
-    read: { text in
-      Double(text).flatMap { $0 > 0 && $0 <= 32 ? .some(.some($0)) : nil }
-    })
-  /// What a method that is nothing but L R takes without being told.
-  static let defaultTargetBits = 2.5
-  static let factorBlockSize = optionalChoice(
-    "lr-block-size", GroupSize.self,
-    help: "Components that are found together where L R is all there is; lordq only",
-    defaultText: plan.factorBlockSize.rawValue)
-  static let factorFormat = Option<CompressionPlan.FactorFormat>.choice(
-    "lr-format", default: plan.factorFormat, help: "How L and R are stored")
-  static let factorRounding = Option<CompressionPlan.FactorRounding>.choice(
-    "lr-rounding", default: plan.factorRounding, help: "How L and R are brought onto their grid")
-  static let initialization = optionalChoice(
-    "initialization", CompressionPlan.Initialization.self,
-    help: "What L R starts from; auto tries all and keeps the best",
-    defaultText: "low-rank; odlri with --method odlri, zero with --outlier-storage int8")
-  static let outlierChannels: Option<Int?> = .integer(
-    "outlier-channels", "K", in: 1...8192, defaultText: "a sixteenth of the rank, at least 1",
-    help: "Input channels of a matrix that count as outliers")
-  static let outlierStorage = Option<CompressionPlan.OutlierStorage>.choice(
-    "outlier-storage", default: plan.outlierStorage,
-    help: "int8 stores the weights on outlier channels apart, as columns of eight bits")
-  static let updateOrder = Option<CompressionPlan.UpdateOrder>.choice(
-    "update-order", default: plan.updateOrder, help: "Which half of an outer iteration comes first")
-  static let outerIterations = Option<Int>.integer(
-    "outer-iterations", "N", in: 1...1000, default: plan.outerIterations,
-    help: "Rounds of the alternation of Q and L R")
-  static let innerIterations = Option<Int>.integer(
-    "inner-iterations", "N", in: 1...1000, default: plan.innerIterations,
-    help: "Rounds of the alternation of L and R in each of them")
-  static let refinementRounds = Option<Int>.integer(
-    "refinement-rounds", "N", in: 0...1000, default: plan.refinementRounds,
-    help: "Rounds of coordinate descent afterwards, with fixed scales")
-  static let hessianDowndate = Option.flag(
-    "hessian-downdate", help: "Fit Q to what L R cannot repair, instead of to everything")
 
   // MARK: - Calibration
 
@@ -127,9 +56,9 @@ enum Options {
     defaultText: "\(plan.contextLength), and no more than the model was made for",
     help: "Tokens of a sample")
   static let propagation = optionalChoice(
-    "propagate", CompressionPlan.Propagation.self,
+    "propagate", Propagation.self,
     help: "The weights that the inputs of later layers are computed with",
-    defaultText: "\(plan.propagation.rawValue); original with awq")
+    defaultText: defaultText { $0.needs.propagation.rawValue })
   static let seed = Option<UInt64>.seed(
     "seed", short: "s", "S", default: plan.seed,
     help: "Where the rotations and the choice of samples come from")
@@ -154,16 +83,20 @@ enum Options {
     name: "compress",
     summary: "turn the weights of a model into Q + L R, low-bit matrices and low-rank products",
     options: [
-      output, method, format, groupSize, grid, scaleFit, actOrder, headFormat, rank, targetBits,
-      factorFormat, factorRounding, factorBlockSize, initialization, outlierChannels,
-      outlierStorage, updateOrder, outerIterations,
-      innerIterations, refinementRounds, hessianDowndate, damping, incoherence, propagation,
-      calibration, samples, context, keep, seed, CommonOptions.threads, memoryLimit, dryRun, resume,
+      output, method,
+    ] + methodArguments.map(\.option) + [
+      headFormat, damping, incoherence, propagation, calibration, samples, context, keep, seed,
+      CommonOptions.threads, memoryLimit, dryRun, resume,
       force, exportDense, CommonOptions.json, CommonOptions.quiet, CommonOptions.verbose,
     ],
     operands: [folder],
     subcommands: [analysis],
     notes: notes)
+
+  /// A default that the methods have each their own of, in words.
+  private static func defaultText(_ value: (any CompressionMethod) -> String) -> String {
+    MethodList.defaultText { value($0.init()) }
+  }
 
   /// An option whose value is one of the cases of an enum, with a default that depends on others.
   private static func optionalChoice<Choice: RawRepresentable & CaseIterable & Sendable>(

@@ -43,35 +43,30 @@ enum ReportDocument {
   private static func head(_ task: CompressionTask) -> [JSONOutput.Member] {
     [
       .init("version", .string(duetVersion)), .init("model", .string(task.folder)),
-      .init("plan", plan(task.plan)), .init("forecast", forecastObject(task)),
+      .init("plan", plan(task.plan, task.forecast.configuration)),
+      .init("forecast", forecastObject(task)),
       .init("machine", task.machine.json),
     ]
   }
 
-  private static func plan(_ plan: CompressionPlan) -> JSONOutput {
-    [
-      "method": .string(plan.method.rawValue), "format": .string(plan.format.rawValue),
-      "group_size": .string(plan.groupSize.rawValue), "grid": .string(plan.grid.rawValue),
-      "scale_fit": .string(plan.scaleFit.rawValue),
-      "act_order": .boolean(plan.ordersByActivation),
-      "head_format": .string(plan.headFormat.rawValue), "rank": .integer(plan.rank),
-      "target_bits": plan.targetBits.map { .number($0) } ?? .null,
-      "lr_format": .string(plan.factorFormat.rawValue),
-      "lr_rounding": .string(plan.factorRounding.rawValue),
-      "lr_block_size": .string(plan.factorBlockSize.rawValue),
-      "outlier_channels": plan.outlierChannelCount.map { .integer($0) } ?? .null,
-      "outlier_storage": .string(plan.outlierStorage.rawValue),
-      "initialization": .string(plan.initialization.rawValue),
-      "update_order": .string(plan.updateOrder.rawValue),
-      "outer_iterations": .integer(plan.outerIterations),
-      "inner_iterations": .integer(plan.innerIterations),
-      "refinement_rounds": .integer(plan.refinementRounds),
-      "hessian_downdate": .boolean(plan.projectsMetric), "damping": .number(plan.damping),
-      "incoherence": .string(plan.incoherence.rawValue),
-      "propagate": .string(plan.propagation.rawValue), "samples": .integer(plan.sampleCount),
-      "context": .integer(plan.contextLength), "seed": .unsigned(plan.seed),
-      "keep": .array(plan.keptNames.map { .string($0) }),
-    ]
+  /// The plan by the names of the command line's options.
+  private static func plan(
+    _ plan: CompressionPlan, _ configuration: Configuration
+  ) -> JSONOutput {
+    var choices = plan.method.choices
+    choices.hiddenSize = configuration.hiddenSize
+    return .object(
+      [.init("method", .string(plan.method.name))]
+        + MethodOptions.all.map { .init($0.jsonName, $0.commandLineJSON(in: choices)) }
+        + [
+          .init("head_format", .string(plan.headFormat.rawValue)),
+          .init("damping", .number(plan.damping)),
+          .init("incoherence", .string(plan.incoherence.rawValue)),
+          .init("propagate", .string(plan.propagation.rawValue)),
+          .init("samples", .integer(plan.sampleCount)),
+          .init("context", .integer(plan.contextLength)), .init("seed", .unsigned(plan.seed)),
+          .init("keep", .array(plan.keptNames.map { .string($0) })),
+        ])
   }
 
   private static func forecastObject(_ task: CompressionTask) -> JSONOutput {

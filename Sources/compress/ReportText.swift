@@ -118,20 +118,23 @@ package enum ReportText {
 
   /// "odlri int2 group 128, rank 64 int4".
   private static func method(_ plan: CompressionPlan) -> String {
-    var text = plan.method.rawValue
-    if plan.method.hasQuantized {
-      text += " \(plan.format.rawValue)"
-      if plan.grid == .asymmetric { text += " asymmetric" }
-      text += plan.groupSize == .row ? " one scale per row" : " group \(plan.groupSize.rawValue)"
-    }
-    if plan.method.hasLowRank, plan.rank > 0 || plan.targetBits != nil {
-      text += plan.method.hasQuantized ? ", " : " "
+    let method = plan.method
+    var text = method.name
+    if let rounding = method.quantization {
+      text += " \(rounding.format.rawValue)"
+      if rounding.gridKind == .asymmetric { text += " asymmetric" }
       text +=
-        plan.targetBits.map { "ranks for \(decimalText($0, digits: 2)) bits" }
-        ?? "rank \(plan.rank)"
-      text += " \(plan.factorFormat.rawValue)"
+        rounding.groupSize == .row
+        ? " one scale per row" : " group \(rounding.groupSize.rawValue)"
     }
-    if plan.outlierStorage == .int8 { text += ", outlier columns int8" }
+    if let factors = method.lowRank, factors.rank > 0 || factors.targetBits != nil {
+      text += method.quantization == nil ? " " : ", "
+      text +=
+        factors.targetBits.map { "ranks for \(decimalText($0, digits: 2)) bits" }
+        ?? "rank \(factors.rank)"
+      text += " \(factors.format.rawValue)"
+    }
+    if method.choices[MethodOptions.outlierStorage] == .int8 { text += ", outlier columns int8" }
     return text
   }
 

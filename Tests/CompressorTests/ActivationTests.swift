@@ -9,11 +9,11 @@ struct ActivationTests {
   private static let formats = [WeightFormat.int2, .int3, .int4, .e8p]
 
   /// All ways to store the rest of a compressed layer, compressed as cheaply as it goes.
-  private static func plans(_ plan: CompressionPlan) -> [CompressionPlan] {
-    var plans: [CompressionPlan] = []
+  private static func plans(_ plan: FlatPlan) -> [FlatPlan] {
+    var plans: [FlatPlan] = []
     for factors in [FactorFormat.int4, .f16] {
       for sides in IncoherenceSides.allCases {
-        for storage in CompressionPlan.OutlierStorage.allCases {
+        for storage in OutlierStorage.allCases {
           var plan = plan
           plan.method = .caldera
           plan.initialization = .zero
@@ -32,7 +32,7 @@ struct ActivationTests {
       { ($0.method, $0.rank, $0.factorFormat) = (.lordq, 40, .int3) },
       { ($0.method, $0.targetBits, $0.factorFormat) = (.lordq, 24, .int8) },
       { ($0.method, $0.factorFormat) = (.qera, .int2) },
-    ] as [(inout CompressionPlan) -> Void] {
+    ] as [(inout FlatPlan) -> Void] {
       var plan = plan
       (plan.outerIterations, plan.refinementRounds) = (1, 0)
       change(&plan)

@@ -6,8 +6,8 @@ import Testing
 struct AlternationTests {
   private let algebra = LinearAlgebra(WorkerPool(threadCount: 2))
 
-  private func plan(_ change: (inout CompressionPlan) -> Void = { _ in }) -> CompressionPlan {
-    var plan = CompressionPlan()
+  private func plan(_ change: (inout FlatPlan) -> Void = { _ in }) -> FlatPlan {
+    var plan = FlatPlan()
     plan.method = .caldera
     plan.format = .int2
     plan.groupSize = .columns32
@@ -20,10 +20,11 @@ struct AlternationTests {
 
   private func decomposition(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, rank: Int,
-    from initialization: CompressionPlan.Initialization = .zero, _ plan: CompressionPlan
+    from initialization: LowRankInitialization = .zero, _ plan: FlatPlan
   ) throws -> Decomposition {
-    try Alternation(algebra, plan, grid: Numerics.grid(plan.format)).decompose(
-      problem, metric, rank: rank, from: initialization)
+    try plan.alternation(algebra).decompose(
+      problem, metric, rank: rank, from: initialization,
+      channelCount: plan.made.method.outlierChannelCount(rank: rank, inputSize: metric.size))
   }
 
   private func error(
@@ -40,7 +41,7 @@ struct AlternationTests {
     return Numerics.square(residual, algebra.widened(metric.hessian), algebra)
   }
 
-  private static let plans: [@Sendable (inout CompressionPlan) -> Void] = [
+  private static let plans: [@Sendable (inout FlatPlan) -> Void] = [
     { _ in },
     { $0.factorFormat = .f16 },
     { $0.factorRounding = .nearest },
@@ -52,8 +53,8 @@ struct AlternationTests {
 
   @Test(
     "the error is that of what is returned, and the least of the trace",
-    arguments: plans.indices, [CompressionPlan.Initialization.zero, .lowRank, .odlri])
-  func error(index: Int, initialization: CompressionPlan.Initialization) throws {
+    arguments: plans.indices, [LowRankInitialization.zero, .lowRank, .odlri])
+  func error(index: Int, initialization: LowRankInitialization) throws {
     let (m, n) = (41, 70)
     let metric = try Numerics.metric(Numerics.hessian(n, seed: 141, algebra), algebra)
     let problem = try Numerics.problem(
@@ -63,8 +64,8 @@ struct AlternationTests {
     let expected = error(result, problem, metric)
     // Differences of sums in single precision: 2^-24 of tr(W H W^T) in each of some steps.
     #expect(abs(result.error - expected) < 3e-6 * problem.dampedSquare)
-    #expect(result.error == result.trace.min())
-    #expect(result.initialization == initialization)
+    #expect(result.error == result.runs[0].errors.min())
+    #expect(result.runs.map(\.start) == [initialization])
     let rounded = try decomposition(problem, metric, rank: 0, plan(Self.plans[index]))
     #expect(result.error < rounded.error, "a low-rank part helps")
   }
@@ -79,7 +80,7 @@ struct AlternationTests {
     var q = QuantizedMatrix(result.q.layout)
     let rounding = FeedbackRounding(algebra, Numerics.grid(format))
     let error = rounding.round(problem.weight, feedback: metric.feedback, into: &q)
-    #expect(result.error == error && result.trace == [error])
+    #expect(result.error == error && result.runs[0].errors == [error])
     Numerics.expectIdentical(result.q.values, q.values)
     Numerics.expectIdentical(result.q.scales, q.scales)
     #expect(result.factors.rank == 0)
@@ -127,7 +128,7 @@ struct AlternationTests {
     let metric = try Numerics.metric(Numerics.hessian(32, seed: 147, algebra), algebra)
     let problem = try Numerics.problem(
       Matrix<Float>(rowCount: 20, columnCount: 32), metric, algebra)
-    for factors in CompressionPlan.FactorFormat.allCases {
+    for factors in FactorFormat.allCases {
       let result = try decomposition(
         problem, metric, rank: 3, plan { ($0.format, $0.factorFormat) = (format, factors) })
       #expect(result.error == 0)

@@ -10,7 +10,7 @@ struct AsymmetricGridTests {
 
   private func rounded(
     _ weight: borrowing Matrix<Float>, _ format: WeightFormat, _ groupSize: GroupSize,
-    fit: CompressionPlan.ScaleFit = .search, importances: [Float]? = nil
+    fit: ScaleFit = .search, importances: [Float]? = nil
   ) -> QuantizedMatrix {
     var result = QuantizedMatrix(
       PackedLayout(

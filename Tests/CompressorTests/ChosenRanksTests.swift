@@ -37,7 +37,7 @@ struct ChosenRanksTests {
           == record.rank)
     }
     // The forecast, which does not know the ranks, is within a step of them.
-    let forecast = try CompressionForecast(fixture.checkpoint, plan: fixture.plan)
+    let forecast = try CompressionForecast(fixture.checkpoint, plan: fixture.plan.made)
     #expect(forecast.bitsPerWeight <= 14)
   }
 
@@ -65,7 +65,7 @@ struct ChosenRanksTests {
     let folder = try TemporaryFolder()
     let fixture = try fixture(bits: 1)
     #expect(throws: CompressorError.self) {
-      _ = try CompressionForecast(fixture.checkpoint, plan: fixture.plan)
+      _ = try CompressionForecast(fixture.checkpoint, plan: fixture.plan.made)
     }
     #expect(throws: CompressionError.self) {
       try fixture.run(to: "\(folder.path)/model")

@@ -9,7 +9,7 @@ import TestSupport
 struct CompressedModelFixture {
   let source: TemporaryFolder
   let checkpoint: Checkpoint
-  var plan = CompressionPlan()
+  var plan = FlatPlan()
   var linears: [CompressedLinear] = []
   var head: CompressedLinear?
   var rotations: [Incoherence] = []
@@ -102,8 +102,9 @@ struct CompressedModelFixture {
       name: name, elementType: .f16, shape: shape, file: try MappedFile(bytes), byteOffset: 0)
   }
 
-  func fingerprint(_ plan: CompressionPlan? = nil) throws -> Fingerprint {
-    try Fingerprint(plan: plan ?? self.plan, checkpoint: checkpoint, calibrationDigest: "none")
+  func fingerprint(_ plan: FlatPlan? = nil) throws -> Fingerprint {
+    try Fingerprint(
+      plan: (plan ?? self.plan).made, checkpoint: checkpoint, calibrationDigest: "none")
   }
 
   /// A whole run: every matrix that the journal lacks is "computed", then the model is written.
@@ -123,7 +124,7 @@ struct CompressedModelFixture {
     let finished = try linears.map(done)
     let finishedHead = try head.map(done)
     let writer = CompressedModelWriter(
-      output, checkpoint: checkpoint, plan: plan, sourceDigest: fingerprint.sourceDigest,
+      output, checkpoint: checkpoint, plan: plan.made, sourceDigest: fingerprint.sourceDigest,
       largestShard: largestShard)
     _ = try writer.finish(
       linears: finished, head: finishedHead, rotations: rotations, seconds: journal.seconds)

@@ -14,7 +14,7 @@ struct CompressedModelTests {
     let compressed: Model
     let dense: Model
 
-    init(_ change: (inout CompressionPlan) -> Void = { _ in }) throws {
+    init(_ change: (inout FlatPlan) -> Void = { _ in }) throws {
       var fixture = try CompressionFixture()
       change(&fixture.plan)
       folder = try TemporaryFolder()
@@ -28,7 +28,7 @@ struct CompressedModelTests {
         fixture.plan.incoherence == .none
         ? nil
         : try Rotation(sizes: sizes, seed: fixture.plan.seed, KernelSet.standard, algebra)
-      let reconstruction = DenseReconstruction(algebra, fixture.plan, rotation)
+      let reconstruction = DenseReconstruction(algebra, fixture.plan.made, rotation)
       for linear in try fixture.linears(in: path, summary.records) {
         let weight = try reconstruction.weight(of: linear, fixture.checkpoint.configuration)
         tensors.append(try weight.storedTensor(named: "\(linear.record.name).weight"))
@@ -61,13 +61,13 @@ struct CompressedModelTests {
 
   private struct Kind: Sendable, CustomTestStringConvertible {
     let testDescription: String
-    let change: @Sendable (inout CompressionPlan) -> Void
+    let change: @Sendable (inout FlatPlan) -> Void
   }
 
   private static let kinds: [Kind] = {
     var kinds: [Kind] = []
     for format in [WeightFormat.int2, .int3, .int4, .e8p] {
-      for sides in CompressionPlan.IncoherenceSides.allCases {
+      for sides in IncoherenceSides.allCases {
         kinds.append(
           Kind(testDescription: "\(format), \(sides), int4 factors") { plan in
             plan.format = format
@@ -89,7 +89,7 @@ struct CompressedModelTests {
           plan.outlierChannelCount = 3
         })
     }
-    for method in CompressionPlan.Method.allCases {
+    for method in FlatPlan.Method.allCases {
       kinds.append(
         Kind(testDescription: "\(method)") { plan in
           plan.method = method
@@ -101,10 +101,10 @@ struct CompressedModelTests {
           if method == .lordq { plan.rank = 40 }
         })
     }
-    for factors in CompressionPlan.FactorFormat.allCases where factors != .int4 {
+    for factors in FactorFormat.allCases where factors != .int4 {
       kinds.append(
         Kind(testDescription: "lordq or caldera, \(factors) factors, chosen ranks") { plan in
-          plan.method = factors == .f16 ? .caldera : .lordq
+          (plan.method, plan.initialization) = (factors == .f16 ? .caldera : .lordq, .lowRank)
           plan.factorFormat = factors
           plan.targetBits = 24
         })

@@ -9,7 +9,7 @@ struct CompressionFixture {
   let source: TemporaryFolder
   let checkpoint: Checkpoint
   let samples: CalibrationSamples
-  var plan = CompressionPlan()
+  var plan = FlatPlan()
 
   /// Widths of 48 = 12 * 4 (q, o), 24 (k, v) and 80 = 20 * 4, of which none is a power of two and all
   /// need padding.
@@ -55,7 +55,7 @@ struct CompressionFixture {
   ) throws -> CompressionSummary {
     let options = CompressorOptions(
       threadCount: threadCount, hiddenStatesLimit: hiddenStatesLimit, denseFolder: denseFolder)
-    return try Compressor(checkpoint, plan: plan, options: options)
+    return try Compressor(checkpoint, plan: plan.made, options: options)
       .run(to: path, samples: samples, observer: observer)
   }
 

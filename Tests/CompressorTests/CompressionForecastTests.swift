@@ -12,8 +12,8 @@ struct CompressionForecastTests {
       vocabularySize: 100, contextLength: 64)
   }
 
-  private var plan: CompressionPlan {
-    var plan = CompressionPlan()
+  private var plan: FlatPlan {
+    var plan = FlatPlan()
     plan.format = .int2
     plan.groupSize = .columns32
     plan.rank = 8
@@ -24,11 +24,11 @@ struct CompressionForecastTests {
   }
 
   private func forecast(
-    _ plan: CompressionPlan, tied: Bool = false
+    _ plan: FlatPlan, tied: Bool = false
   ) throws -> CompressionForecast {
     var configuration = configuration
     configuration.tiesEmbeddings = tied
-    return try CompressionForecast(TinyCheckpoint(configuration).inMemory(), plan: plan)
+    return try CompressionForecast(TinyCheckpoint(configuration).inMemory(), plan: plan.made)
   }
 
   @Test("every byte of a small model, counted by hand")
@@ -129,10 +129,11 @@ struct CompressionForecastTests {
   @Test("L has groups of 128 beyond a rank of 128, Llama-2-7B in numbers")
   func llama() throws {
     let configuration = try #require(Configuration.preset(named: "llama-2-7b"))
-    var plan = CompressionPlan()
+    var plan = FlatPlan()
     plan.format = .int2
     plan.groupSize = .columns128
-    var forecast = try CompressionForecast(configuration: configuration, tensors: [], plan: plan)
+    var forecast = try CompressionForecast(
+      configuration: configuration, tensors: [], plan: plan.made)
     // Q: a quarter byte for a weight, 2 for 128; R: 64 rows of 2048 + 64, L: 4096 of 32 + 2.
     #expect(
       forecast.matrices[0].byteCount == (1 << 22) + (1 << 18) + 64 * 2112 + 4096 * 34)
@@ -140,7 +141,7 @@ struct CompressionForecastTests {
     #expect(forecast.rotationByteCount == 4096 + 11008 + 4 * 43 * 43)
     #expect(forecast.headByteCount == 32000 * 4096 + 32000 * 32 * 2)
     plan.rank = 256
-    forecast = try CompressionForecast(configuration: configuration, tensors: [], plan: plan)
+    forecast = try CompressionForecast(configuration: configuration, tensors: [], plan: plan.made)
     #expect(forecast.matrices[0].factorByteCount == 256 * 2112 + 4096 * (128 + 4))
   }
 
@@ -178,8 +179,8 @@ struct CompressionForecastTests {
     #expect(forecast.copiedByteCount == 20_160 + 4 * (2 * 3840 + 2304 + 3840))
     for name in ["own_proj", "", "layers.1", "mlp", "x.model.layers.0.mlp.up_proj"] {
       plan.keptNames = [name]
-      #expect(!plan.keeps("model.layers.1.mlp.down_proj"), "\(name)")
-      #expect(!plan.keeps("model.layers.0.mlp.up_proj"), "\(name)")
+      #expect(!plan.made.keeps("model.layers.1.mlp.down_proj"), "\(name)")
+      #expect(!plan.made.keeps("model.layers.0.mlp.up_proj"), "\(name)")
     }
   }
 
@@ -250,10 +251,10 @@ struct CompressionForecastTests {
       hiddenSize: 1034, intermediateSize: 64, layerCount: 1, headCount: 1, vocabularySize: 8)
     var plan = plan
     #expect(throws: IncoherenceError.self) {
-      try CompressionForecast(configuration: configuration, tensors: [], plan: plan)
+      try CompressionForecast(configuration: configuration, tensors: [], plan: plan.made)
     }
     plan.incoherence = .none
-    _ = try CompressionForecast(configuration: configuration, tensors: [], plan: plan)
+    _ = try CompressionForecast(configuration: configuration, tensors: [], plan: plan.made)
   }
 
   @Test("a summary's mean, worst and reduction")
@@ -288,13 +289,15 @@ struct CompressionForecastTests {
             name: "model.layers.\(layer).\(name).weight", elementCount: 64, byteCount: 128))
       }
     }
-    func copied(_ change: (inout CompressionPlan) -> Void) throws -> Int {
-      var plan = CompressionPlan()
+    func copied(_ change: (inout FlatPlan) -> Void) throws -> Int {
+      var plan = FlatPlan()
       (plan.method, plan.incoherence, plan.format) = (.awq, .none, .int4)
       plan.groupSize = .columns32
       change(&plan)
-      return try CompressionForecast(configuration: configuration, tensors: tensors, plan: plan)
-        .copiedByteCount
+      return try CompressionForecast(
+        configuration: configuration, tensors: tensors, plan: plan.made
+      )
+      .copiedByteCount
     }
     #expect(try copied { $0.method = .rtn } == 7 * 128)
     #expect(try copied { _ in } == 128 + 6 * 256)

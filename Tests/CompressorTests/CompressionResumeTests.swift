@@ -8,7 +8,7 @@ import Testing
 @Suite("Resumed compressions")
 struct CompressionResumeTests {
   private static func fixture(
-    _ propagation: CompressionPlan.Propagation = .compressed
+    _ propagation: Propagation = .compressed
   ) throws -> CompressionFixture {
     var fixture = try CompressionFixture(layerCount: 3)
     fixture.plan.propagation = propagation
@@ -57,8 +57,8 @@ struct CompressionResumeTests {
 
   @Test(
     "a run stopped after every matrix ends with the same bytes",
-    arguments: CompressionPlan.Propagation.allCases)
-  func afterEveryMatrix(propagation: CompressionPlan.Propagation) throws {
+    arguments: Propagation.allCases)
+  func afterEveryMatrix(propagation: Propagation) throws {
     let fixture = try Self.fixture(propagation)
     let expected = try Self.expected(fixture)
     let folder = try TemporaryFolder()

@@ -9,23 +9,23 @@ import Testing
 struct CompressorTests {
   /// Every method with every format, and the other choices spread over them: each value of each meets
   /// several of the others.
-  private static func plan(_ index: Int, _ plan: inout CompressionPlan) {
+  private static func plan(_ index: Int, _ plan: inout FlatPlan) {
     func pick<Choice: CaseIterable>(_ type: Choice.Type, _ number: Int) -> Choice {
       let all = Array(Choice.allCases)
       return all[number % all.count]
     }
-    let methodCount = CompressionPlan.Method.allCases.count
+    let methodCount = FlatPlan.Method.allCases.count
     let (method, format) = (index % methodCount, index / methodCount % 4)
-    plan.method = pick(CompressionPlan.Method.self, method)
+    plan.method = pick(FlatPlan.Method.self, method)
     plan.format = [WeightFormat.int2, .int3, .int4, .e8p][format]
-    plan.incoherence = pick(CompressionPlan.IncoherenceSides.self, index)
+    plan.incoherence = pick(IncoherenceSides.self, index)
     plan.groupSize = pick(GroupSize.self, method + format)
     plan.grid = plan.format != .e8p && index % 4 == 2 ? .asymmetric : .symmetric
-    plan.headFormat = pick(CompressionPlan.HeadFormat.self, index / 4)
-    plan.factorFormat = [CompressionPlan.FactorFormat.int4, .f16, .int8][index % 3]
-    plan.factorRounding = pick(CompressionPlan.FactorRounding.self, format / 2)
-    plan.propagation = pick(CompressionPlan.Propagation.self, index / 3)
-    plan.updateOrder = pick(CompressionPlan.UpdateOrder.self, index / 2)
+    plan.headFormat = pick(HeadFormat.self, index / 4)
+    plan.factorFormat = [FactorFormat.int4, .f16, .int8][index % 3]
+    plan.factorRounding = pick(FactorRounding.self, format / 2)
+    plan.propagation = pick(Propagation.self, index / 3)
+    plan.updateOrder = pick(UpdateOrder.self, index / 2)
     plan.projectsMetric = index % 5 == 0
     let alternates = plan.method == .odlri || plan.method == .caldera
     if alternates, index % 3 == 1 {
@@ -63,7 +63,7 @@ struct CompressorTests {
     #expect(summary.isComplete)
 
     // The forecast is exact.
-    let forecast = try CompressionForecast(fixture.checkpoint, plan: plan)
+    let forecast = try CompressionForecast(fixture.checkpoint, plan: plan.made)
     let file = try SafeTensorsFile(contentsOf: "\(path)/model.safetensors")
     let written = file.tensors.reduce(0) { $0 + $1.byteRange.count }
     #expect(forecast.byteCount == written)
@@ -98,7 +98,7 @@ struct CompressorTests {
   }
 
   /// Checks that the figures of a matrix fit together.
-  private func check(_ record: MatrixRecord, _ plan: CompressionPlan) throws {
+  private func check(_ record: MatrixRecord, _ plan: FlatPlan) throws {
     #expect(record.relativeError > 0 && record.relativeError < 1, "\(record)")
     #expect(record.dampedRelativeError <= record.roundToNearestError * 1.001, "\(record)")
     if plan.method == .rtn {
@@ -221,7 +221,7 @@ struct CompressorTests {
     let rotation =
       plan.incoherence == .none
       ? nil : try Rotation(sizes: [24, 48, 80], seed: plan.seed, .standard, algebra)
-    let reconstruction = DenseReconstruction(algebra, plan, rotation)
+    let reconstruction = DenseReconstruction(algebra, plan.made, rotation)
     for linear in try fixture.linears(in: path, records) {
       let weight = try reconstruction.weight(of: linear, fixture.checkpoint.configuration)
       let other = try #require(decoded[linear.record.name])
@@ -239,7 +239,7 @@ struct CompressorTests {
   func nonFiniteWeight(value: Float) throws {
     for name in ["model.layers.1.mlp.up_proj", "lm_head"] {
       // What a matrix is fitted to does not matter: the weights are looked at before any activation.
-      for propagation in CompressionPlan.Propagation.allCases {
+      for propagation in Propagation.allCases {
         var fixture = try CompressionFixture { $0.tensors["\(name).weight"]?.values[17] = value }
         fixture.plan.propagation = propagation
         let folder = try TemporaryFolder()

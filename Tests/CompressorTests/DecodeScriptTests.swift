@@ -67,8 +67,8 @@ struct DecodeScriptTests {
   @Test(
     "matrices in the basis of the source multiply as the parts do",
     .enabled(if: hasPackages, "needs python3 with numpy and safetensors"),
-    arguments: CompressionPlan.IncoherenceSides.allCases)
-  func basis(sides: CompressionPlan.IncoherenceSides) throws {
+    arguments: IncoherenceSides.allCases)
+  func basis(sides: IncoherenceSides) throws {
     var fixture = try CompressedModelFixture(.int3)
     fixture.plan.incoherence = sides
     let decoded = try decoded(fixture, [])

@@ -17,8 +17,8 @@ struct DenseExportTests {
   @Test(
     "dense weights are those of Scripts/decode.py in F16, all else is as it was",
     .enabled(if: DecodeScript.isAvailable, "needs python3 with numpy and safetensors"),
-    arguments: CompressionPlan.IncoherenceSides.allCases)
-  func values(sides: CompressionPlan.IncoherenceSides) throws {
+    arguments: IncoherenceSides.allCases)
+  func values(sides: IncoherenceSides) throws {
     var fixture = try CompressionFixture()
     fixture.plan.incoherence = sides
     fixture.plan.keptNames = ["layers.0.mlp.up_proj"]

@@ -93,9 +93,9 @@ struct HessianZooTests {
     return result
   }
 
-  private static func plan(_ generator: inout RandomGenerator) -> CompressionPlan {
-    var plan = CompressionPlan()
-    plan.method = CompressionPlan.Method.allCases.randomElement(using: &generator) ?? .odlri
+  private static func plan(_ generator: inout RandomGenerator) -> FlatPlan {
+    var plan = FlatPlan()
+    plan.method = FlatPlan.Method.allCases.randomElement(using: &generator) ?? .odlri
     plan.initialization = plan.method == .odlri ? .odlri : .lowRank
     plan.format = [.int2, .int3, .int4, .e8p].randomElement(using: &generator) ?? .int2
     plan.groupSize = plan.format == .e8p ? .row : .columns32
@@ -111,18 +111,18 @@ struct HessianZooTests {
   }
 
   private func compressed(
-    _ hessian: borrowing Matrix<Double>, _ weight: borrowing Matrix<Float>, _ plan: CompressionPlan
+    _ hessian: borrowing Matrix<Double>, _ weight: borrowing Matrix<Float>, _ plan: FlatPlan
   ) throws -> (linear: CompressedLinear, dense: [Float]) {
     let (m, n) = (weight.rowCount, weight.columnCount)
     let rotation = try Rotation(sizes: [m, n], seed: 9, KernelSet.standard, algebra)
     let metric = try Numerics.metric(
-      hessian, damping: plan.damping, columnCount: plan.columnCount(inputSize: n),
+      hessian, damping: plan.damping, columnCount: plan.made.method.columnCount(inputSize: n),
       rotation: plan.incoherence == .none ? nil : rotation, algebra)
     let problem = try Numerics.problem(
       weight, metric, algebra, outputRotation: plan.incoherence == .both ? rotation : nil)
-    let linear = try MatrixCompressor(algebra, plan).compress(
+    let linear = try MatrixCompressor(algebra, plan.made).compress(
       problem, metric)
-    let dense = try DenseReconstruction(algebra, plan, rotation).weight(
+    let dense = try DenseReconstruction(algebra, plan.made, rotation).weight(
       of: linear, CompressedModelFixture.configuration)
     return (linear, (0..<m * n).map { dense.elements[$0] })
   }

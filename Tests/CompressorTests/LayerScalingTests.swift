@@ -21,7 +21,7 @@ struct LayerScalingTests {
       configuration.hasFeedForwardBias = true
       tiny = TinyCheckpoint(configuration, seed: 4)
     }
-    fixture.plan = CompressionPlan()
+    fixture.plan = FlatPlan()
     fixture.plan.method = .awq
     (fixture.plan.format, fixture.plan.grid, fixture.plan.groupSize) = (
       .int4, .asymmetric, .columns32
@@ -41,7 +41,7 @@ struct LayerScalingTests {
     func vector(_ checkpoint: Checkpoint, _ name: String) throws -> [Float] {
       try #require(try checkpoint.tensor(named: name)).floats
     }
-    let reconstruction = DenseReconstruction(algebra, fixture.plan, nil)
+    let reconstruction = DenseReconstruction(algebra, fixture.plan.made, nil)
     var weights: [String: Matrix<Float>.Rows] = [:]
     for linear in try fixture.linears(in: path, summary.records) {
       let dense = try reconstruction.weight(of: linear, fixture.checkpoint.configuration)

@@ -8,8 +8,8 @@ struct LowRankFittingTests {
 
   /// A way to store factors.
   private struct Storage: Sendable, CustomTestStringConvertible {
-    let format: CompressionPlan.FactorFormat
-    let rounding: CompressionPlan.FactorRounding
+    let format: FactorFormat
+    let rounding: FactorRounding
     var testDescription: String { "\(format) \(rounding)" }
   }
 

@@ -11,10 +11,10 @@ struct MatrixCompressorTests {
   /// A way to compress, with a name for messages.
   private struct Case: Sendable, CustomTestStringConvertible {
     let testDescription: String
-    let plan: CompressionPlan
+    let plan: FlatPlan
 
-    init(_ name: String, _ change: (inout CompressionPlan) -> Void) {
-      var plan = CompressionPlan()
+    init(_ name: String, _ change: (inout FlatPlan) -> Void) {
+      var plan = FlatPlan()
       (plan.method, plan.initialization) = (.odlri, .odlri)
       plan.format = .int2
       plan.rank = 6
@@ -83,17 +83,18 @@ struct MatrixCompressorTests {
     try Rotation(sizes: [m, n], seed: 9, KernelSet.standard, algebra)
   }
 
-  private func compressed(_ plan: CompressionPlan, _ algebra: LinearAlgebra) throws
+  private func compressed(_ plan: FlatPlan, _ algebra: LinearAlgebra) throws
     -> CompressedLinear
   {
     let rotation = try Self.rotation(algebra)
     let metric = try Numerics.metric(
-      hessian(), damping: plan.damping, columnCount: plan.columnCount(inputSize: Self.n),
+      hessian(), damping: plan.damping,
+      columnCount: plan.made.method.columnCount(inputSize: Self.n),
       rotation: plan.incoherence == .none ? nil : rotation, algebra)
     let problem = try Numerics.problem(
       Numerics.weights(Self.m, Self.n, seed: 182, deviation: 0.02), metric, algebra,
       outputRotation: plan.incoherence == .both ? rotation : nil)
-    return try MatrixCompressor(algebra, plan).compress(
+    return try MatrixCompressor(algebra, plan.made).compress(
       problem, metric)
   }
 
@@ -102,7 +103,7 @@ struct MatrixCompressorTests {
   @Test("the record's error is that of the weights that the tensors stand for", arguments: cases)
   private func record(item: Case) throws {
     let linear = try compressed(item.plan, algebra)
-    let dense = try DenseReconstruction(algebra, item.plan, Self.rotation(algebra)).weight(
+    let dense = try DenseReconstruction(algebra, item.plan.made, Self.rotation(algebra)).weight(
       of: linear, CompressedModelFixture.configuration)
     let weight = Numerics.weights(Self.m, Self.n, seed: 182, deviation: 0.02)
     let hessian = hessian()
@@ -115,7 +116,7 @@ struct MatrixCompressorTests {
     #expect(abs(record.relativeError - expected) < 2e-5, "\(record.relativeError) and \(expected)")
     #expect(expected < record.roundToNearestError * 1.01)
     #expect(record.byteCount == linear.tensors.reduce(0) { $0 + $1.byteCount })
-    #expect(record.rank == item.plan.rank(outputSize: Self.m, inputSize: Self.n))
+    #expect(record.rank == item.plan.made.rank(outputSize: Self.m, inputSize: Self.n))
     if item.plan.outlierStorage == .int8 {
       #expect(record.outlierChannels == [5, 50, 90])
       // Three columns cost more bytes than the padding of twenty components is.
@@ -144,9 +145,8 @@ struct MatrixCompressorTests {
       return algebra.widened(Matrix(widening: tensor, rowCount: rows, columnCount: columns))
     }
     var expected = Matrix<Double>(rowCount: m, columnCount: n)
-    if plan.method.hasQuantized {
-      expected = try packed(
-        "layer", plan.emptyQuantized(outputSize: m, inputSize: n).layout, plan.grid)
+    if let options = plan.made.method.quantization {
+      expected = try packed("layer", options.layout(outputSize: m, inputSize: n), plan.grid)
     }
     let rank = linear.record.rank
     if rank > 0 {
@@ -187,7 +187,7 @@ struct MatrixCompressorTests {
     if plan.incoherence == .both {
       expected = algebra.product(transform(m), transposesLeft: true, expected)
     }
-    let own = try DenseReconstruction(algebra, plan, rotation).weight(
+    let own = try DenseReconstruction(algebra, plan.made, rotation).weight(
       of: linear, CompressedModelFixture.configuration)
     // Sums of 6 products and of two rotations in single precision, of numbers below a fifth.
     #expect(Numerics.distance(own, algebra.narrowed(expected)) < 1e-6)
@@ -215,7 +215,7 @@ struct MatrixCompressorTests {
     let problem = try Numerics.problem(
       Matrix<Float>(rowCount: Self.m, columnCount: Self.n), metric, algebra)
     for item in Self.cases where item.plan.outlierStorage == .none {
-      let linear = try MatrixCompressor(algebra, item.plan).compress(problem, metric)
+      let linear = try MatrixCompressor(algebra, item.plan.made).compress(problem, metric)
       #expect(linear.record.relativeError == 0 && linear.record.largestScale == 0)
     }
   }

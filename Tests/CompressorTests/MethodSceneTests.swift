@@ -28,8 +28,8 @@ struct MethodSceneTests {
   }
 
   /// A plan with what all runs share: rank 32, ten inner iterations, groups of 128.
-  private static func plan(_ change: (inout CompressionPlan) -> Void) -> CompressionPlan {
-    var plan = CompressionPlan()
+  private static func plan(_ change: (inout FlatPlan) -> Void) -> FlatPlan {
+    var plan = FlatPlan()
     plan.format = .int2
     plan.groupSize = .columns128
     plan.rank = 32
@@ -42,7 +42,7 @@ struct MethodSceneTests {
 
   /// The relative error against the Hessian as measured.
   private func error(
-    _ scene: borrowing SceneGolden, _ plan: CompressionPlan, seed: UInt64 = 0
+    _ scene: borrowing SceneGolden, _ plan: FlatPlan, seed: UInt64 = 0
   ) throws -> Double {
     let transform = try Rotation(
       sizes: [scene.weight.rowCount, scene.weight.columnCount], seed: seed, KernelSet.standard,
@@ -50,7 +50,7 @@ struct MethodSceneTests {
     let rotation = plan.incoherence == .none ? nil : transform
     let metric = try Numerics.metric(scene.hessian, rotation: rotation, algebra)
     let problem = try Numerics.problem(scene.weight, metric, algebra, outputRotation: rotation)
-    return try MatrixCompressor(algebra, plan)
+    return try MatrixCompressor(algebra, plan.made)
       .compress(problem, metric).record.relativeError
   }
 
@@ -62,9 +62,9 @@ struct MethodSceneTests {
     let scene = try SceneGolden(name)
     let references = try Self.references(name)
     for (bits, format) in [(2, WeightFormat.int2), (3, .int3)] {
-      for fit in CompressionPlan.ScaleFit.allCases {
+      for fit in ScaleFit.allCases {
         for (method, isOrdered, suffix) in [
-          (CompressionPlan.Method.rtn, false, ""), (.gptq, false, ""), (.gptq, true, " ordered"),
+          (FlatPlan.Method.rtn, false, ""), (.gptq, false, ""), (.gptq, true, " ordered"),
         ] {
           let name = "\(method) \(bits) asymmetric \(fit)\(suffix)"
           let reference = try #require(references[name])
@@ -94,7 +94,8 @@ struct MethodSceneTests {
     let references = try Self.references(name)
     for (bits, format) in [(2, WeightFormat.int2), (3, .int3)] {
       let plan = Self.plan { ($0.method, $0.format, $0.grid) = (.awq, format, .asymmetric) }
-      let search = ChannelScaling(scene.hessian, plan, algebra)
+      let search = ChannelScaling(
+        scene.hessian, plan.made.method.quantization ?? QuantizationOptions(), algebra)
       let errors = search.errors(of: scene.weight)
       let best = try #require(errors.indices.min { errors[$0] < errors[$1] })
       let factors = search.factors(best)
@@ -108,7 +109,7 @@ struct MethodSceneTests {
       }
       let metric = try Numerics.metric(hessian, algebra)
       let problem = try Numerics.problem(weight, metric, algebra)
-      let own = try MatrixCompressor(algebra, plan)
+      let own = try MatrixCompressor(algebra, plan.made)
         .compress(problem, metric).record.relativeError
       let reference = try #require(references["awq \(bits)"])
       #expect(own < Self.tolerance * reference.mean, "\(own / reference.mean)")
@@ -127,9 +128,9 @@ struct MethodSceneTests {
     let references = try Self.references(name)
     for (bits, format) in [(2, WeightFormat.int2), (3, .int3)] {
       var own: [String: Double] = [:]
-      for method in [CompressionPlan.Method.qera, .lqer] {
+      for method in [FlatPlan.Method.qera, .lqer] {
         for (suffix, factors, rounding) in [
-          ("lr16", CompressionPlan.FactorFormat.f16, CompressionPlan.FactorRounding.nearest),
+          ("lr16", FactorFormat.f16, FactorRounding.nearest),
           ("lr4", .int4, .nearest), ("lr4 feedback", .int4, .feedback),
         ] {
           let name = "\(method) \(bits) \(suffix)"
@@ -156,7 +157,7 @@ struct MethodSceneTests {
 
   /// The error of LQER in the diagonal metric that it minimises, with the inputs in another order.
   private func diagonalError(
-    _ scene: borrowing SceneGolden, _ plan: CompressionPlan, seed: UInt64
+    _ scene: borrowing SceneGolden, _ plan: FlatPlan, seed: UInt64
   ) throws -> Double {
     let (m, n) = (scene.weight.rowCount, scene.weight.columnCount)
     var generator = RandomGenerator(seed: seed)
@@ -172,8 +173,8 @@ struct MethodSceneTests {
     }
     let metric = try Numerics.metric(hessian, algebra)
     let problem = try Numerics.problem(weight, metric, algebra)
-    let linear = try MatrixCompressor(algebra, plan).compress(problem, metric)
-    let dense = try DenseReconstruction(algebra, plan, nil).weight(
+    let linear = try MatrixCompressor(algebra, plan.made).compress(problem, metric)
+    let dense = try DenseReconstruction(algebra, plan.made, nil).weight(
       of: linear, CompressedModelFixture.configuration)
     var (error, whole) = (0.0, 0.0)
     for row in 0..<m {
@@ -205,7 +206,7 @@ struct MethodSceneTests {
     let scene = try SceneGolden(name)
     let references = try Self.references(name)
     for (bits, format) in [(2, WeightFormat.int2), (3, .int3)] {
-      for rounding in CompressionPlan.FactorRounding.allCases {
+      for rounding in FactorRounding.allCases {
         let plan = Self.plan {
           ($0.method, $0.format, $0.factorRounding) = (.lqer, format, rounding)
         }
@@ -222,12 +223,12 @@ struct MethodSceneTests {
   func rotated(name: String) throws {
     let scene = try SceneGolden(name)
     let references = try Self.references(name)
-    var cases: [(String, CompressionPlan)] = []
+    var cases: [(String, FlatPlan)] = []
     for (suffix, factors, rounding) in [
-      ("lr16", CompressionPlan.FactorFormat.f16, CompressionPlan.FactorRounding.nearest),
+      ("lr16", FactorFormat.f16, FactorRounding.nearest),
       ("lr4", .int4, .nearest), ("lr4 feedback", .int4, .feedback),
     ] {
-      for (method, end) in [(CompressionPlan.Method.srr, ""), (.qera, " rotated")] {
+      for (method, end) in [(FlatPlan.Method.srr, ""), (.qera, " rotated")] {
         cases.append(
           (
             "\(method) 2 \(suffix)\(end)",
@@ -239,9 +240,9 @@ struct MethodSceneTests {
       }
     }
     for (bits, format) in [
-      (2, CompressionPlan.FactorFormat.int2), (3, .int3), (4, .int4), (8, .int8),
+      (2, FactorFormat.int2), (3, .int3), (4, .int4), (8, .int8),
     ] {
-      for rounding in CompressionPlan.FactorRounding.allCases {
+      for rounding in FactorRounding.allCases {
         cases.append(
           (
             "lordq \(bits)" + (rounding == .feedback ? " feedback" : ""),

@@ -6,9 +6,9 @@ import Testing
 @Suite("RankAllocation")
 struct RankAllocationTests {
   private static func plan(
-    _ bits: Double, _ change: (inout CompressionPlan) -> Void = { _ in }
-  ) -> CompressionPlan {
-    var plan = CompressionPlan()
+    _ bits: Double, _ change: (inout FlatPlan) -> Void = { _ in }
+  ) -> FlatPlan {
+    var plan = FlatPlan()
     plan.format = .int2
     plan.groupSize = .columns128
     plan.targetBits = bits
@@ -41,11 +41,11 @@ struct RankAllocationTests {
   ]
 
   private func bits(
-    _ ranks: [String: Int], _ plan: CompressionPlan, shared: Int
+    _ ranks: [String: Int], _ plan: FlatPlan, shared: Int
   ) throws -> Double {
     var plan = plan
     plan.moduleRanks = ranks
-    let format = plan.compressedFormat
+    let format = plan.made.compressedFormat
     var (bytes, weights) = (shared, 0)
     for matrix in Self.matrices {
       let (m, n) = (matrix.outputSize, matrix.inputSize)
@@ -58,9 +58,9 @@ struct RankAllocationTests {
     return 8 * Double(bytes) / Double(weights)
   }
 
-  private func squaredError(_ ranks: [String: Int], _ plan: CompressionPlan) throws -> Double {
+  private func squaredError(_ ranks: [String: Int], _ plan: FlatPlan) throws -> Double {
     try Self.matrices.reduce(0) { sum, matrix in
-      let errors = matrix.expectedErrors(plan.method, plan.initialization)
+      let errors = plan.made.method.expectedErrors(matrix)
       let error = errors[try #require(ranks[matrix.name])]
       return sum + error * error
     }
@@ -68,11 +68,11 @@ struct RankAllocationTests {
 
   @Test(
     "ranks take no more bits than asked, and no step more fits",
-    arguments: [2.25, 2.5, 3, 4.123, 8], CompressionPlan.FactorFormat.allCases)
-  func budget(target: Double, factors: CompressionPlan.FactorFormat) throws {
+    arguments: [2.25, 2.5, 3, 4.123, 8], FactorFormat.allCases)
+  func budget(target: Double, factors: FactorFormat) throws {
     let plan = Self.plan(target) { $0.factorFormat = factors }
     let shared = 4096
-    let ranks = try RankAllocation(plan).ranks(for: Self.matrices, sharedByteCount: shared)
+    let ranks = try RankAllocation(plan.made).ranks(for: Self.matrices, sharedByteCount: shared)
     #expect(try bits(ranks, plan, shared: shared) <= target)
     for matrix in Self.matrices {
       let rank = try #require(ranks[matrix.name])
@@ -88,7 +88,7 @@ struct RankAllocationTests {
   @Test("no other ranks with as many bytes are expected to be better")
   func optimum() throws {
     let plan = Self.plan(2.7)
-    let ranks = try RankAllocation(plan).ranks(for: Self.matrices, sharedByteCount: 0)
+    let ranks = try RankAllocation(plan.made).ranks(for: Self.matrices, sharedByteCount: 0)
     let own = try squaredError(ranks, plan)
     let used = try bits(ranks, plan, shared: 0)
     // All combinations of ranks in steps of 16 up to 112.
@@ -114,7 +114,7 @@ struct RankAllocationTests {
     var before = ["a": 0, "b": 0, "c": 0, "d": 0]
     var sum = 0
     for target in [2.2, 2.4, 2.6, 2.8, 3.0, 3.5] {
-      let ranks = try RankAllocation(Self.plan(target)).ranks(
+      let ranks = try RankAllocation(Self.plan(target).made).ranks(
         for: Self.matrices, sharedByteCount: 0)
       let total = ranks.values.reduce(0, +)
       #expect(total >= sum)
@@ -126,7 +126,7 @@ struct RankAllocationTests {
   @Test("without Q every matrix gets at least a block")
   func alone() throws {
     let plan = Self.plan(1.2) { $0.method = .lordq }
-    let ranks = try RankAllocation(plan).ranks(for: Self.matrices, sharedByteCount: 0)
+    let ranks = try RankAllocation(plan.made).ranks(for: Self.matrices, sharedByteCount: 0)
     #expect(ranks.values.allSatisfy { $0 >= 32 && $0 % 32 == 0 })
     #expect(try bits(ranks, plan, shared: 0) <= 1.2)
   }
@@ -135,7 +135,7 @@ struct RankAllocationTests {
   func refusal() throws {
     let plan = Self.plan(2.05)
     #expect(throws: CompressorError.budget(targetBits: 2.05, leastBits: 2.125)) {
-      _ = try RankAllocation(plan).ranks(for: Self.matrices, sharedByteCount: 0)
+      _ = try RankAllocation(plan.made).ranks(for: Self.matrices, sharedByteCount: 0)
     }
   }
 
@@ -175,7 +175,7 @@ struct RankAllocationTests {
     let metric = try Numerics.metric(scene.hessian, algebra)
     let problem = try Numerics.problem(scene.weight, metric, algebra)
     let moments = (0..<256).map { scene.hessian[$0, $0] }
-    let own = try MatrixAnalysis(problem, metric, moments: moments, plan, count: 192, algebra)
+    let own = try MatrixAnalysis(problem, metric, moments: moments, plan.made, count: 192, algebra)
     // Eight channels at thirty times the scale have nine hundred times the second moment; in S4 scales
     // are spread so widely that others exceed ten times the median too.
     if name != "S4" { #expect(own.outlierChannels.sorted() == scene.outliers) }
@@ -197,15 +197,15 @@ struct RankAllocationTests {
     #expect(abs(own.effectiveRank / (sum * sum / squares) - 1) < 1e-4)
     let rounded = try MatrixCompressor(
       algebra,
-      Self.plan(3) { ($0.method, $0.targetBits) = (.gptq, nil) }.withoutRefinement
+      Self.plan(3) { ($0.method, $0.targetBits) = (.gptq, nil) }.withoutRefinement.made
     ).compress(problem, metric).record
     #expect(abs(own.quantizedError / rounded.dampedRelativeError - 1) < 1e-4)
   }
 }
 
-extension CompressionPlan {
+extension FlatPlan {
   /// The plan without rounds of coordinate descent.
-  fileprivate var withoutRefinement: CompressionPlan {
+  fileprivate var withoutRefinement: FlatPlan {
     var plan = self
     plan.refinementRounds = 0
     return plan

@@ -21,12 +21,12 @@ struct SceneTests {
   /// A method of the reference and the plan that does the same.
   private struct Case: Sendable {
     let name: String
-    let plan: CompressionPlan
+    let plan: FlatPlan
   }
 
   /// A plan with what all runs share: rank 32, five outer and ten inner iterations, groups of 128.
-  private static func plan(_ change: (inout CompressionPlan) -> Void) -> CompressionPlan {
-    var plan = CompressionPlan()
+  private static func plan(_ change: (inout FlatPlan) -> Void) -> FlatPlan {
+    var plan = FlatPlan()
     plan.format = .int2
     plan.groupSize = .columns128
     plan.method = .caldera
@@ -43,8 +43,8 @@ struct SceneTests {
   private static var roundings: [Case] {
     var cases: [Case] = []
     for (bits, format) in [(2, WeightFormat.int2), (3, .int3)] {
-      for (name, method) in [("rtn", CompressionPlan.Method.rtn), ("ldlq", .gptq)] {
-        for (suffix, sides) in [("", CompressionPlan.IncoherenceSides.none), (" rotated", .both)] {
+      for (name, method) in [("rtn", FlatPlan.Method.rtn), ("ldlq", .gptq)] {
+        for (suffix, sides) in [("", IncoherenceSides.none), (" rotated", .both)] {
           cases.append(
             Case(
               name: "\(name) \(bits)\(suffix)",
@@ -66,10 +66,10 @@ struct SceneTests {
   private static var decompositions: [Case] {
     var cases: [Case] = []
     for (name, initialization) in [
-      ("zero", CompressionPlan.Initialization.zero), ("lowrank", .lowRank), ("odlri", .odlri),
+      ("zero", LowRankInitialization.zero), ("lowrank", .lowRank), ("odlri", .odlri),
     ] {
       for (factors, format, rounding) in [
-        ("lr4", CompressionPlan.FactorFormat.int4, CompressionPlan.FactorRounding.nearest),
+        ("lr4", FactorFormat.int4, FactorRounding.nearest),
         ("lr4 feedback", .int4, .feedback), ("lr16", .f16, .nearest),
       ] {
         // Refinement is of four bits with feedback only: of half precision it finds nothing to do.
@@ -120,7 +120,7 @@ struct SceneTests {
         let problem = try Numerics.problem(
           scene.weight, metric, algebra, outputRotation: rotation)
         for item in wanted where (item.plan.incoherence != .none) == isRotated {
-          let compressor = MatrixCompressor(algebra, item.plan)
+          let compressor = MatrixCompressor(algebra, item.plan.made)
           let result = try compressor.compress(problem, metric)
           sums[item.name, default: 0] += result.record.relativeError
         }
@@ -198,8 +198,8 @@ struct SceneTests {
       let columns = try #require(channels)
       let problem = try Numerics.problem(
         scene.weight, metric, algebra, outputRotation: rotation)
-      let decomposition = try Alternation(algebra, plan, grid: IntegerGrid(.int2)).decompose(
-        problem, metric, rank: 24, from: .zero)
+      let decomposition = try plan.alternation(algebra).decompose(
+        problem, metric, rank: 24, from: .zero, channelCount: 8)
       var residual = decomposition.residual(of: problem.weight, algebra)
       // C - W_:O = (W - B) P, and C rounded to eight bits in the metric H_OO.
       var target = problem.outlierWeights.copy()
@@ -238,7 +238,7 @@ struct SceneTests {
         let whole = Numerics.square(algebra.widened(scene.weight), scene.hessian, algebra)
         return (error / whole).squareRoot()
       }
-      for (index, rounding) in [CompressionPlan.FactorRounding.nearest, .feedback].enumerated() {
+      for (index, rounding) in [FactorRounding.nearest, .feedback].enumerated() {
         let fitted = try LowRankFitting(
           algebra, FactorStorage(.int4), rounding: rounding, iterations: 10
         ).fit(problem.weight, square: problem.dampedSquare, metric, rank: 32)
@@ -261,7 +261,7 @@ struct SceneTests {
     "the lattice gains and loses what its blocks of eight columns do", arguments: SceneGolden.names)
   func lattice(name: String) throws {
     let scene = try SceneGolden(name)
-    func plan(_ format: WeightFormat, rounds: Int) -> CompressionPlan {
+    func plan(_ format: WeightFormat, rounds: Int) -> FlatPlan {
       Self.plan {
         ($0.method, $0.groupSize) = (.gptq, .row)
         ($0.format, $0.refinementRounds) = (format, rounds)

@@ -148,7 +148,7 @@ struct WeightCorrectionTests {
     // What the models differ in after the last layer, over the samples that they were fitted to. Rounding
     // to two bits in groups of 32 changes much, and 128 tokens for 48 inputs tell enough of it.
     var distances: [Double] = []
-    for propagation in [CompressionPlan.Propagation.compressed, .corrected] {
+    for propagation in [Propagation.compressed, .corrected] {
       var fixture = try CompressionFixture(layerCount: 3)
       fixture.plan.method = .gptq
       fixture.plan.refinementRounds = 0

@@ -24,9 +24,9 @@ extension MatrixAnalysis {
     weightEnergies = spectrum.shares
     effectiveRank = OutputSpectrum.effectiveRank(
       of: problem.weight, hessian: metric.hessian, algebra)
-    if plan.method.hasQuantized {
-      var quantized = plan.emptyQuantized(outputSize: outputSize, inputSize: inputSize)
-      let error = FeedbackRounding(algebra, plan.roundingGrid).round(
+    if let options = plan.method.quantization {
+      var quantized = options.zeros(outputSize: outputSize, inputSize: inputSize)
+      let error = FeedbackRounding(algebra, options.grid).round(
         problem.weight, feedback: metric.feedback, into: &quantized)
       quantizedError = problem.relative(error)
       var residual = problem.weight.copy()
@@ -34,7 +34,7 @@ extension MatrixAnalysis {
       errorEnergies =
         try OutputSpectrum(of: residual, hessian: metric.hessian, count: count, algebra).shares
     }
-    channelCount = plan.channelCount(
+    channelCount = plan.method.outlierChannelCount(
       rank: plan.rank(of: name, outputSize: outputSize, inputSize: inputSize),
       inputSize: inputSize)
     let selector = Metric.selector(

@@ -20,22 +20,23 @@ public struct RankAllocation: Sendable {
   }
 
   private let plan: CompressionPlan
+  private let options: LowRankOptions
+  private let targetBits: Double
 
   /// The choice for a plan.
   ///
   /// - Precondition: The plan has a number of bits to meet, and its method L R.
   public init(_ plan: CompressionPlan) {
-    precondition(plan.targetBits != nil && plan.method.hasLowRank, "ranks for no number of bits")
+    guard let options = plan.method.lowRank, let targetBits = options.targetBits else {
+      preconditionFailure("ranks for no number of bits")
+    }
     self.plan = plan
+    self.options = options
+    self.targetBits = targetBits
   }
 
-  /// The components that are added at a time: as many as are stored together.
-  ///
-  /// R is stored in panels of 16 components, and L in blocks where it is found in blocks.
-  var step: Int {
-    if plan.factorFormat == .f16 { return 4 }
-    return plan.method.hasQuantized ? 16 : plan.factorBlockSize.columnCount ?? 128
-  }
+  /// The components that are added at a time.
+  var step: Int { options.rankStep }
 
   /// The largest rank that a matrix gets: eight times what all would have if all had the same, which
   /// bounds how many eigenvalues have to be known.
@@ -44,7 +45,7 @@ public struct RankAllocation: Sendable {
   ///
   /// - Throws: `IncoherenceError`, `CompressorError.budget`.
   func largestRank(_ configuration: Configuration) throws -> Int {
-    8 * max(step, try CompressionForecast.uniform(plan, configuration).rank)
+    8 * max(step, try CompressionForecast.uniform(plan, configuration).uniformRank ?? options.rank)
   }
 
   /// The ranks of all matrices, by name.
@@ -61,7 +62,7 @@ public struct RankAllocation: Sendable {
       for: matrices.map { matrix in
         Candidate(
           name: matrix.name, outputSize: matrix.outputSize, inputSize: matrix.inputSize,
-          squaredErrors: matrix.expectedErrors(plan.method, plan.initialization).map { $0 * $0 })
+          squaredErrors: plan.method.expectedErrors(matrix).map { $0 * $0 })
       }, sharedByteCount: sharedByteCount)
   }
 
@@ -69,7 +70,7 @@ public struct RankAllocation: Sendable {
     for candidates: [Candidate], sharedByteCount: Int
   ) throws(CompressorError) -> [String: Int] {
     let weightCount = candidates.reduce(0) { $0 + $1.outputSize * $1.inputSize }
-    let budget = Int((plan.targetBits ?? 0) * Double(weightCount) / 8)
+    let budget = Int(targetBits * Double(weightCount) / 8)
     let format = plan.compressedFormat
     // A matrix without Q is L R, so it has some.
     var ranks = candidates.map { format.format == nil ? next(0, $0) : 0 }
@@ -82,7 +83,7 @@ public struct RankAllocation: Sendable {
     }
     guard spent <= budget else {
       throw .budget(
-        targetBits: plan.targetBits ?? 0, leastBits: Double(spent) * 8 / Double(weightCount))
+        targetBits: targetBits, leastBits: Double(spent) * 8 / Double(weightCount))
     }
     var offers = zip(candidates, ranks).map { offer($0, from: $1) }
     while true {
@@ -123,7 +124,7 @@ public struct RankAllocation: Sendable {
   }
 
   private func byteCount(_ rank: Int, _ candidate: Candidate) -> Int {
-    plan.factorStorage.byteCount(
+    options.storage.byteCount(
       rank: rank, outputSize: candidate.outputSize, inputSize: candidate.inputSize)
   }
 }

@@ -88,7 +88,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     _ layer: LayerLinears, _ index: Int, _ hessians: inout LayerHessians
   ) throws -> [CompressedLinear] {
     observer.phaseBegan(.decomposing(layer: index))
-    if plan.method == .awq { scaling = try scaling(of: layer, &hessians) }
+    if plan.method.needs.rescalesInputs { scaling = try scaling(of: layer, &hessians) }
     var result: [CompressedLinear] = []
     for input in LinearInput.allCases {
       guard var hessian = hessians.take(input) else { continue }
@@ -108,7 +108,8 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
       // What is not finite or zero is refused where the metric is made of it.
       let diagonal = (0..<hessian.size).reduce(0) { $0 + hessian.matrix[$1, $1] }
       if diagonal.isFinite, diagonal > 0 {
-        let search = ChannelScaling(hessian.matrix, plan, algebra)
+        let search = ChannelScaling(
+          hessian.matrix, plan.method.quantization ?? QuantizationOptions(), algebra)
         var sums = [Double](repeating: 0, count: ChannelScaling.exponentCount)
         for linear in layer.sharing(input) {
           let errors = search.errors(
@@ -141,7 +142,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     scaling.apply(to: &hessian.matrix, input, algebra)
     let metric = try Metric(
       &hessian.matrix, name: linears[0].name, damping: plan.damping,
-      columnCount: plan.columnCount(inputSize: linears[0].inputSize),
+      columnCount: plan.method.columnCount(inputSize: linears[0].inputSize),
       rotation: plan.incoherence == .none ? nil : rotation, algebra)
     // Of no use any more, and of the size of half the metric or more.
     hessian.matrix = Matrix(rowCount: 0, columnCount: 0)

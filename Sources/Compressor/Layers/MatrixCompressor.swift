@@ -4,13 +4,11 @@ internal import DuetRuntime
 package struct MatrixCompressor {
   private let algebra: LinearAlgebra
   private let plan: CompressionPlan
-  private let grid: any RoundingGrid
 
   /// A compressor by `plan`.
   package init(_ algebra: LinearAlgebra, _ plan: CompressionPlan) {
     self.algebra = algebra
     self.plan = plan
-    grid = plan.roundingGrid
   }
 
   /// Compresses a problem.
@@ -38,11 +36,11 @@ package struct MatrixCompressor {
     record.feedbackRoundingError = problem.relative(baselines.feedback)
     let decomposition: Decomposition
     do throws(LinearAlgebraError) {
-      decomposition = try plan.method.implementation.init(algebra: algebra, plan: plan, grid: grid)
-        .decompose(problem, metric, rank: rank, &record)
+      decomposition = try plan.method.decompose(problem, metric, rank: rank, algebra)
     } catch {
       throw .noConvergence(tensor: problem.name)
     }
+    describe(decomposition, problem, &record)
     let residual = decomposition.residual(of: problem.weight, algebra)
     let columns = try fittedColumns(problem, metric, residual)
     evaluate(decomposition, columns, residual, problem, metric, &record)
@@ -73,11 +71,11 @@ package struct MatrixCompressor {
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric
   ) -> (nearest: Double, feedback: Double) {
     // Without Q there is nothing to compare with but no matrix at all.
-    guard plan.method.hasQuantized else { return (problem.dampedSquare, problem.dampedSquare) }
-    var quantized = plan.emptyQuantized(
-      outputSize: problem.weight.rowCount, inputSize: problem.weight.columnCount)
-    let rounding = FeedbackRounding(algebra, grid)
-    rounding.roundToNearest(problem.weight, into: &quantized)
+    guard let options = plan.method.quantization else {
+      return (problem.dampedSquare, problem.dampedSquare)
+    }
+    var quantized = options.nearest(to: problem, algebra)
+    let rounding = FeedbackRounding(algebra, options.grid)
     let nearest = algebra.squaredError(of: quantized, problem, metric)
     let feedback = rounding.round(
       problem.weight, feedback: metric.feedback, into: &quantized)
@@ -110,6 +108,23 @@ package struct MatrixCompressor {
   }
 
   // MARK: - Figures
+
+  /// Fills in how the decomposition was found.
+  private func describe(
+    _ decomposition: borrowing Decomposition, _ problem: borrowing WeightProblem,
+    _ record: inout MatrixRecord
+  ) {
+    let name = plan.method.name
+    record.method = decomposition.variant.map { "\(name) \($0)" } ?? name
+    record.traces = []
+    for run in decomposition.runs {
+      record.traces.append(
+        MatrixRecord.Trace(
+          initialization: run.start.rawValue, errors: run.errors.map { problem.relative($0) }))
+    }
+    record.outlierChannels = decomposition.outlierChannels
+    record.preservedRank = decomposition.preservedRank
+  }
 
   /// W_:O - C.
   private func columnError(

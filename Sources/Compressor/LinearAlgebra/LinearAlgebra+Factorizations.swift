@@ -2,7 +2,7 @@ internal import COpenBLAS
 package import DuetRuntime
 
 /// A factorisation that LAPACK could not do.
-package enum LinearAlgebraError: Error, Equatable {
+public enum LinearAlgebraError: Error, Equatable {
   /// The matrix is not positive definite: the leading minor of this order is not positive.
   case notPositiveDefinite(order: Int)
   /// The eigenvalue iteration did not converge, or was given numbers that are not finite.

@@ -5,7 +5,7 @@ package import DuetRuntime
 ///
 /// OpenBLAS itself runs on one thread. A product is cut into tiles whose sizes depend on the shape
 /// alone, and each tile is one call: results do not depend on the number of threads.
-package struct LinearAlgebra: Sendable {
+public struct LinearAlgebra: Sendable {
   package let pool: WorkerPool
 
   /// Computes on `pool`.

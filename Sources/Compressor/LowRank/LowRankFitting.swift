@@ -17,19 +17,25 @@ package struct LowRankFitting {
   /// How L and R are stored.
   let storage: FactorStorage
   /// How they are rounded.
-  let rounding: CompressionPlan.FactorRounding
+  let rounding: FactorRounding
   /// s.
   let iterations: Int
 
   /// A fitting with these choices.
   package init(
     _ algebra: LinearAlgebra, _ storage: FactorStorage,
-    rounding: CompressionPlan.FactorRounding, iterations: Int
+    rounding: FactorRounding, iterations: Int
   ) {
     self.algebra = algebra
     self.storage = storage
     self.rounding = rounding
     self.iterations = iterations
+  }
+
+  /// A fitting with the options of a method.
+  package init(_ algebra: LinearAlgebra, _ options: LowRankOptions) {
+    self.init(
+      algebra, options.storage, rounding: options.rounding, iterations: options.innerIterations)
   }
 
   /// The damping of the small systems, relative to their mean diagonal: R H R^T spans many decades.

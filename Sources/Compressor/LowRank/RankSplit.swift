@@ -43,4 +43,16 @@ package struct RankSplit {
     }
     return best.rank
   }
+
+  /// The best approximation of W of the rank that should preserve it.
+  ///
+  /// - Returns: L and R of full precision, of rank k.
+  /// - Throws: `LinearAlgebraError`.
+  package func preserved(
+    of weight: borrowing Matrix<Float>, hessian: borrowing Matrix<Float>, rank: Int
+  ) throws(LinearAlgebraError) -> LowRankProduct {
+    try LowRankApproximation(algebra).factors(
+      of: weight, hessian: hessian,
+      rank: preservedRank(of: weight, hessian: hessian, rank: rank))
+  }
 }

@@ -1,7 +1,7 @@
 package import DuetRuntime
 
 /// L and R as they are stored: their values, and the scales of their grids.
-package struct StoredFactors: ~Copyable {
+public struct StoredFactors: ~Copyable {
   /// How both are stored.
   package let storage: FactorStorage
   /// The values that a reader gets.
@@ -12,7 +12,7 @@ package struct StoredFactors: ~Copyable {
   package var rightScales: Matrix<Float>
 
   /// Factors of rank 0.
-  package init(outputSize: Int, inputSize: Int) {
+  public init(outputSize: Int, inputSize: Int) {
     self.init(
       FactorStorage(.f16), LowRankProduct(rank: 0, outputSize: outputSize, inputSize: inputSize),
       leftScales: Matrix(rowCount: 0, columnCount: 0),
@@ -30,7 +30,7 @@ package struct StoredFactors: ~Copyable {
   }
 
   /// The inner size.
-  package var rank: Int { product.rank }
+  public var rank: Int { product.rank }
 
   /// Second factors with the same numbers.
   package borrowing func copy() -> StoredFactors {

@@ -1,17 +1,54 @@
 package import DuetRuntime
 
 /// A weight matrix as Q + L R, or one of both alone, in the basis and scale of its `WeightProblem`.
-package struct Decomposition: ~Copyable {
+public struct Decomposition: ~Copyable {
   /// Q, or nil when all of the matrix is L R.
-  package var quantized: QuantizedMatrix?
+  public var quantized: QuantizedMatrix?
   /// L and R.
-  package var factors: StoredFactors
+  public var factors: StoredFactors
   /// tr((W - Q - L R) H (W - Q - L R)^T) in the metric that was minimised.
-  package var error: Double
-  /// What the low-rank part started from.
-  package var initialization: CompressionPlan.Initialization
-  /// The same error after every half step whose result can be stored, in order.
-  package var trace: [Double]
+  public var error: Double
+  /// How it was found, one run after the other; the report has their errors.
+  public var runs: [Run]
+  /// What the report says after the name of the method: what L R started from, for example.
+  public var variant: String?
+  /// The outlier channels that L R started with.
+  public var outlierChannels: [Int] = []
+  /// The components that preserved W before Q was rounded, or nil where the method has no such part.
+  public var preservedRank: Int?
+
+  /// A decomposition.
+  ///
+  /// - Parameters:
+  ///   - quantized: Q, or nil.
+  ///   - factors: L and R.
+  ///   - error: tr((W - Q - L R) H (W - Q - L R)^T).
+  ///   - runs: How it was found.
+  ///   - variant: What the report says after the name of the method.
+  public init(
+    quantized: consuming QuantizedMatrix?, factors: consuming StoredFactors, error: Double,
+    runs: [Run] = [], variant: String? = nil
+  ) {
+    self.quantized = quantized
+    self.factors = factors
+    self.error = error
+    self.runs = runs
+    self.variant = variant
+  }
+
+  /// One run of a method.
+  public struct Run: Sendable, Hashable {
+    /// What L R started from.
+    public var start: LowRankInitialization
+    /// tr(E H E^T) after every half step whose result can be stored, in order.
+    public var errors: [Double]
+
+    /// A run.
+    public init(from start: LowRankInitialization, errors: [Double]) {
+      self.start = start
+      self.errors = errors
+    }
+  }
 
   /// W - Q - L R.
   package borrowing func residual(

@@ -1,4 +1,4 @@
-package import DuetRuntime
+public import DuetRuntime
 
 /// What an error in the weights of a linear layer costs: the Hessian of its inputs, damped and rotated.
 ///
@@ -8,9 +8,9 @@ package import DuetRuntime
 /// Q + L R is the Schur complement H - H_:O H_OO^-1 H_O:.
 ///
 /// Layers that share their input share a metric.
-package struct Metric: ~Copyable {
+public struct Metric: ~Copyable {
   /// The metric of Q + L R, in the rotated basis, with its damping; (n, n).
-  package let hessian: Matrix<Float>
+  public let hessian: Matrix<Float>
   /// The same as rounding with feedback needs it.
   package let feedback: FeedbackFactor
   /// What was added to the diagonal of `hessian`, in units of H's mean diagonal.
@@ -18,7 +18,7 @@ package struct Metric: ~Copyable {
   /// The inputs that were zero on all tokens.
   package let deadInputs: [Int]
   /// The channels by falling second moment.
-  package let ranking: [Int]
+  public let ranking: [Int]
   /// The channels stored as columns, if any.
   package let columns: OutlierColumns?
   /// How inputs are rotated, or nil.
@@ -161,7 +161,7 @@ package struct Metric: ~Copyable {
   }
 
   /// The number of inputs.
-  package var size: Int { hessian.rowCount }
+  public var size: Int { hessian.rowCount }
 
   /// The number of channels that are stored as columns.
   package var columnCount: Int { columns?.channels.count ?? 0 }

@@ -1,13 +1,13 @@
-package import DuetRuntime
+public import DuetRuntime
 
 /// A weight matrix as it is to be decomposed: rotated, without what is stored elsewhere.
 ///
 /// Weights on inputs that are always zero become zero. With outlier columns their weights are taken out: Q + L R is fitted to the rest.
-package struct WeightProblem: ~Copyable {
+public struct WeightProblem: ~Copyable {
   /// The linear layer, for messages.
-  package let name: String
+  public let name: String
   /// What Q + L R is fitted to, rotated on both sides as asked, (m, n).
-  package let weight: Matrix<Float>
+  public let weight: Matrix<Float>
   /// The weights of the k channels stored as columns, with rotated outputs, (m, k).
   package let outlierWeights: Matrix<Float>
   /// tr(W H W^T) with the damped Hessian, of all of W.

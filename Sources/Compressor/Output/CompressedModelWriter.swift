@@ -78,8 +78,9 @@ public struct CompressedModelWriter {
     totals.byteCount = tensors.reduce(0) { $0 + $1.byteCount }
     if !output.isReadyToMove {
       let report = CompressionReport(
-        plan: plan, toolVersion: toolVersion, sourceDigest: sourceDigest, totals: totals,
-        linears: linears.map(\.record), head: head?.record, files: [])
+        plan: plan, hiddenSize: checkpoint.configuration.hiddenSize, toolVersion: toolVersion,
+        sourceDigest: sourceDigest, totals: totals, linears: linears.map(\.record),
+        head: head?.record, files: [])
       let timings = JSONOutput.object(
         compressed.map { .init($0.record.name, .number(seconds[$0.record.name] ?? 0)) })
       try assemble(
@@ -118,8 +119,9 @@ public struct CompressedModelWriter {
     try wrapping(CompressedModelError.file) { () throws(FileError) in try assembly.begin() }
     let files = try assembly.writeWeights(shards)
     let report = CompressionReport(
-      plan: report.plan, toolVersion: report.toolVersion, sourceDigest: report.sourceDigest,
-      totals: report.totals, linears: report.linears, head: report.head, files: files)
+      plan: report.plan, hiddenSize: report.hiddenSize, toolVersion: report.toolVersion,
+      sourceDigest: report.sourceDigest, totals: report.totals, linears: report.linears,
+      head: report.head, files: files)
     try wrapping(CompressedModelError.file) { () throws(FileError) in
       try assembly.copyOtherFiles()
       try assembly.write(report.json, to: CompressionReport.fileName)

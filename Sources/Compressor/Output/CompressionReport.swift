@@ -65,6 +65,8 @@ public struct CompressionTotals: Sendable, Hashable {
 /// It holds no times, so that the same run gives the same bytes.
 struct CompressionReport {
   let plan: CompressionPlan
+  /// The hidden size of the model.
+  let hiddenSize: Int
   let toolVersion: String
   let sourceDigest: String
   let totals: CompressionTotals
@@ -81,7 +83,7 @@ struct CompressionReport {
       "format_version": .integer(Fingerprint.formatVersion),
       "tool_version": .string(toolVersion),
       "source_sha256": .string(sourceDigest),
-      "plan": .object(plan.members),
+      "plan": .object(plan.members(hiddenSize: hiddenSize)),
       "totals": .object(totals.members),
       "matrices": .array((linears + (head.map { [$0] } ?? [])).map { .object($0.members) }),
       "sha256": .object(files.map { .init($0.name, .string($0.digest)) }),

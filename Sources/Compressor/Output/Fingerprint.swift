@@ -40,7 +40,10 @@ public struct Fingerprint: Sendable, Equatable {
       Field(name: "format_version", value: "\(Self.formatVersion)"),
       Field(name: "tool_version", value: toolVersion),
     ]
-    fields += plan.members.map { Field(name: "plan.\($0.name)", value: $0.value.text) }
+    let hiddenSize = checkpoint.configuration.hiddenSize
+    fields += plan.members(hiddenSize: hiddenSize).map {
+      Field(name: "plan.\($0.name)", value: $0.value.text)
+    }
     fields.append(Field(name: "calibration", value: calibrationDigest))
     let configuration = try wrapping(JournalError.file) { () throws(FileError) in
       try readFile("\(checkpoint.folder)/config.json", limit: JSONLimits.smallFile.byteCount)

@@ -20,25 +20,27 @@ package struct QuantizationConfiguration {
     unconverted: [String], sourceDigest: String
   ) {
     let format = plan.compressedFormat
+    let choices = plan.method.choices
     let rank = format.rank
     let others = linears.filter { $0.rank != min(rank, $0.outputSize, $0.inputSize) }
     object = [
       "quant_method": "duet",
       "format_version": .integer(Fingerprint.formatVersion),
       "tool_version": .string(toolVersion),
-      "method": .string(plan.method.rawValue),
+      "method": .string(plan.method.name),
       "bits": .integer(
-        (format.format ?? format.factors.format.weightFormat ?? plan.format).bitsPerCode),
+        (format.format ?? format.factors.format.weightFormat ?? QuantizationOptions().format)
+          .bitsPerCode),
       "format": .string(format.format?.rawValue ?? "none"),
-      "group_size": plan.groupSize.json,
+      "group_size": MethodOptions.groupSize.json(in: choices),
       "grid": .string(format.grid.rawValue),
       "head_format": .string(plan.headFormat.rawValue),
       "rank": .integer(rank),
       "module_ranks": .object(others.map { .init($0.name, .integer($0.rank)) }),
-      "lr_format": .string(plan.factorFormat.rawValue),
+      "lr_format": MethodOptions.factorFormat.json(in: choices),
       "lr_block_size": format.factors.blockSize?.json ?? .null,
-      "outlier_storage": .string(plan.outlierStorage.rawValue),
-      "outlier_channels": plan.outlierChannelCount.map { .integer($0) } ?? .null,
+      "outlier_storage": MethodOptions.outlierStorage.json(in: choices),
+      "outlier_channels": MethodOptions.outlierChannelCount.json(in: choices),
       "incoherence": .string(plan.incoherence.rawValue),
       "seed": .unsigned(plan.seed),
       "damping": .number(plan.damping),

@@ -120,8 +120,7 @@ extension CompressionForecast {
     let rows = min(m, RowParts(rowCount: m).rowsPerPart)
     var decomposing = 8 * n * n + 20 * m * n + 20 * r * (m + n) + 16 * threadCount * n * rows
     if r > 0, 3 * min(2 * r + 8, m) > m { decomposing += 28 * m * m }
-    if r > 0, plan.initialization == .auto { decomposing += 4 * m * n }
-    if r > 0, plan.projectsMetric { decomposing += 16 * n * n }
+    decomposing += plan.method.workingByteCount(matrix.shape)
     return max(16 * n * n, decomposing)
   }
 
@@ -174,43 +173,30 @@ extension CompressionForecast {
       }
     let tokens = Double(plan.sampleCount) * context
     // Where ranks are chosen, the samples run through the original model first.
-    let choosing = plan.targetBits == nil ? 0 : pass + 2 * h * h + q * q + f * f
+    let choosing = plan.method.lowRank?.targetBits == nil ? 0 : pass + 2 * h * h + q * q + f * f
     return Double(configuration.layerCount) * tokens * (passes * pass + hessians + choosing)
   }
 
   /// The operations of decomposing a matrix (m, n) with L R of rank r.
   ///
-  /// Factorising H takes n^3/3 in F64, at half the rate. One rounding with feedback takes m n^2, the
-  /// error of a result 2 m n^2. A round of the alternation is one rounding, two errors, the closed form
-  /// of L R (2 m n^2 + 2 m^2 n + 16 m^2 r, the eigenvectors by eight multiplications with m^2 numbers)
-  /// and the inner rounds, of 3 r n^2 + 6 m n r each. A refinement is a gradient and two sweeps, of
-  /// 2 m n^2 each, and inner rounds again.
+  /// Factorising H takes n^3/3 in F64, at half the rate. The error of rounding to nearest is measured for
+  /// every matrix. The rest is the method's.
   private func operations(of matrix: Matrix) -> Double {
     let (m, n, r) = (Double(matrix.outputSize), Double(matrix.inputSize), Double(matrix.rank))
-    let rounding = m * n * n
-    let measuring = 2 * m * n * n
-    // Rounding to nearest is measured for every matrix, rounding with feedback but for rtn.
-    var sum = 2 * n * n * n / 3 + measuring
-    if plan.method != .rtn { sum += rounding + measuring }
-    if plan.method == .awq { sum += Double(ChannelScaling.exponentCount) * measuring }
-    guard plan.method.hasLowRank, matrix.rank > 0 else { return sum }
+    let shape = matrix.shape
+    var sum = 2 * n * n * n / 3 + shape.measuring + plan.method.operations(shape)
     // Ranks are chosen from one more rounding, two spectra of up to eight times the rank, and a Gram matrix.
-    if plan.targetBits != nil {
-      sum += rounding + 2 * measuring + 6 * m * n * n + 4 * m * m * n + 256 * m * m * r
+    if matrix.rank > 0, plan.method.lowRank?.targetBits != nil {
+      sum +=
+        shape.rounding + 2 * shape.measuring + 6 * m * n * n + 4 * m * m * n + 256 * m * m * r
     }
-    let inner =
-      plan.factorFormat == .f16
-      ? 0 : Double(plan.innerIterations) * (3 * r * n * n + 6 * m * n * r)
-    let lowRank = 2 * m * n * n + 2 * m * m * n + 16 * m * m * r + inner
-    switch plan.method {
-    // One rounding and one L R, whose blocks are smaller where it is all there is.
-    case .qera, .lqer, .lordq: return sum + lowRank + 2 * measuring
-    case .srr: return sum + rounding + 2 * measuring + 3 * lowRank
-    default: break
-    }
-    let alternation = Double(plan.outerIterations) * (rounding + 2 * measuring + lowRank)
-    let refinement = Double(plan.refinementRounds) * (6 * m * n * n + inner)
-    let starts = Double(plan.initializations(rank: matrix.rank).count)
-    return sum + starts * (alternation + refinement)
+    return sum
+  }
+}
+
+extension CompressionForecast.Matrix {
+  /// The shape of the matrix and of its L R.
+  var shape: MatrixShape {
+    MatrixShape(outputSize: outputSize, inputSize: inputSize, rank: rank)
   }
 }

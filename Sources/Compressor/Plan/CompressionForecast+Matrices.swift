@@ -49,16 +49,18 @@ extension CompressionForecast {
   static func uniform(
     _ plan: CompressionPlan, _ configuration: Configuration
   ) throws -> CompressionPlan {
-    guard let target = plan.targetBits, plan.moduleRanks.isEmpty else { return plan }
+    guard let target = plan.method.lowRank?.targetBits, plan.moduleRanks.isEmpty else {
+      return plan
+    }
     var plan = plan
     let rotations = try rotationByteCount(matrices(configuration, plan), plan.incoherence)
     func bitsPerWeight(rank: Int) -> Double {
-      plan.rank = rank
+      plan.uniformRank = rank
       let matrices = matrices(configuration, plan)
       let bytes = matrices.reduce(rotations) { $0 + $1.byteCount }
       return Double(bytes) * 8 / Double(max(1, matrices.reduce(0) { $0 + $1.weightCount }))
     }
-    var low = plan.method.hasQuantized ? 0 : 1
+    var low = plan.method.quantization == nil ? 1 : 0
     var high = max(configuration.hiddenSize, configuration.intermediateSize)
     let least = bitsPerWeight(rank: low)
     guard least <= target else {
@@ -68,14 +70,14 @@ extension CompressionForecast {
       let middle = (low + high + 1) / 2
       if bitsPerWeight(rank: middle) <= target { low = middle } else { high = middle - 1 }
     }
-    plan.rank = low
+    plan.uniformRank = low
     return plan
   }
 
   /// The bytes of the rotations: signs (size), one byte each, for every size that is rotated, and the
   /// dense factor (order, order) in F32 where its order is not 1.
   static func rotationByteCount(
-    _ matrices: [Matrix], _ sides: CompressionPlan.IncoherenceSides
+    _ matrices: [Matrix], _ sides: IncoherenceSides
   ) throws(IncoherenceError) -> Int {
     var sizes: Set<Int> = []
     if sides != .none { sizes.formUnion(matrices.map(\.inputSize)) }
@@ -90,7 +92,7 @@ extension CompressionForecast {
 
   /// The names of the tensors that are no matrices but change with them, and are stored in F32.
   static func widenedNames(_ configuration: Configuration, _ plan: CompressionPlan) -> Set<String> {
-    guard plan.method == .awq else { return [] }
+    guard plan.method.needs.rescalesInputs else { return [] }
     return Set(
       (0..<configuration.layerCount).flatMap { index in
         LayerScaling.replacedNames(
@@ -100,7 +102,7 @@ extension CompressionForecast {
 
   /// The bytes of a head of its own.
   static func headByteCount(
-    _ configuration: Configuration, _ format: CompressionPlan.HeadFormat
+    _ configuration: Configuration, _ format: HeadFormat
   ) -> Int {
     switch format {
     case .int8:
@@ -128,6 +130,6 @@ extension CompressionForecast.Matrix {
       .byteCount(hasOffsets: format.grid == .asymmetric) ?? 0
     factorByteCount = format.factors.byteCount(rank: rank, outputSize: m, inputSize: n)
     columnByteCount = Packing.columnsByteCount(
-      outputSize: m, count: plan.columnCount(inputSize: n))
+      outputSize: m, count: plan.method.columnCount(inputSize: n))
   }
 }

@@ -5,7 +5,7 @@ public import DuetRuntime
 /// The bytes are exact: those of every tensor of the result, padding included. The headers of the files,
 /// a few hundred bytes for each tensor, come on top. Memory and time are estimates, see
 /// `memory(keepsHiddenStates:threadCount:)` and `seconds(rate:)`.
-public struct CompressionForecast: Sendable, Hashable {
+public struct CompressionForecast: Sendable, Equatable {
   /// A tensor of the source.
   public struct Tensor: Sendable, Hashable {
     /// The name, with ".weight".

@@ -1,41 +1,30 @@
 public import DuetRuntime
 
 extension CompressionPlan {
-  /// Every choice by name, in the order of the declarations, for the report and the fingerprint.
-  public var members: [JSONOutput.Member] {
-    [
-      .init("method", .string(method.rawValue)),
-      .init("format", .string(format.rawValue)),
-      .init("group_size", groupSize.json),
-      .init("grid", .string(grid.rawValue)),
-      .init("scale_fit", .string(scaleFit.rawValue)),
-      .init("orders_by_activation", .boolean(ordersByActivation)),
-      .init("head_format", .string(headFormat.rawValue)),
-      .init("rank", .integer(rank)),
-      .init("target_bits", targetBits.map { .number($0) } ?? .null),
-      .init("factor_format", .string(factorFormat.rawValue)),
-      .init("factor_block_size", factorBlockSize.json),
-      .init("factor_rounding", .string(factorRounding.rawValue)),
-      .init("outlier_channel_count", outlierChannelCount.map { .integer($0) } ?? .null),
-      .init("outlier_storage", .string(outlierStorage.rawValue)),
-      .init("initialization", .string(initialization.rawValue)),
-      .init("update_order", .string(updateOrder.rawValue)),
-      .init("outer_iterations", .integer(outerIterations)),
-      .init("inner_iterations", .integer(innerIterations)),
-      .init("refinement_rounds", .integer(refinementRounds)),
-      .init("projects_metric", .boolean(projectsMetric)),
-      .init("damping", .number(damping)),
-      .init("incoherence", .string(incoherence.rawValue)),
-      .init("propagation", .string(propagation.rawValue)),
-      .init("sample_count", .integer(sampleCount)),
-      .init("context_length", .integer(contextLength)),
-      .init("seed", .unsigned(seed)),
-      .init("kept_names", .array(keptNames.map { .string($0) })),
-    ]
+  /// Every choice by name, for the report and the fingerprint.
+  ///
+  /// An option that the method does not read has its standard value.
+  ///
+  /// - Parameter hiddenSize: The hidden size of the model, for the standard rank; nil where no model is.
+  /// - Returns: The members of a JSON object, in a fixed order.
+  public func members(hiddenSize: Int? = nil) -> [JSONOutput.Member] {
+    var choices = method.choices
+    choices.hiddenSize = hiddenSize
+    func members(_ options: [any MethodOptionDeclaration]) -> [JSONOutput.Member] {
+      options.map { .init($0.key, $0.json(in: choices)) }
+    }
+    return [.init("method", .string(method.name))]
+      + members(MethodOptions.ofQuantized)
+      + [.init("head_format", .string(headFormat.rawValue))]
+      + members(MethodOptions.ofLowRank + choices.others)
+      + [
+        .init("damping", .number(damping)),
+        .init("incoherence", .string(incoherence.rawValue)),
+        .init("propagation", .string(propagation.rawValue)),
+        .init("sample_count", .integer(sampleCount)),
+        .init("context_length", .integer(contextLength)),
+        .init("seed", .unsigned(seed)),
+        .init("kept_names", .array(keptNames.map { .string($0) })),
+      ]
   }
-}
-
-extension GroupSize {
-  /// The number of columns, or "row".
-  var json: JSONOutput { columnCount.map { .integer($0) } ?? .string(rawValue) }
 }

@@ -19,7 +19,7 @@ package struct AsymmetricGrid: RoundingGrid {
   ///   - format: One of integers, of at most four bits.
   ///   - fit: Whether ranges are searched, or are those of the weights.
   /// - Precondition: As said.
-  package init(_ format: WeightFormat, fit: CompressionPlan.ScaleFit = .search) {
+  package init(_ format: WeightFormat, fit: ScaleFit = .search) {
     precondition(
       format != .e8p && format != .int8, "\(format.rawValue) has no asymmetric grid")
     largestCode = Float(format.largestCode)

@@ -16,7 +16,7 @@ package struct IntegerGrid: RoundingGrid {
   ///   - format: One of integers.
   ///   - fit: Whether scales are searched, or reach to the largest magnitude.
   /// - Precondition: The format is one of integers.
-  package init(_ format: WeightFormat, fit: CompressionPlan.ScaleFit = .search) {
+  package init(_ format: WeightFormat, fit: ScaleFit = .search) {
     precondition(format != .e8p, "the values of e8p are no multiples of a scale")
     clips = fit.clips
     zeroPoint = format.zeroPoint
@@ -107,19 +107,6 @@ package struct IntegerGrid: RoundingGrid {
         let inverse = scale > 0 ? 1 / scale : 0
         unsafe target[row] = unsafe (code(source[row] * inverse) - zeroPoint) * scale
       }
-    }
-  }
-}
-
-extension CompressionPlan.ScaleFit {
-  /// The candidates: scales that clip what is beyond this share of the largest magnitude.
-  ///
-  /// From no clipping down to 0.35 in 26 equal steps, of which a Gaussian row of any length at two bits
-  /// needs the range: its best step is 0.996 standard deviations, and its largest magnitude 2 to 5.
-  var clips: [Float] {
-    switch self {
-    case .search: (0...26).map { 1 - 0.025 * Float($0) }
-    case .range: [1]
     }
   }
 }

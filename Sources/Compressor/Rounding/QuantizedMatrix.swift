@@ -1,18 +1,18 @@
-package import DuetRuntime
+public import DuetRuntime
 
 /// A matrix on the grid of a packed format: its values, and the scales and offsets that they follow from.
 ///
 /// The codes follow from both and are computed when the matrix is packed.
-package struct QuantizedMatrix: ~Copyable {
+public struct QuantizedMatrix: ~Copyable {
   /// The format, group size and shape.
-  package let layout: PackedLayout
+  public let layout: PackedLayout
   /// Whether values have an offset.
-  package let grid: GridKind
+  public let grid: GridKind
   /// (outputSize, inputSize): the numbers that a reader of the packed matrix gets.
-  package var values: Matrix<Float>
+  public var values: Matrix<Float>
   /// (outputSize, groupCount), each a number that F16 holds exactly, 0 or larger; on an asymmetric grid
   /// (outputSize, 2 groupCount), every scale followed by its offset, which is such a number too.
-  package var scales: Matrix<Float>
+  public var scales: Matrix<Float>
 
   /// A matrix of zeros with scales of zero.
   package init(_ layout: PackedLayout, grid: GridKind = .symmetric) {

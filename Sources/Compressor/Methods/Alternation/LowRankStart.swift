@@ -9,7 +9,7 @@ package struct LowRankStart {
 
   /// The first L and R, of full precision.
   ///
-  /// - `zero`: nothing, so that Q answers for all of W.
+  /// - `zero`: nothing, so that the first Q is near W itself.
   /// - `lowRank`: the best of rank r in the metric H.
   /// - `odlri`: with O the `channelCount` channels of the largest second moment in the original basis, the
   ///   best of rank r in the metric H restricted to O. For no more channels than the rank that is an exact
@@ -22,7 +22,7 @@ package struct LowRankStart {
   ///
   /// Source: ODLRI, arXiv:2506.02077, equation 6, whose whitening drops out of the product.
   package func factors(
-    _ initialization: CompressionPlan.Initialization, of problem: borrowing WeightProblem,
+    _ initialization: LowRankInitialization, of problem: borrowing WeightProblem,
     _ metric: borrowing Metric, rank: Int, channelCount: Int
   ) throws(LinearAlgebraError) -> LowRankProduct {
     let weight = problem.weight.copy()
@@ -34,10 +34,7 @@ package struct LowRankStart {
       return try LowRankApproximation(algebra).factors(
         of: weight, hessian: metric.hessian, rank: rank)
     case .srr:
-      let preserved = try RankSplit(algebra).preservedRank(
-        of: weight, hessian: metric.hessian, rank: rank)
-      return try LowRankApproximation(algebra).factors(
-        of: weight, hessian: metric.hessian, rank: preserved)
+      return try RankSplit(algebra).preserved(of: weight, hessian: metric.hessian, rank: rank)
     case .odlri:
       let selector = Metric.selector(
         of: metric.ranking.prefix(channelCount).sorted(), size: n, metric.rotation)

@@ -14,17 +14,27 @@ internal import DuetRuntime
 /// Source: CALDERA, arXiv:2405.18886, algorithm 1; the start is that of ODLRI, arXiv:2506.02077.
 package struct Alternation {
   private let algebra: LinearAlgebra
-  private let plan: CompressionPlan
+  private let quantization: QuantizationOptions
+  private let options: AlternationOptions
   private let rounding: FeedbackRounding
   private let fitting: LowRankFitting
 
-  /// The alternation of a plan.
-  package init(_ algebra: LinearAlgebra, _ plan: CompressionPlan, grid: any RoundingGrid) {
+  /// An alternation.
+  ///
+  /// - Parameters:
+  ///   - algebra: What computes.
+  ///   - quantization: How Q is stored and rounded.
+  ///   - lowRank: How L R is stored and fitted.
+  ///   - options: How both are found in turn.
+  package init(
+    _ algebra: LinearAlgebra, _ quantization: QuantizationOptions, _ lowRank: LowRankOptions,
+    _ options: AlternationOptions
+  ) {
     self.algebra = algebra
-    self.plan = plan
-    rounding = FeedbackRounding(algebra, grid)
-    fitting = LowRankFitting(
-      algebra, plan.factorStorage, rounding: plan.factorRounding, iterations: plan.innerIterations)
+    self.quantization = quantization
+    self.options = options
+    rounding = FeedbackRounding(algebra, quantization.grid)
+    fitting = LowRankFitting(algebra, lowRank)
   }
 
   /// The passes of coordinate descent in a round of refinement.
@@ -38,33 +48,34 @@ package struct Alternation {
   ///   - problem: W.
   ///   - metric: H.
   ///   - rank: r; with 0 it is rounding with feedback, and coordinate descent if asked.
-  ///   - initialization: What L R starts from, not `auto`.
+  ///   - start: What L R starts from, not `auto`.
+  ///   - channelCount: The outlier channels of ODLRI's start.
   /// - Returns: The best pair that was seen.
   /// - Throws: `LinearAlgebraError` when numbers are not finite.
   /// - Complexity: O(outerIterations * (m n^2 + innerIterations * r (m n + n^2))).
   package func decompose(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, rank: Int,
-    from initialization: CompressionPlan.Initialization
+    from start: LowRankInitialization, channelCount: Int
   ) throws(LinearAlgebraError) -> Decomposition {
     let (m, n) = (problem.weight.rowCount, problem.weight.columnCount)
     var state = State(
-      quantized: plan.emptyQuantized(outputSize: m, inputSize: n),
+      quantized: quantization.zeros(outputSize: m, inputSize: n),
       factors: StoredFactors(outputSize: m, inputSize: n))
     if rank == 0 {
       state.error = rounding.round(
         problem.weight, feedback: metric.feedback, into: &state.quantized)
       state.record()
-    } else if plan.updateOrder == .lowRankFirst, ![.odlri, .srr].contains(initialization) {
+    } else if options.updateOrder == .lowRankFirst, ![.odlri, .srr].contains(start) {
       try alternateFromLowRank(problem, metric, rank, &state)
     } else {
-      try alternate(problem, metric, rank, initialization, &state)
+      try alternate(problem, metric, rank, start, channelCount, &state)
     }
     if rank > 0 { roundOnceMore(problem, metric, &state) }
     try refine(problem, metric, rank, &state)
     guard state.bestError.isFinite else { throw .noConvergence(info: 0) }
     return Decomposition(
       quantized: state.best.copy(), factors: state.bestFactors.copy(), error: state.bestError,
-      initialization: initialization, trace: state.trace)
+      runs: [.init(from: start, errors: state.trace)])
   }
 
   /// What the alternation has now, and the best that it had.
@@ -97,13 +108,13 @@ package struct Alternation {
   /// Q first, then L R, starting from factors of full precision.
   private func alternate(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, _ rank: Int,
-    _ initialization: CompressionPlan.Initialization, _ state: inout State
+    _ initialization: LowRankInitialization, _ channelCount: Int, _ state: inout State
   ) throws(LinearAlgebraError) {
     var start = try LowRankStart(algebra).factors(
       initialization, of: problem, metric, rank: rank,
-      channelCount: plan.channelCount(rank: rank, inputSize: metric.size))
-    for iteration in 0..<max(1, plan.outerIterations) {
-      let isLast = iteration == plan.outerIterations - 1
+      channelCount: channelCount)
+    for iteration in 0..<max(1, options.outerIterations) {
+      let isLast = iteration == options.outerIterations - 1
       try roundQuantized(problem, metric, start, projects: !isLast, &state)
       // The first factors have full precision: that pair cannot be stored.
       if iteration > 0 { state.record() }
@@ -121,8 +132,8 @@ package struct Alternation {
     let nothing = LowRankProduct(
       rank: 0, outputSize: metric.size, inputSize: metric.size)
     state.error = algebra.square(problem.weight, in: metric.hessian)
-    for iteration in 0..<max(1, plan.outerIterations) {
-      let isLast = iteration == plan.outerIterations - 1
+    for iteration in 0..<max(1, options.outerIterations) {
+      let isLast = iteration == options.outerIterations - 1
       if iteration == 0 {
         try fitFactors(problem, metric, rank, near: nothing, &state)
       } else {
@@ -142,7 +153,7 @@ package struct Alternation {
     _ factors: borrowing LowRankProduct, projects: Bool, _ state: inout State
   ) throws(LinearAlgebraError) {
     let target = factors.subtracted(from: problem.weight, algebra)
-    if plan.projectsMetric, projects, factors.rank > 0,
+    if options.projectsMetric, projects, factors.rank > 0,
       algebra.dot(factors.right, factors.right) > 0
     {
       var projected = try ProjectedMetric(algebra).hessian(metric.hessian, without: factors.right)
@@ -191,7 +202,7 @@ package struct Alternation {
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, _ rank: Int,
     _ state: inout State
   ) throws(LinearAlgebraError) {
-    for _ in 0..<plan.refinementRounds {
+    for _ in 0..<options.refinementRounds {
       let before = state.bestError
       state.quantized = state.best.copy()
       state.factors = state.bestFactors.copy()
@@ -206,7 +217,8 @@ package struct Alternation {
         state.error = state.bestError
         let previous = state.bestFactors.product.copy()
         try fitFactors(
-          problem, metric, rank, near: previous, startingThere: plan.factorFormat != .f16, &state)
+          problem, metric, rank, near: previous, startingThere: fitting.storage.format != .f16,
+          &state)
         state.record()
       }
       if state.bestError > before * (1 - Self.smallestGain) { return }

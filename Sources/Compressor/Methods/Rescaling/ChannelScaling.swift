@@ -27,7 +27,7 @@ package struct ChannelScaling: ~Copyable {
   package static let exponentCount = 20
 
   private let algebra: LinearAlgebra
-  private let plan: CompressionPlan
+  private let options: QuantizationOptions
   private let rounding: FeedbackRounding
   /// H divided by the mean of its diagonal, not damped; (n, n).
   private let hessian: Matrix<Float>
@@ -38,10 +38,10 @@ package struct ChannelScaling: ~Copyable {
   ///
   /// - Parameters:
   ///   - measured: E[x x^T], (n, n), finite, not zero.
-  ///   - plan: How the weights will be rounded.
+  ///   - options: How the weights will be rounded.
   ///   - algebra: What computes.
   package init(
-    _ measured: borrowing Matrix<Double>, _ plan: CompressionPlan, _ algebra: LinearAlgebra
+    _ measured: borrowing Matrix<Double>, _ options: QuantizationOptions, _ algebra: LinearAlgebra
   ) {
     let n = measured.rowCount
     let mean = (0..<n).reduce(0) { $0 + measured[$1, $1] } / Double(n)
@@ -51,8 +51,8 @@ package struct ChannelScaling: ~Copyable {
     sizes = (0..<n).map { max(hessian[$0, $0].squareRoot(), 1e-4) }
     self.hessian = hessian
     self.algebra = algebra
-    self.plan = plan
-    rounding = FeedbackRounding(algebra, plan.roundingGrid)
+    self.options = options
+    rounding = FeedbackRounding(algebra, options.grid)
   }
 
   /// s for the exponent number `index`, (n).
@@ -79,7 +79,7 @@ package struct ChannelScaling: ~Copyable {
       let factors = factors(index)
       var scaled = weight.copy()
       algebra.scaleColumns(&scaled, by: factors)
-      var quantized = plan.emptyQuantized(outputSize: m, inputSize: n)
+      var quantized = options.zeros(outputSize: m, inputSize: n)
       rounding.roundToNearest(
         scaled,
         importances: (0..<n).map { hessian[$0, $0] / (factors[$0] * factors[$0]) + 1e-12 },

@@ -1,0 +1,111 @@
+internal import DuetRuntime
+
+/// A method that fits Q and L R in turn, from a start of its own: what CALDERA and ODLRI share.
+///
+/// Minimises tr((W - Q - L R) H (W - Q - L R)^T).
+public protocol AlternatingMethod: CompressionMethod {
+  /// How Q is stored and rounded.
+  var rounding: QuantizationOptions { get set }
+  /// How L R is stored and fitted.
+  var factors: LowRankOptions { get set }
+  /// How both are found in turn.
+  var alternation: AlternationOptions { get set }
+}
+
+extension AlternatingMethod {
+  /// `rounding`.
+  public var quantization: QuantizationOptions? { rounding }
+  /// `factors`.
+  public var lowRank: LowRankOptions? { factors }
+
+  /// The values of its options.
+  public var choices: MethodChoices {
+    var result = MethodChoices(rounding, factors)
+    alternation.write(to: &result)
+    return result
+  }
+
+  /// Refuses what contradicts itself about Q, L R and outlier channels.
+  func checkParts(given: MethodChoices) throws(CompressionPlanError) {
+    try rounding.check()
+    let storesOutliers = alternation.outlierStorage == .int8
+    if storesOutliers, factors.targetBits != nil {
+      throw .conflict(
+        "--target-bits and --outlier-storage int8, whose columns are paid for with ranks, contradict "
+          + "each other")
+    }
+    try factors.check(given: given)
+    if storesOutliers, alternation.initialization == .odlri {
+      throw .conflict(
+        "--initialization odlri has no meaning with --outlier-storage int8: L R would start from "
+          + "the columns that are stored apart")
+    }
+  }
+
+  /// As asked for, or a sixteenth of the rank.
+  ///
+  /// 16 of rank 256 is what the paper documents.
+  public func outlierChannelCount(rank: Int, inputSize: Int) -> Int {
+    min(alternation.outlierChannelCount ?? max(1, rank / 16), inputSize - 1)
+  }
+
+  /// The outlier channels, where they are stored apart.
+  public func columnCount(inputSize: Int) -> Int {
+    alternation.outlierStorage == .int8
+      ? outlierChannelCount(rank: factors.rank, inputSize: inputSize) : 0
+  }
+
+  /// The operations of all starts.
+  ///
+  /// A round is one rounding, two errors and one fit. A refinement is a gradient and two sweeps, of
+  /// 2 m n^2 each, and inner rounds again.
+  public func operations(_ shape: MatrixShape) -> Double {
+    let rounded = shape.rounding + shape.measuring
+    if shape.rank == 0 { return rounded }
+    let rounds =
+      Double(alternation.outerIterations)
+      * (shape.rounding + 2 * shape.measuring + factors.fitOperations(shape))
+    let refinement =
+      Double(alternation.refinementRounds)
+      * (3 * shape.measuring + factors.innerOperations(shape))
+    let starts = Double(alternation.initializations(rank: shape.rank).count)
+    return rounded + starts * (rounds + refinement)
+  }
+
+  /// One more Q with several starts, and the projected metric.
+  public func workingByteCount(_ shape: MatrixShape) -> Int {
+    if shape.rank == 0 { return 0 }
+    let (m, n) = (shape.outputSize, shape.inputSize)
+    return (alternation.initialization == .auto ? 4 * m * n : 0)
+      + (alternation.projectsMetric ? 16 * n * n : 0)
+  }
+
+  /// Alternates from every start, and keeps the best.
+  public func decompose(
+    _ problem: borrowing WeightProblem, _ metric: borrowing Metric, rank: Int,
+    _ algebra: LinearAlgebra
+  ) throws(LinearAlgebraError) -> Decomposition {
+    let engine = Alternation(algebra, rounding, factors, alternation)
+    let channelCount = outlierChannelCount(rank: rank, inputSize: metric.size)
+    var best: Decomposition?
+    var bestError = Double.infinity
+    var runs: [Decomposition.Run] = []
+    for start in alternation.initializations(rank: rank) {
+      var candidate = try engine.decompose(
+        problem, metric, rank: rank, from: start, channelCount: channelCount)
+      runs += candidate.runs
+      // The first one is taken whatever its error is: it is checked later.
+      if runs.count == 1 || candidate.error < bestError {
+        bestError = candidate.error
+        if rank > 0 { candidate.variant = "\(start)" }
+        if rank > 0, start == .odlri {
+          candidate.outlierChannels = metric.ranking.prefix(channelCount).sorted()
+        }
+        best = consume candidate
+      }
+    }
+    guard var result = best.take() else { throw .noConvergence(info: 0) }
+    result.runs = runs
+    return result
+  }
+}

@@ -1,0 +1,43 @@
+/// Q + L R by alternation, from zero or from the best low-rank matrix: CALDERA.
+///
+/// Source: Saha et al., CALDERA, arXiv:2405.18886.
+public struct CALDERA: AlternatingMethod {
+  /// "caldera".
+  public static let name = "caldera"
+  /// What it does.
+  public static let summary =
+    "Q + L R, found in turn from zero or from the best low-rank matrix"
+
+  /// How Q is stored and rounded.
+  public var rounding: QuantizationOptions
+  /// How L R is stored and fitted.
+  public var factors: LowRankOptions
+  /// How both are found in turn.
+  public var alternation: AlternationOptions
+
+  /// The method with the values that are given.
+  public init(reading choices: inout MethodChoices) {
+    rounding = QuantizationOptions(reading: &choices)
+    factors = LowRankOptions(reading: &choices)
+    alternation = AlternationOptions(reading: &choices, standard: .lowRank)
+  }
+
+  /// Refuses the start of ODLRI, and outlier channels without a use for them.
+  public func check(given: MethodChoices) throws(CompressionPlanError) {
+    try checkParts(given: given)
+    if alternation.outlierStorage == .int8 { return }
+    if alternation.initialization == .odlri {
+      throw .conflict("--initialization odlri is --method odlri, not caldera")
+    }
+    if alternation.outlierChannelCount != nil, alternation.initialization != .auto {
+      throw .conflict(
+        "--outlier-channels has no meaning with --method caldera unless they are stored apart, by "
+          + "--outlier-storage int8")
+    }
+  }
+
+  /// What is left when L R repairs Q, or when a part of it preserves W.
+  public func expectedErrors(_ analysis: MatrixAnalysis) -> [Double] {
+    analysis.expectedErrors(alternation.initialization == .zero ? .zero : .lowRank)
+  }
+}

@@ -1,0 +1,96 @@
+public import DuetRuntime
+
+extension MatrixAnalysis {
+  /// What an expectation is made for.
+  public enum Start: String, Sendable, CaseIterable {
+    /// L R repairs what Q leaves.
+    case zero
+    /// L R takes the directions of most energy before Q is rounded.
+    case lowRank = "low-rank"
+    /// L R takes the columns of the outlier channels before Q is rounded.
+    case odlri
+    /// There is no Q.
+    case alone
+  }
+
+  /// The relative errors that L R is expected to leave, by its rank from 0 on.
+  ///
+  /// L and R count as exact.
+  ///
+  /// With e the error of Q alone, rho_p the share of energy that is left behind p components, rho_O that
+  /// without k outlier channels,
+  ///
+  ///     zero         e(r)^2 = e^2 rho_r(E)
+  ///     low-rank     e(r)^2 = e^2 min over p of rho_p(W) rho_(r-p)(E)
+  ///     odlri        e(r)^2 = e^2 rho_O rho_(r-k)(E)                 for r >= k, else zero's
+  ///     alone        e(r)^2 = rho_r(W)
+  ///
+  /// The second is the criterion of SRR, arXiv:2602.02001, with the error that Q has; the third is the same for
+  /// what ODLRI preserves.
+  public func expectedErrors(_ start: Start) -> [Double] {
+    let weight = Self.remainders(weightEnergies)
+    if start == .alone { return weight.map { $0.squareRoot() } }
+    let error = Self.remainders(errorEnergies)
+    return error.indices.map { rank in
+      let least: Double
+      switch start {
+      case .zero, .alone: least = error[rank]
+      case .lowRank:
+        least = (0...min(rank, weight.count - 1)).map { weight[$0] * error[rank - $0] }.min() ?? 1
+      case .odlri:
+        least =
+          rank < channelCount ? error[rank] : channelRemainder * error[rank - channelCount]
+      }
+      return quantizedError * least.squareRoot()
+    }
+  }
+
+  /// ||Q X|| / ||W X|| and ||L R X|| / ||W X|| that are expected of a rank, where both are uncorrelated.
+  public func expectedRoles(_ start: Start, rank: Int) -> (quantized: Double, lowRank: Double) {
+    let weight = Self.remainders(weightEnergies)
+    let error = Self.remainders(errorEnergies)
+    let left = weight[min(rank, weight.count - 1)]
+    switch start {
+    case .alone: return (0, (1 - left).squareRoot())
+    case .lowRank: return (left.squareRoot(), (1 - left).squareRoot())
+    case .odlri: return (channelRemainder.squareRoot(), max(0, 1 - channelRemainder).squareRoot())
+    case .zero:
+      let repaired = 1 - error[min(rank, error.count - 1)]
+      return (
+        max(0, 1 - quantizedError * quantizedError).squareRoot(),
+        quantizedError * repaired.squareRoot()
+      )
+    }
+  }
+
+  /// What is left behind components, by their number from 0 on.
+  private static func remainders(_ energies: [Double]) -> [Double] {
+    var left = 1.0
+    return [1.0]
+      + energies.map { energy in
+        left = max(0, left - energy)
+        return left
+      }
+  }
+}
+
+extension MatrixAnalysis.Start {
+  /// All of them; of equally good ones the first is favoured.
+  public static let byPreference: [MatrixAnalysis.Start] = [.lowRank, .zero, .odlri, .alone]
+
+  /// The method that starts so, with what has to be asked for besides.
+  public var methodName: String {
+    switch self {
+    case .lowRank: CALDERA.name
+    case .zero: "\(CALDERA.name) zero"
+    case .odlri: ODLRI.name
+    case .alone: LoRDQ.name
+    }
+  }
+
+  /// How L R is stored where there is no Q, in the format that a method has for its factors.
+  public static func aloneStorage(_ method: any CompressionMethod) -> FactorStorage {
+    FactorStorage(
+      (method.lowRank ?? LowRankOptions()).format, blockSize: LoRDQ().factors.blockSize)
+  }
+}

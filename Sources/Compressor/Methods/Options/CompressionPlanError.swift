@@ -1,0 +1,26 @@
+public import DuetRuntime
+
+/// A reason why a model cannot be compressed in the way that is asked for.
+public enum CompressionPlanError: DuetError, Equatable {
+  /// There is no method of this name.
+  case unknownMethod(String)
+  /// An option is given that the method does not read.
+  case unread(option: String, method: String, reason: String)
+  /// Choices that do not go together, told in a sentence.
+  case conflict(String)
+
+  /// What is asked for is always the caller's.
+  public var category: FailureCategory { .usage }
+
+  /// One sentence that names the options.
+  public var description: String {
+    switch self {
+    case .unknownMethod(let name):
+      "there is no method '\(printable(name))'; there are "
+        + MethodList.all.map { $0.name }.joined(separator: ", ")
+    case .unread(let option, let method, let reason):
+      "--\(option) has no meaning with --method \(method), which \(reason)"
+    case .conflict(let sentence): sentence
+    }
+  }
+}

@@ -1,0 +1,80 @@
+internal import DuetRuntime
+
+/// The values that are given for options of methods.
+public struct MethodChoices: Sendable {
+  private struct Choice: Sendable {
+    let option: any MethodOptionDeclaration
+    let value: any Sendable
+  }
+
+  private var given: [String: Choice] = [:]
+  private var readNames: Set<String> = []
+  /// The hidden size of the model, which some defaults depend on, or nil while it is not known.
+  public var hiddenSize: Int?
+
+  /// No values.
+  public init(hiddenSize: Int? = nil) { self.hiddenSize = hiddenSize }
+
+  /// The rank of L R in models that are not small.
+  static let largestDefaultRank = 64
+
+  /// The default of the rank: 64, or a sixteenth of the hidden size where that is less.
+  ///
+  /// In a small model a rank of 64 would take more bits than Q.
+  public var defaultRank: Int {
+    guard let hiddenSize else { return Self.largestDefaultRank }
+    return min(Self.largestDefaultRank, max(1, hiddenSize / 16))
+  }
+
+  /// Gives an option a value; one that means that the option is left out changes nothing.
+  public mutating func set<Value>(_ option: MethodOption<Value>, to value: Value) {
+    if option.isAbsence(value) { return }
+    given[option.name] = Choice(option: option, value: value)
+  }
+
+  /// Whether a value is given for an option.
+  public func isGiven(_ option: any MethodOptionDeclaration) -> Bool { given[option.name] != nil }
+
+  /// The value of an option: the one given, or the standard one.
+  public subscript<Value>(option: MethodOption<Value>) -> Value {
+    value(option) ?? option.standard(self)
+  }
+
+  /// Reads an option for a method, which is thereby known to read it.
+  ///
+  /// - Returns: The value that is given, or the standard one.
+  public mutating func read<Value>(_ option: MethodOption<Value>) -> Value {
+    readNames.insert(option.name)
+    return self[option]
+  }
+
+  /// Reads an option for a method that has a default of its own.
+  ///
+  /// - Returns: The value that is given, or `standard`.
+  public mutating func read<Value>(
+    _ option: MethodOption<Value>, default standard: Value
+  ) -> Value {
+    readNames.insert(option.name)
+    return value(option) ?? standard
+  }
+
+  private func value<Value>(_ option: MethodOption<Value>) -> Value? {
+    guard let choice = given[option.name] else { return nil }
+    return choice.value as? Value
+  }
+
+  /// Whether the option was read.
+  func isRead(_ option: any MethodOptionDeclaration) -> Bool { readNames.contains(option.name) }
+
+  /// The options that have values beside `MethodOptions.all`, by name.
+  var others: [any MethodOptionDeclaration] {
+    let known = Set(MethodOptions.all.map(\.name))
+    return given.values.map(\.option).filter { !known.contains($0.name) }
+      .sorted { $0.name < $1.name }
+  }
+
+  /// The first option that is given but was not read, in the order of `MethodOptions.all`.
+  var firstUnread: (any MethodOptionDeclaration)? {
+    (MethodOptions.all + others).first { isGiven($0) && !isRead($0) }
+  }
+}

@@ -1,0 +1,95 @@
+internal import DuetRuntime
+
+extension QuantizationOptions {
+  /// The options of Q that are given.
+  ///
+  /// - Parameters:
+  ///   - choices: The values that are given.
+  ///   - isPlain: Whether the method was published for weights as they are: then the default is four bits, with
+  ///     a zero among the values.
+  public init(reading choices: inout MethodChoices, isPlain: Bool = false) {
+    self.init()
+    format = choices.read(MethodOptions.format, default: isPlain ? .int4 : .e8p)
+    groupSize = choices.read(
+      MethodOptions.groupSize, default: format == .e8p ? .row : .columns128)
+    gridKind = choices.read(
+      MethodOptions.grid, default: isPlain && format != .e8p ? .asymmetric : .symmetric)
+    scaleFit = choices.read(MethodOptions.scaleFit)
+  }
+
+  /// Refuses what contradicts itself about Q.
+  ///
+  /// - Throws: `CompressionPlanError.conflict`.
+  func check() throws(CompressionPlanError) {
+    guard format == .e8p else { return }
+    if gridKind == .asymmetric {
+      throw .conflict("--grid asymmetric has no meaning with --format e8p, a lattice")
+    }
+    if scaleFit == .range {
+      throw .conflict("--scale-fit range has no meaning with --format e8p, a lattice")
+    }
+  }
+}
+
+extension LowRankOptions {
+  /// The options of L R that are given.
+  ///
+  /// - Parameters:
+  ///   - choices: The values that are given.
+  ///   - standardTargetBits: The bits per weight that ranks are chosen for where neither a rank nor bits are
+  ///     given, or nil for the default rank.
+  ///   - findsBlocks: Whether the components are found in blocks.
+  public init(
+    reading choices: inout MethodChoices, standardTargetBits: Double? = nil,
+    findsBlocks: Bool = false
+  ) {
+    self.init()
+    rank = choices.read(MethodOptions.rank)
+    targetBits = choices.read(
+      MethodOptions.targetBits,
+      default: choices.isGiven(MethodOptions.rank) ? nil : standardTargetBits)
+    format = choices.read(MethodOptions.factorFormat)
+    if findsBlocks { blockSize = choices.read(MethodOptions.factorBlockSize) }
+    rounding = choices.read(MethodOptions.factorRounding)
+    innerIterations = choices.read(MethodOptions.innerIterations)
+  }
+
+  /// Refuses what contradicts itself about L and R.
+  ///
+  /// - Parameter given: The values that somebody asked for.
+  /// - Throws: `CompressionPlanError.conflict`.
+  func check(given: MethodChoices) throws(CompressionPlanError) {
+    if given.isGiven(MethodOptions.rank), given.isGiven(MethodOptions.targetBits) {
+      throw .conflict("--rank and --target-bits, which chooses the ranks, contradict each other")
+    }
+    guard format == .f16 else { return }
+    if given.isGiven(MethodOptions.factorRounding) {
+      throw .conflict("--lr-rounding has no meaning with --lr-format f16, which is not rounded")
+    }
+    if given.isGiven(MethodOptions.innerIterations) {
+      throw .conflict(
+        "--inner-iterations has no meaning with --lr-format f16, where L R is found in one step")
+    }
+  }
+}
+
+extension MethodChoices {
+  /// The values of the options of Q and of L R, for `CompressionMethod.choices`.
+  public init(_ quantization: QuantizationOptions? = nil, _ lowRank: LowRankOptions? = nil) {
+    self.init()
+    if let quantization {
+      set(MethodOptions.format, to: quantization.format)
+      set(MethodOptions.groupSize, to: quantization.groupSize)
+      set(MethodOptions.grid, to: quantization.gridKind)
+      set(MethodOptions.scaleFit, to: quantization.scaleFit)
+    }
+    if let lowRank {
+      set(MethodOptions.rank, to: lowRank.rank)
+      set(MethodOptions.targetBits, to: lowRank.targetBits)
+      set(MethodOptions.factorFormat, to: lowRank.format)
+      if let blockSize = lowRank.blockSize { set(MethodOptions.factorBlockSize, to: blockSize) }
+      set(MethodOptions.factorRounding, to: lowRank.rounding)
+      set(MethodOptions.innerIterations, to: lowRank.innerIterations)
+    }
+  }
+}

@@ -1,0 +1,37 @@
+internal import DuetRuntime
+
+/// Q alone, every weight rounded to the nearest value: RTN.
+///
+/// Minimises |W - Q|, knows nothing of activations.
+public struct RTN: CompressionMethod {
+  /// "rtn".
+  public static let name = "rtn"
+  /// What it does.
+  public static let summary = "Q alone, each weight rounded to the nearest value"
+
+  /// How Q is stored and rounded.
+  public var rounding: QuantizationOptions
+
+  /// The method with the values that are given.
+  public init(reading choices: inout MethodChoices) {
+    rounding = QuantizationOptions(reading: &choices)
+  }
+
+  /// The values of its options.
+  public var choices: MethodChoices { MethodChoices(rounding) }
+  /// `rounding`.
+  public var quantization: QuantizationOptions? { rounding }
+
+  /// Nothing beyond the error of rounding to nearest, which is measured for every matrix.
+  public func operations(_ shape: MatrixShape) -> Double { 0 }
+
+  /// Rounds to nearest.
+  public func decompose(
+    _ problem: borrowing WeightProblem, _ metric: borrowing Metric, rank: Int,
+    _ algebra: LinearAlgebra
+  ) throws(LinearAlgebraError) -> Decomposition {
+    let quantized = rounding.nearest(to: problem, algebra)
+    let error = algebra.squaredError(of: quantized, problem, metric)
+    return Decomposition(quantized: quantized, factors: problem.noFactors, error: error)
+  }
+}

@@ -1,0 +1,80 @@
+public import DuetRuntime
+
+/// What somebody asks of a compression: the choices that were made, nil where a default applies.
+///
+/// Some defaults depend on the method and some on the model, so a plan is made of a request when both are
+/// known. `check()` finds what is wrong whatever the model.
+public struct CompressionRequest: Sendable {
+  /// The name of the method.
+  public var method: String
+  /// The values for its options.
+  public var choices = MethodChoices()
+  /// How the output head is stored.
+  public var headFormat: HeadFormat?
+  /// What is added to the Hessian's diagonal, relative to its mean.
+  public var damping: Double?
+  /// Which sides are rotated.
+  public var incoherence: IncoherenceSides?
+  /// What computes the inputs of later layers.
+  public var propagation: Propagation?
+  /// The number of calibration samples.
+  public var sampleCount: Int?
+  /// The tokens of a calibration sample.
+  public var contextLength: Int?
+  /// Where all random choices come from.
+  public var seed: UInt64?
+  /// Matrices that stay as they are, by their names or the ends of these.
+  public var keptNames: [String] = []
+
+  /// A request for a method, with all defaults.
+  ///
+  /// - Parameter method: `CompressionMethod.name`.
+  public init(method: String = MethodList.standard.name) { self.method = method }
+
+  /// Refuses what cannot be done whatever the model: options that the method does not read, and those
+  /// that contradict each other.
+  ///
+  /// - Throws: `CompressionPlanError`.
+  public func check() throws(CompressionPlanError) { _ = try plan(choices) }
+
+  /// The plan for a model.
+  ///
+  /// - Parameter configuration: The sizes of the model, which ranks, samples and names depend on.
+  /// - Returns: The plan.
+  /// - Throws: `CompressionPlanError`, also for a name to keep that the model does not have.
+  public func plan(
+    for configuration: Configuration
+  ) throws(CompressionPlanError) -> CompressionPlan {
+    var choices = choices
+    choices.hiddenSize = configuration.hiddenSize
+    var result = try plan(choices)
+    if contextLength == nil {
+      result.contextLength = min(result.contextLength, configuration.contextLength)
+    }
+    let known = CompressionForecast.linearNames(configuration) + ["lm_head", "model.embed_tokens"]
+    for name in keptNames {
+      result.keptNames = [name]
+      guard known.contains(where: result.keeps) else {
+        throw .conflict(
+          "--keep: no matrix of this model is called '\(printable(name))' or ends with it behind a "
+            + "dot; a name is down_proj or model.layers.0.mlp.down_proj")
+      }
+    }
+    result.keptNames = keptNames
+    return result
+  }
+
+  /// The plan without what depends on the model.
+  private func plan(_ choices: MethodChoices) throws(CompressionPlanError) -> CompressionPlan {
+    var result = CompressionPlan(try MethodList.method(named: method, choices))
+    result.incoherence = incoherence ?? result.incoherence
+    result.propagation = propagation ?? result.propagation
+    try result.checkNeeds()
+    result.headFormat = headFormat ?? result.headFormat
+    result.damping = damping ?? result.damping
+    result.sampleCount = sampleCount ?? result.sampleCount
+    result.contextLength = contextLength ?? result.contextLength
+    result.seed = seed ?? result.seed
+    return result
+  }
+}

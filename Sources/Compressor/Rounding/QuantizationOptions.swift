@@ -1,0 +1,38 @@
+public import DuetRuntime
+
+/// How Q is stored, and how its values are found.
+public struct QuantizationOptions: Sendable, Hashable {
+  /// The formats that Q can have.
+  public static let formats: [WeightFormat] = [.int2, .int3, .int4, .e8p]
+
+  /// How Q is stored.
+  public var format = WeightFormat.e8p
+  /// How many columns of Q share a scale.
+  public var groupSize = GroupSize.row
+  /// Where the values of Q lie.
+  public var gridKind = GridKind.symmetric
+  /// How the scales of Q are found.
+  public var scaleFit = ScaleFit.search
+
+  /// Two bits in points of the E8 lattice, with a scale for each row.
+  public init() {}
+
+  /// The values that the weights of Q can have.
+  package var grid: any RoundingGrid {
+    switch (format, gridKind) {
+    case (.e8p, _): LatticeGrid()
+    case (_, .asymmetric): AsymmetricGrid(format, fit: scaleFit)
+    case (_, .symmetric): IntegerGrid(format, fit: scaleFit)
+    }
+  }
+
+  /// How Q of a matrix (outputSize, inputSize) is laid out.
+  public func layout(outputSize: Int, inputSize: Int) -> PackedLayout {
+    PackedLayout(format, groupSize: groupSize, outputSize: outputSize, inputSize: inputSize)
+  }
+
+  /// A matrix of zeros on the grid of Q.
+  public func zeros(outputSize: Int, inputSize: Int) -> QuantizedMatrix {
+    QuantizedMatrix(layout(outputSize: outputSize, inputSize: inputSize), grid: gridKind)
+  }
+}
