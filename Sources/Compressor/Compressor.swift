@@ -155,9 +155,6 @@ public struct Compressor {
   }
 }
 
-/// Thrown when the observer wants a run to stop.
-struct CompressionStopped: Error {}
-
 extension CompressionSummary {
   fileprivate mutating func add(_ layers: borrowing LayerCompression<some CompressionObserver>) {
     records = layers.records

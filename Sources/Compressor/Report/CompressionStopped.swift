@@ -1,0 +1,2 @@
+/// Thrown when the observer wants a run to stop.
+struct CompressionStopped: Error {}
