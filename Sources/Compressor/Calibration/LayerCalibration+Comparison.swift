@@ -113,11 +113,8 @@ extension LayerCalibration {
 extension LinearInput {
   /// The matrices that multiply the input, for messages.
   var matrixNames: String {
-    switch self {
-    case .attention: "q_proj, k_proj and v_proj"
-    case .attentionOutput: "o_proj"
-    case .feedForward: "gate_proj and up_proj"
-    case .down: "down_proj"
-    }
+    let names = matrices.map(\.shortName)
+    guard let last = names.last, names.count > 1 else { return names.joined() }
+    return "\(names.dropLast().joined(separator: ", ")) and \(last)"
   }
 }

@@ -175,7 +175,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
       change = correction.apply(to: &weight, algebra)
       changeDamping = correction.damping
     }
-    scaling.apply(to: &weight, input, name: linear.name, algebra)
+    scaling.apply(to: &weight, of: linear, algebra)
     let problem = try WeightProblem(
       &weight, name: linear.name, metric: metric,
       outputRotation: plan.incoherence == .both ? rotation : nil, algebra)
@@ -184,7 +184,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     compressed.record.correction = change
     compressed.record.correctionDamping = changeDamping
     compressed.record.scalingExponent = scaling.exponent(input)
-    compressed.tensors += try scaling.replacements(linear.name, compressor.checkpoint)
+    compressed.tensors += try scaling.replacements(linear, compressor.checkpoint)
     let seconds = start.duration(to: clock.now) / .seconds(1)
     try journal.record(compressed, seconds: seconds)
     // The mapped copy, so that the compressed model need not fit in memory.
