@@ -12,7 +12,7 @@ struct CompressedShape {
   init(_ configuration: Configuration, _ format: CompressedFormat) {
     var configuration = configuration
     configuration.compression = format
-    // A compressed head stands beside the embedding.
+    // A compressed head is stored in addition to the embedding.
     configuration.tiesEmbeddings = false
     self.configuration = configuration
     self.format = format

@@ -132,7 +132,9 @@ struct LayerTensorsTests {
         byteOffset: 0)
       let changed = Checkpoint(
         configuration: checkpoint.configuration, tensors: tensors + [more])
-      #expect(throws: CheckpointError.self, "form \(index)") { try Model(changed) }
+      #expect(
+        throws: CheckpointError.unknownTensor(path: "memory", tensor: tensor), "form \(index)"
+      ) { try Model(changed) }
     }
   }
 

@@ -18,6 +18,7 @@ package struct LayerCalibration: ~Copyable {
   private var pass: DecoderLayerPass
   /// The residual stream of one sample, (contextLength, hiddenSize).
   private(set) var hidden: Buffer<Float>
+  /// What sums are computed with.
   let algebra: LinearAlgebra
 
   /// How the caller follows and stops a run of the samples.
@@ -90,7 +91,8 @@ package struct LayerCalibration: ~Copyable {
   ) throws(LayerCalibrationError) -> LayerHessians {
     check(states)
     var sums = LayerHessianAccumulators(configuration, layer: index, algebra)
-    try forEachSample(states.sampleCount, control) { calibration, sample throws(LayerCalibrationError) in
+    try forEachSample(states.sampleCount, control) {
+      calibration, sample throws(LayerCalibrationError) in
       try calibration.read(sample, of: states)
       try calibration.run(layer, into: &sums, endsBefore: .down)
     }
@@ -111,7 +113,8 @@ package struct LayerCalibration: ~Copyable {
     control: Control = Control()
   ) throws(LayerCalibrationError) {
     check(states)
-    try forEachSample(states.sampleCount, control) { calibration, sample throws(LayerCalibrationError) in
+    try forEachSample(states.sampleCount, control) {
+      calibration, sample throws(LayerCalibrationError) in
       try calibration.read(sample, of: states)
       calibration.run(layer) { _, _, _, _ in }
       try calibration.writeAdvanced(sample, to: &states, index: index)
@@ -133,7 +136,8 @@ package struct LayerCalibration: ~Copyable {
   ) throws(LayerCalibrationError) -> LayerHessians {
     check(states)
     var sums = LayerHessianAccumulators(configuration, layer: index, algebra)
-    try forEachSample(states.sampleCount, control) { calibration, sample throws(LayerCalibrationError) in
+    try forEachSample(states.sampleCount, control) {
+      calibration, sample throws(LayerCalibrationError) in
       try calibration.read(sample, of: states)
       try calibration.run(layer, into: &sums, endsBefore: nil)
       try calibration.writeAdvanced(sample, to: &states, index: index)
@@ -168,6 +172,7 @@ package struct LayerCalibration: ~Copyable {
     try pass.run(layer, &hidden, tokenCount: pass.tokenLimit, endsBefore: last, observe: observe)
   }
 
+  /// Requires states of the sizes of this calibration.
   func check(_ states: borrowing HiddenStates) {
     precondition(
       states.contextLength == pass.tokenLimit

@@ -2,7 +2,9 @@ internal import DuetRuntime
 
 /// The compression of all layers, from where the journal ends.
 struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
+  /// The finished matrices on the disk.
   private(set) var journal: Journal
+  /// The rotations of the compressed matrices, or nil.
   let rotation: Rotation?
   /// The figures of the matrices that are done, in the order of the model.
   private(set) var records: [MatrixRecord] = []
@@ -11,11 +13,12 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
   /// The rescaled inputs of the layer at hand.
   private var scaling = LayerScaling()
 
-  let compressor: Compressor
-  let samples: CalibrationSamples
-  let observer: Observer
+  private let compressor: Compressor
+  private let samples: CalibrationSamples
+  private let observer: Observer
   private let clock = ContinuousClock()
 
+  /// The compression of `compressor`'s model, of which nothing is done but what the journal has.
   init(
     _ compressor: Compressor, journal: Journal, rotation: Rotation?, samples: CalibrationSamples,
     observer: Observer
@@ -27,9 +30,9 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     self.observer = observer
   }
 
-  var plan: CompressionPlan { compressor.plan }
-  var configuration: Configuration { compressor.model.configuration }
-  var algebra: LinearAlgebra { compressor.algebra }
+  private var plan: CompressionPlan { compressor.plan }
+  private var configuration: Configuration { compressor.model.configuration }
+  private var algebra: LinearAlgebra { compressor.algebra }
 
   // MARK: - Layers
 
@@ -48,7 +51,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     return finished.flatMap { $0 }
   }
 
-  /// Compresses the matrices of a layer, those that are measured together at a time.
+  /// Compresses the matrices of a layer, in groups of those whose inputs are measured together.
   private mutating func compress(
     _ layer: LayerLinears, _ streams: inout SampleStreams<Observer>
   ) throws -> [CompressedLinear] {
@@ -128,7 +131,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     return result
   }
 
-  /// Compresses the matrices that share an input, those of the journal excepted.
+  /// Compresses the matrices that share an input, but for those in the journal.
   private mutating func compress(
     _ linears: [LayerLinears.Linear], _ input: LinearInput, _ hessian: inout Hessian,
     correction: borrowing WeightCorrection?, of total: Int, _ done: Int

@@ -10,7 +10,9 @@ struct LayerLinears {
     let layer: Int
     /// The name without ".weight".
     let name: String
+    /// The number of rows.
     let outputSize: Int
+    /// The number of columns.
     let inputSize: Int
 
     /// The input that it multiplies.
@@ -22,6 +24,7 @@ struct LayerLinears {
   /// All of them, in the order of the model.
   let all: [Linear]
 
+  /// The matrices of the layer of index `layer` that `plan` does not keep.
   init(_ configuration: Configuration, layer: Int, _ plan: CompressionPlan) {
     index = layer
     all = LayerTensors.matrices.compactMap { row in

@@ -37,7 +37,7 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   ///   - journal: Where streams may have been saved.
   ///   - end: The first layer that is not finished. Streams that were saved for later layers are of no use:
   ///     they were computed from a matrix that has been lost since.
-  ///   - observer: Who hears of the progress and may stop it.
+  ///   - observer: What is told of the progress and may stop the run.
   /// - Throws: `LayerCalibrationError`, `HiddenStatesError`, errors of files.
   init(
     _ compressor: Compressor, _ rotation: Rotation?, _ samples: CalibrationSamples,

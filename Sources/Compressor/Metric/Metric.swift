@@ -3,8 +3,8 @@ package import DuetRuntime
 /// What an error in the weights of a linear layer costs: the Hessian of its inputs, damped and rotated.
 ///
 /// H = E[x x^T] is divided by its mean diagonal and damped, H / mean(diag H) + damping * I, and the
-/// weights of inputs that are always zero are taken to be zero. With `channels` singled out, Q + L R
-/// answer only for what the best columns of their own cannot: with O the channels, the metric of
+/// weights of inputs that are always zero are taken to be zero. Where channels are stored as
+/// columns, Q + L R count only for what the best columns leave: with O the channels, the metric of
 /// Q + L R is the Schur complement H - H_:O H_OO^-1 H_O:.
 ///
 /// Layers that share their input share a metric.
