@@ -1,7 +1,8 @@
 internal import DuetRuntime
 
-/// The residual streams of the samples on their way through the layers, and all in which the kinds of
-/// propagation differ:
+/// The residual streams of the samples on their way through the layers.
+///
+/// All in which the kinds of propagation differ is here:
 ///
 /// ```
 ///                           corrected                 compressed         original
