@@ -4,11 +4,16 @@ public import DuetRuntime
 ///
 /// ```
 /// for each layer:
-///     Hessians of its four inputs         run the samples through the dense layer
-///     for each matrix: metric, decompose, pack, write to the journal
-///     inputs of the next layer            run the samples through the compressed layer
+///     for each of its four inputs:
+///         Hessian, correction             run the samples through the original layer and through the
+///                                             layer as it is compressed so far
+///         for each matrix: correct, decompose, pack, write to the journal
+///     inputs of the next layer            run the samples through both layers
 /// the output head, the shards, config.json
 /// ```
+///
+/// That is the default. Without corrections all inputs are measured at once in the original layer; see
+/// `SampleStreams`.
 ///
 /// A run that is stopped or dies is resumed by another one with the same plan, model and samples: whole
 /// matrices are taken from the journal, and the residual stream of the samples is saved before each
@@ -50,7 +55,7 @@ public struct Compressor {
   /// - Parameters:
   ///   - output: The folder, which gets a model only when all of it is written.
   ///   - samples: What the activations are measured on.
-  ///   - observer: Who hears of the progress and may stop it.
+  ///   - observer: What is told of the progress and may stop the run.
   /// - Returns: What was done; `isComplete` is false when the observer stopped it.
   /// - Throws: `CompressionError`; what is finished stays in the journal.
   public func run(

@@ -12,7 +12,7 @@ struct CompressedShape {
   init(_ configuration: Configuration, _ format: CompressedFormat) {
     var configuration = configuration
     configuration.compression = format
-    // A compressed head stands beside the embedding.
+    // A compressed head is stored in addition to the embedding.
     configuration.tiesEmbeddings = false
     self.configuration = configuration
     self.format = format
@@ -66,27 +66,22 @@ struct CompressedShape {
   }
 
   private var rotatedSizes: [Int] {
-    let inputs = [
-      configuration.hiddenSize, configuration.queryWidth, configuration.intermediateSize,
-    ]
+    let sizes = Self.linears(0, configuration).map(\.size)
     switch format.incoherence {
     case .none: return []
-    case .input: return Set(inputs).sorted()
-    case .both: return Set(inputs + [configuration.keyValueWidth]).sorted()
+    case .input: return Set(sizes.map(\.inputSize)).sorted()
+    case .both: return Set(sizes.flatMap { [$0.inputSize, $0.outputSize] }).sorted()
     }
   }
 
   private static func linears(
     _ layer: Int, _ configuration: Configuration
   ) -> [(name: String, size: MatrixSize)] {
-    var one = configuration
-    one.layerCount = layer + 1
-    let prefix = "model.layers.\(layer)."
-    return SyntheticCheckpoint.tensorShapes(one).compactMap { shape in
-      guard shape.name.hasPrefix(prefix), shape.sizes.count == 2 else { return nil }
-      return (
-        String(shape.name.dropLast(".weight".count)),
-        MatrixSize(outputSize: shape.sizes[0], inputSize: shape.sizes[1])
+    LayerTensors.matrices.map { row in
+      (
+        row.name(inLayer: layer),
+        MatrixSize(
+          outputSize: row.outputSize(configuration), inputSize: row.inputSize(configuration))
       )
     }
   }

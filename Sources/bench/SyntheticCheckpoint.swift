@@ -52,21 +52,17 @@ enum SyntheticCheckpoint {
   /// Every tensor of a model, by the names of Hugging Face checkpoints.
   static func tensorShapes(_ configuration: Configuration) -> [(name: String, sizes: [Int])] {
     let hidden = configuration.hiddenSize
-    let intermediate = configuration.intermediateSize
     var result = [("model.embed_tokens.weight", [configuration.vocabularySize, hidden])]
     for layer in 0..<configuration.layerCount {
-      let prefix = "model.layers.\(layer)"
-      result += [
-        ("\(prefix).input_layernorm.weight", [hidden]),
-        ("\(prefix).self_attn.q_proj.weight", [configuration.queryWidth, hidden]),
-        ("\(prefix).self_attn.k_proj.weight", [configuration.keyValueWidth, hidden]),
-        ("\(prefix).self_attn.v_proj.weight", [configuration.keyValueWidth, hidden]),
-        ("\(prefix).self_attn.o_proj.weight", [hidden, configuration.queryWidth]),
-        ("\(prefix).post_attention_layernorm.weight", [hidden]),
-        ("\(prefix).mlp.gate_proj.weight", [intermediate, hidden]),
-        ("\(prefix).mlp.up_proj.weight", [intermediate, hidden]),
-        ("\(prefix).mlp.down_proj.weight", [hidden, intermediate]),
-      ]
+      for input in LinearInput.allCases {
+        if let norm = input.norm { result.append((norm.name(inLayer: layer), [hidden])) }
+        result += input.matrices.map { row in
+          (
+            row.name(inLayer: layer) + ".weight",
+            [row.outputSize(configuration), row.inputSize(configuration)]
+          )
+        }
+      }
     }
     result.append(("model.norm.weight", [hidden]))
     if !configuration.tiesEmbeddings {

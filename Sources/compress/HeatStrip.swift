@@ -2,16 +2,14 @@ import DuetCommandLine
 import DuetCompressor
 import DuetRuntime
 
-/// A picture of an analysis: for each layer a strip of its seven matrices, three times, shaded by the error
+/// A picture of an analysis: for each layer a strip of its matrices, three times, shaded by the error
 /// of Q, by the energy in the best L R, and by the share of the largest input.
 struct HeatStrip {
   private let report: AnalysisReport
 
   init(_ report: AnalysisReport) { self.report = report }
 
-  private static let names = [
-    "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
-  ]
+  private static let columns = LayerTensors.matrices
   /// Sizes in the units of the picture, which are pixels unless it is scaled.
   private static let (cell, gap, left, top) = (34, 28, 64, 64)
 
@@ -33,7 +31,7 @@ struct HeatStrip {
   /// The SVG document.
   var text: String {
     let layers = Set(report.forecast.matrices.map(\.layer)).sorted()
-    let width = Self.left + panels.count * (Self.names.count * Self.cell + Self.gap)
+    let width = Self.left + panels.count * (Self.columns.count * Self.cell + Self.gap)
     let height = Self.top + layers.count * Self.cell + 24
     var lines = [
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 \(width) \(height)\" width=\"\(width)\" "
@@ -47,7 +45,7 @@ struct HeatStrip {
     let places = Dictionary(
       report.forecast.matrices.map { ($0.name, $0.layer) }, uniquingKeysWith: { first, _ in first })
     for (index, panel) in panels.enumerated() {
-      let x = Self.left + index * (Self.names.count * Self.cell + Self.gap)
+      let x = Self.left + index * (Self.columns.count * Self.cell + Self.gap)
       lines += strips(panel, x: x, layers: layers, places: places)
     }
     return (lines + ["</svg>"]).joined(separator: "\n") + "\n"
@@ -61,15 +59,15 @@ struct HeatStrip {
       label(
         "\(panel.title), up to \(decimalText(largest, digits: 3))", x: x, y: 18, anchor: "start")
     ]
-    for (column, name) in Self.names.enumerated() {
+    for (column, row) in Self.columns.enumerated() {
       lines.append(
         label(
-          String(name.dropLast("_proj".count)), x: x + column * Self.cell + Self.cell / 2,
+          String(row.shortName.dropLast("_proj".count)), x: x + column * Self.cell + Self.cell / 2,
           y: Self.top - 8, anchor: "middle"))
     }
     for matrix in report.matrices {
       guard let layer = places[matrix.name], let row = layers.firstIndex(of: layer),
-        let column = Self.names.firstIndex(where: { matrix.name.hasSuffix(".\($0)") })
+        let column = Self.columns.firstIndex(where: { $0.isNamed(matrix.name) })
       else { continue }
       let value = panel.value(matrix)
       let share = min(1, max(0, value / largest))

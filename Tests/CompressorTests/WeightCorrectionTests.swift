@@ -98,13 +98,14 @@ struct WeightCorrectionTests {
     }
     let embedding = "model.embed_tokens.weight"
     changed.tensors[embedding] = other.tensors[embedding]
-    let compared = ComparedStates(
-      original: try states(original, &calibration), compressed: try states(changed, &calibration))
+    let originalStates = try states(original, &calibration)
+    let compressedStates = try states(changed, &calibration)
     let comparison = try calibration.comparison(
       of: input,
       ComparedLayers(
         original: DecoderLayer(original.inMemory(), index: 0),
-        compressed: DecoderLayer(changed.inMemory(), index: 0)), index: 0, compared)
+        compressed: DecoderLayer(changed.inMemory(), index: 0)), index: 0,
+      original: originalStates, compressed: compressedStates)
 
     // The oracle's stream behind the attention is that of a layer whose last product is zero.
     if input == .attentionOutput {

@@ -31,6 +31,13 @@ import Testing
     #expect(result.stderr.contains("vision.weight"))
   }
 
+  @Test(arguments: ["mlp.experts.0.up_proj.weight", "self_attn.q_norm.weight"])
+  func unknownTensorOfALayer(name: String) throws {
+    let tensor = "model.layers.1.\(name)"
+    let folder = try folder { $0.tensors[tensor] = ([2], [1, 2]) }
+    expectRefusal(try chat(folder.path), code: 3, "model.safetensors", tensor)
+  }
+
   // MARK: - Missing and foreign files
 
   @Test(arguments: ["chat", "perplexity", "tokenize", "bench"])

@@ -1,9 +1,9 @@
 package import DuetRuntime
 
-/// The second moment of a linear layer's inputs, H = E[x x^T], up to the constant 2 the Hessian of its
-/// squared error.
+/// The second moment of a linear layer's inputs, H = E[x x^T]: the Hessian of its squared error, up to
+/// the constant 2.
 ///
-/// Not centred and not damped.
+/// Neither centred nor damped.
 package struct Hessian: ~Copyable, Sendable {
   /// (size, size), symmetric, both triangles filled.
   package var matrix: Matrix<Double>
@@ -25,12 +25,15 @@ package struct Hessian: ~Copyable, Sendable {
   }
 }
 
-/// The Hessians of a decoder layer's four inputs.
+/// The Hessians of a decoder layer's inputs, or of some of them.
 package struct LayerHessians: ~Copyable, Sendable {
   private var attention: Hessian?
   private var attentionOutput: Hessian?
   private var feedForward: Hessian?
   private var down: Hessian?
+
+  /// None.
+  init() {}
 
   /// The Hessians of all four inputs.
   package init(
@@ -43,7 +46,7 @@ package struct LayerHessians: ~Copyable, Sendable {
     self.down = consume down
   }
 
-  /// Hands out the Hessian of `input`, after which its memory is the caller's; nil the second time.
+  /// Hands out the Hessian of `input` with its memory, or nil when there is none.
   package mutating func take(_ input: LinearInput) -> Hessian? {
     switch input {
     case .attention: attention.take()
@@ -53,7 +56,7 @@ package struct LayerHessians: ~Copyable, Sendable {
     }
   }
 
-  /// Takes back a Hessian that was handed out.
+  /// Keeps a Hessian of `input`.
   package mutating func put(_ hessian: consuming Hessian, _ input: LinearInput) {
     switch input {
     case .attention: attention = consume hessian

@@ -18,16 +18,17 @@ package struct LayerCalibration: ~Copyable {
   private var pass: DecoderLayerPass
   /// The residual stream of one sample, (contextLength, hiddenSize).
   private(set) var hidden: Buffer<Float>
+  /// What sums are computed with.
   let algebra: LinearAlgebra
 
-  /// What the caller hears and says while samples run.
+  /// How the caller follows and stops a run of the samples.
   package struct Control {
     /// Called after every sample with the number of tokens done by the call that runs.
     package var progress: (_ tokenCount: Int) -> Void
     /// Asked before every sample; when it says yes, `LayerCalibrationError.cancelled` is thrown.
     package var isCancelled: () -> Bool
 
-    /// Silence and no end, unless given.
+    /// A control that does nothing and never stops a run, unless told otherwise.
     package init(
       progress: @escaping (_ tokenCount: Int) -> Void = { _ in },
       isCancelled: @escaping () -> Bool = { false }
@@ -81,7 +82,7 @@ package struct LayerCalibration: ~Copyable {
   ///   - layer: The weights.
   ///   - index: Which layer it is, for errors.
   ///   - states: The residual streams before the layer.
-  ///   - control: What the caller hears and says.
+  ///   - control: How the caller follows and stops the run.
   /// - Returns: The means over all tokens of all samples.
   /// - Throws: `LayerCalibrationError`.
   package mutating func hessians(
@@ -89,12 +90,11 @@ package struct LayerCalibration: ~Copyable {
     control: Control = Control()
   ) throws(LayerCalibrationError) -> LayerHessians {
     check(states)
-    var sums = LayerHessianAccumulators(pass.configuration, layer: index, algebra)
-    for sample in 0..<states.sampleCount {
-      if control.isCancelled() { throw .cancelled }
-      try read(sample, of: states)
-      try run(layer, into: &sums, endsBefore: .down)
-      control.progress((sample + 1) * states.contextLength)
+    var sums = LayerHessianAccumulators(configuration, layer: index, algebra)
+    try forEachSample(states.sampleCount, control) {
+      calibration, sample throws(LayerCalibrationError) in
+      try calibration.read(sample, of: states)
+      try calibration.run(layer, into: &sums, endsBefore: .down)
     }
     return sums.finish()
   }
@@ -105,7 +105,7 @@ package struct LayerCalibration: ~Copyable {
   ///   - states: The residual streams before the layer, replaced by those after it.
   ///   - layer: The weights.
   ///   - index: Which layer it is, for errors.
-  ///   - control: What the caller hears and says.
+  ///   - control: How the caller follows and stops the run.
   /// - Throws: `LayerCalibrationError`; some of the states are then before the layer and some after it,
   ///   and must be restored from where they were saved.
   package mutating func advance(
@@ -113,56 +113,67 @@ package struct LayerCalibration: ~Copyable {
     control: Control = Control()
   ) throws(LayerCalibrationError) {
     check(states)
-    for sample in 0..<states.sampleCount {
-      if control.isCancelled() { throw .cancelled }
-      try read(sample, of: states)
-      pass.run(
-        layer, &hidden, tokenCount: states.contextLength, observe: { _, _, _, _ in })
-      try writeAdvanced(sample, to: &states, index: index)
-      control.progress((sample + 1) * states.contextLength)
+    try forEachSample(states.sampleCount, control) {
+      calibration, sample throws(LayerCalibrationError) in
+      try calibration.read(sample, of: states)
+      calibration.run(layer) { _, _, _, _ in }
+      try calibration.writeAdvanced(sample, to: &states, index: index)
     }
   }
 
-  /// Does both at once: `states` run through the layer, whose Hessians are collected on the way.
+  /// Runs `states` through the layer, and collects its Hessians on the way.
   ///
   /// - Parameters:
   ///   - layer: The weights.
   ///   - index: Which layer it is, for errors.
   ///   - states: The residual streams before the layer, replaced by those after it.
-  ///   - control: What the caller hears and says.
+  ///   - control: How the caller follows and stops the run.
   /// - Returns: The means over all tokens of all samples.
-  /// - Throws: `LayerCalibrationError`; then as for `advance`.
+  /// - Throws: `LayerCalibrationError`; some of the states are then before the layer and some after it.
   package mutating func hessians(
     of layer: DecoderLayer, index: Int, advancing states: inout HiddenStates,
     control: Control = Control()
   ) throws(LayerCalibrationError) -> LayerHessians {
     check(states)
-    var sums = LayerHessianAccumulators(pass.configuration, layer: index, algebra)
-    for sample in 0..<states.sampleCount {
-      if control.isCancelled() { throw .cancelled }
-      try read(sample, of: states)
-      try run(layer, into: &sums, endsBefore: nil)
-      try writeAdvanced(sample, to: &states, index: index)
-      control.progress((sample + 1) * states.contextLength)
+    var sums = LayerHessianAccumulators(configuration, layer: index, algebra)
+    try forEachSample(states.sampleCount, control) {
+      calibration, sample throws(LayerCalibrationError) in
+      try calibration.read(sample, of: states)
+      try calibration.run(layer, into: &sums, endsBefore: nil)
+      try calibration.writeAdvanced(sample, to: &states, index: index)
     }
     return sums.finish()
   }
 
-  // MARK: - One sample
+  // MARK: - Samples
+
+  /// Does something with every sample, and lets the caller follow and stop it.
+  mutating func forEachSample(
+    _ count: Int, _ control: Control,
+    _ body: (_ calibration: inout LayerCalibration, _ sample: Int) throws(LayerCalibrationError)
+      -> Void
+  ) throws(LayerCalibrationError) {
+    for sample in 0..<count {
+      if control.isCancelled() { throw .cancelled }
+      try body(&self, sample)
+      control.progress((sample + 1) * pass.tokenLimit)
+    }
+  }
 
   /// The sizes of the layers.
   var configuration: Configuration { pass.configuration }
 
-  /// Runs the sample at hand through a layer, or through its beginning.
-  mutating func runAndObserve(
-    _ layer: DecoderLayer, endsBefore last: LinearInput?,
-    _ observe: (_ input: LinearInput, _ rows: Span<Float>, _ stride: Int, _ tokenCount: Int) -> Void
-  ) {
-    pass.run(
-      layer, &hidden, tokenCount: pass.tokenLimit, endsBefore: last, observe: observe)
+  /// Runs the sample in `hidden` through a layer, or through its beginning.
+  mutating func run<Failure: Error>(
+    _ layer: DecoderLayer, endsBefore last: LinearInput? = nil,
+    _ observe: (_ input: LinearInput, _ rows: Span<Float>, _ stride: Int, _ tokenCount: Int)
+      throws(Failure) -> Void
+  ) throws(Failure) {
+    try pass.run(layer, &hidden, tokenCount: pass.tokenLimit, endsBefore: last, observe: observe)
   }
 
-  private func check(_ states: borrowing HiddenStates) {
+  /// Requires states of the sizes of this calibration.
+  func check(_ states: borrowing HiddenStates) {
     precondition(
       states.contextLength == pass.tokenLimit
         && states.hiddenSize == pass.configuration.hiddenSize,
@@ -174,9 +185,8 @@ package struct LayerCalibration: ~Copyable {
     _ layer: DecoderLayer, into sums: inout LayerHessianAccumulators, endsBefore last: LinearInput?
   ) throws(LayerCalibrationError) {
     do throws(CompressorError) {
-      try pass.run(
-        layer, &hidden, tokenCount: pass.tokenLimit, endsBefore: last
-      ) { input, rows, stride, tokenCount throws(CompressorError) in
+      try run(layer, endsBefore: last) {
+        input, rows, stride, tokenCount throws(CompressorError) in
         try sums.add(input, rows, stride: stride, tokenCount: tokenCount)
       }
     } catch {
@@ -184,6 +194,7 @@ package struct LayerCalibration: ~Copyable {
     }
   }
 
+  /// Copies the streams of a sample to `hidden`.
   mutating func read(
     _ sample: Int, of states: borrowing HiddenStates
   ) throws(LayerCalibrationError) {

@@ -94,20 +94,15 @@ extension CompressionForecast {
 
   /// The most that the matrices of a layer take, with the Hessians of the inputs that come after theirs.
   private func decomposing(_ hessians: [Int], threadCount: Int) -> Int {
-    let groups = [
-      ["q_proj", "k_proj", "v_proj"], ["o_proj"], ["gate_proj", "up_proj"], ["down_proj"],
-    ]
     var result = 0
-    for (index, names) in groups.enumerated() {
+    for (index, input) in LinearInput.allCases.enumerated() {
       // Corrected matrices come input by input, each with its correction.
       let later =
         plan.propagation == .corrected
         ? 4 * configuration.hiddenSize
           * max(configuration.queryWidth, configuration.intermediateSize)
         : hessians[(index + 1)...].reduce(0, +)
-      for matrix in matrices
-      where names.contains(where: { matrix.name.utf8.reversed().starts(with: $0.utf8.reversed()) })
-      {
+      for matrix in matrices where input.matrices.contains(where: { $0.isNamed(matrix.name) }) {
         result = max(result, later + work(on: matrix, threadCount: threadCount))
       }
     }

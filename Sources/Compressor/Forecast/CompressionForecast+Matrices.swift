@@ -16,21 +16,11 @@ extension CompressionForecast {
 
   /// The seven linear layers of every decoder layer, as the forward pass comes to them.
   static func linears(_ configuration: Configuration) -> [LinearShape] {
-    let hidden = configuration.hiddenSize
-    let shapes = [
-      ("self_attn.q_proj", configuration.queryWidth, hidden),
-      ("self_attn.k_proj", configuration.keyValueWidth, hidden),
-      ("self_attn.v_proj", configuration.keyValueWidth, hidden),
-      ("self_attn.o_proj", hidden, configuration.queryWidth),
-      ("mlp.gate_proj", configuration.intermediateSize, hidden),
-      ("mlp.up_proj", configuration.intermediateSize, hidden),
-      ("mlp.down_proj", hidden, configuration.intermediateSize),
-    ]
-    return (0..<configuration.layerCount).flatMap { layer in
-      shapes.map { name, outputSize, inputSize in
+    (0..<configuration.layerCount).flatMap { layer in
+      LayerTensors.matrices.map { row in
         LinearShape(
-          name: "model.layers.\(layer).\(name)", layer: layer, outputSize: outputSize,
-          inputSize: inputSize)
+          name: row.name(inLayer: layer), layer: layer,
+          outputSize: row.outputSize(configuration), inputSize: row.inputSize(configuration))
       }
     }
   }

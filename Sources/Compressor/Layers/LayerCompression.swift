@@ -2,7 +2,9 @@ internal import DuetRuntime
 
 /// The compression of all layers, from where the journal ends.
 struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
+  /// The finished matrices on the disk.
   private(set) var journal: Journal
+  /// The rotations of the compressed matrices, or nil.
   let rotation: Rotation?
   /// The figures of the matrices that are done, in the order of the model.
   private(set) var records: [MatrixRecord] = []
@@ -11,11 +13,12 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
   /// The rescaled inputs of the layer at hand.
   private var scaling = LayerScaling()
 
-  let compressor: Compressor
-  let samples: CalibrationSamples
-  let observer: Observer
+  private let compressor: Compressor
+  private let samples: CalibrationSamples
+  private let observer: Observer
   private let clock = ContinuousClock()
 
+  /// The compression of `compressor`'s model, of which nothing is done but what the journal has.
   init(
     _ compressor: Compressor, journal: Journal, rotation: Rotation?, samples: CalibrationSamples,
     observer: Observer
@@ -27,47 +30,65 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     self.observer = observer
   }
 
-  var plan: CompressionPlan { compressor.plan }
-  var configuration: Configuration { compressor.model.configuration }
-  var algebra: LinearAlgebra { compressor.algebra }
+  private var plan: CompressionPlan { compressor.plan }
+  private var configuration: Configuration { compressor.model.configuration }
+  private var algebra: LinearAlgebra { compressor.algebra }
 
   // MARK: - Layers
 
-  /// Compresses what the journal lacks, and returns all matrices.
+  /// Compresses the matrices that are not in the journal, and returns all.
   mutating func compressAll(_ layers: [LayerLinears]) throws -> [CompressedLinear] {
-    // What earlier runs have done, up to the first gap.
-    var finished: [[CompressedLinear]] = []
-    while finished.count < layers.count, let layer = try completed(layers[finished.count].all) {
-      finished.append(layer)
-    }
-    if finished.count == layers.count { return finished.flatMap { $0 } }
-    if plan.propagation == .corrected { return try compressCorrected(layers, after: finished) }
-
-    var calibration = LayerCalibration(
-      configuration, contextLength: samples.contextLength, algebra)
-    var first = 0
-    var states = try hiddenStates(&calibration, notAfter: finished.count, before: &first)
-    for layer in first..<layers.count {
-      var hasAdvanced = false
-      if layer >= finished.count {
-        var hessians = try hessians(of: layer, &states, &calibration, hasAdvanced: &hasAdvanced)
-        finished.append(try compress(layers[layer], layer, &hessians))
+    var finished = try finishedLayers(layers)
+    if finished.count < layers.count {
+      var streams = try SampleStreams(
+        compressor, rotation, samples, journal, notAfter: finished.count, observer)
+      for layer in layers[streams.layer...] {
+        if layer.index == finished.count { finished.append(try compress(layer, &streams)) }
+        if layer.index + 1 == layers.count { break }
+        try streams.advance(past: finished[layer.index], journal)
       }
-      if layer + 1 == layers.count { break }
-      if !hasAdvanced {
-        let weights =
-          plan.propagation == .original
-          ? compressor.model.layers[layer] : try decompressed(layer, finished[layer])
-        try advance(&states, through: weights, layer, &calibration)
-      }
-      try states.save(to: journal.hiddenStatesPath(layer: layer + 1))
-      try journal.removeHiddenStates(before: layer + 1)
     }
     return finished.flatMap { $0 }
   }
 
+  /// Compresses the matrices of a layer, in groups of those whose inputs are measured together.
+  private mutating func compress(
+    _ layer: LayerLinears, _ streams: inout SampleStreams<Observer>
+  ) throws -> [CompressedLinear] {
+    var result: [CompressedLinear] = []
+    for inputs in streams.measuredTogether {
+      let linears = inputs.flatMap(layer.sharing)
+      if let known = try completed(linears) {
+        result += known
+        continue
+      }
+      let measured = try streams.measure(inputs, of: linears, finished: result)
+      observer.phaseBegan(.decomposing(layer: layer.index))
+      var hessians = measured.hessians
+      if plan.method.needs.rescalesInputs { scaling = try scaling(of: layer, &hessians) }
+      for input in inputs {
+        guard var hessian = hessians.take(input) else { continue }
+        result += try compress(
+          layer.sharing(input), input, &hessian, correction: measured.correction,
+          of: layer.all.count, result.count)
+      }
+    }
+    return result
+  }
+
+  /// The layers that earlier runs have finished, up to the first that is not.
+  private mutating func finishedLayers(
+    _ layers: [LayerLinears]
+  ) throws -> [[CompressedLinear]] {
+    var finished: [[CompressedLinear]] = []
+    while finished.count < layers.count, let layer = try completed(layers[finished.count].all) {
+      finished.append(layer)
+    }
+    return finished
+  }
+
   /// All of some matrices from the journal, or nil when one is missing.
-  mutating func completed(_ linears: [LayerLinears.Linear]) throws -> [CompressedLinear]? {
+  private mutating func completed(_ linears: [LayerLinears.Linear]) throws -> [CompressedLinear]? {
     var result: [CompressedLinear] = []
     for linear in linears {
       guard let done = try journal.completed(linear.name) else { return nil }
@@ -81,21 +102,6 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     records.append(linear.record)
     if seconds == nil { resumedCount += 1 }
     observer.finished(linear.record, seconds: seconds)
-  }
-
-  /// Compresses the matrices of a layer.
-  private mutating func compress(
-    _ layer: LayerLinears, _ index: Int, _ hessians: inout LayerHessians
-  ) throws -> [CompressedLinear] {
-    observer.phaseBegan(.decomposing(layer: index))
-    if plan.method.needs.rescalesInputs { scaling = try scaling(of: layer, &hessians) }
-    var result: [CompressedLinear] = []
-    for input in LinearInput.allCases {
-      guard var hessian = hessians.take(input) else { continue }
-      result += try compress(
-        layer.sharing(input), input, &hessian, correction: nil, of: layer.all.count, result.count)
-    }
-    return result
   }
 
   /// The factors by which the inputs of a layer are rescaled, all found before any matrix is changed.
@@ -126,8 +132,8 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     return result
   }
 
-  /// Compresses the matrices that share an input, those of the journal excepted.
-  mutating func compress(
+  /// Compresses the matrices that share an input, but for those in the journal.
+  private mutating func compress(
     _ linears: [LayerLinears.Linear], _ input: LinearInput, _ hessian: inout Hessian,
     correction: borrowing WeightCorrection?, of total: Int, _ done: Int
   ) throws -> [CompressedLinear] {
@@ -176,7 +182,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
       change = correction.apply(to: &weight, algebra)
       changeDamping = correction.damping
     }
-    scaling.apply(to: &weight, input, name: linear.name, algebra)
+    scaling.apply(to: &weight, of: linear, algebra)
     let problem = try WeightProblem(
       &weight, name: linear.name, metric: metric,
       outputRotation: plan.incoherence == .both ? rotation : nil, algebra)
@@ -185,7 +191,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     compressed.record.correction = change
     compressed.record.correctionDamping = changeDamping
     compressed.record.scalingExponent = scaling.exponent(input)
-    compressed.tensors += try scaling.replacements(linear.name, compressor.checkpoint)
+    compressed.tensors += try scaling.replacements(linear, compressor.checkpoint)
     let seconds = start.duration(to: clock.now) / .seconds(1)
     try journal.record(compressed, seconds: seconds)
     // The mapped copy, so that the compressed model need not fit in memory.
@@ -198,85 +204,6 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     let tensor = try compressor.checkpoint.tensor(
       named: "\(name).weight", shape: [rows, columns])
     return Matrix(widening: tensor, rowCount: rows, columnCount: columns)
-  }
-
-  // MARK: - Samples
-
-  /// The residual streams before the first layer for which they are known: the last that were saved, or
-  /// the embeddings of the samples.
-  ///
-  /// Those before layers behind `end`, the first that is not finished, are of no use: a part that was
-  /// lost after they were saved has to be computed from the layers before it.
-  func hiddenStates(
-    _ calibration: inout LayerCalibration, of stream: Journal.Stream = .hidden, notAfter end: Int,
-    before layer: inout Int
-  ) throws -> HiddenStates {
-    let (folder, limit) = (journal.output.statePath, compressor.options.hiddenStatesLimit)
-    if let last = try journal.lastHiddenStates(), last > 0, last <= end {
-      layer = last
-      return try HiddenStates.restored(
-        from: journal.hiddenStatesPath(layer: last, of: stream),
-        sampleCount: samples.sampleCount, contextLength: samples.contextLength,
-        hiddenSize: configuration.hiddenSize, memoryLimit: limit, folder: folder)
-    }
-    layer = 0
-    var states = try HiddenStates(
-      sampleCount: samples.sampleCount, contextLength: samples.contextLength,
-      hiddenSize: configuration.hiddenSize, memoryLimit: limit, folder: folder)
-    try calibration.embed(samples, with: compressor.model, into: &states)
-    return states
-  }
-
-  /// The Hessians of a layer; with the inputs of later layers computed from the original weights, the
-  /// states run through the layer on the way.
-  private func hessians(
-    of layer: Int, _ states: inout HiddenStates, _ calibration: inout LayerCalibration,
-    hasAdvanced: inout Bool
-  ) throws(LayerCalibrationError) -> LayerHessians {
-    observer.phaseBegan(.calibrating(layer: layer))
-    let weights = compressor.model.layers[layer]
-    if plan.propagation == .original {
-      hasAdvanced = true
-      return try calibration.hessians(
-        of: weights, index: layer, advancing: &states, control: control)
-    }
-    return try calibration.hessians(of: weights, index: layer, inputs: states, control: control)
-  }
-
-  /// Runs the states through a layer with the given weights.
-  func advance(
-    _ states: inout HiddenStates, through weights: DecoderLayer, _ layer: Int,
-    _ calibration: inout LayerCalibration
-  ) throws {
-    observer.phaseBegan(.advancing(layer: layer))
-    try calibration.advance(&states, through: weights, index: layer, control: control)
-  }
-
-  var control: LayerCalibration.Control {
-    let total = samples.sampleCount * samples.contextLength
-    return LayerCalibration.Control(
-      progress: { [observer] in observer.progressed($0, of: total) },
-      isCancelled: { [observer] in observer.isCancelled })
-  }
-
-  /// A layer whose compressed matrices are dense again; all else is that of the model.
-  func decompressed(
-    _ layer: Int, _ linears: [CompressedLinear]
-  ) throws -> DecoderLayer {
-    let reconstruction = DenseReconstruction(algebra, plan, rotation)
-    var tensors: [StoredTensor] = []
-    for linear in linears {
-      let weight = try reconstruction.weight(of: linear, configuration)
-      tensors.append(try weight.storedTensor(named: "\(linear.record.name).weight"))
-      tensors += linear.replacements(in: compressor.checkpoint)
-    }
-    let replaced = Set(tensors.map(\.name))
-    for name in compressor.checkpoint.names
-    where name.hasPrefix("model.layers.\(layer).") && !replaced.contains(name) {
-      if let tensor = try compressor.checkpoint.tensor(named: name) { tensors.append(tensor) }
-    }
-    return try DecoderLayer(
-      Checkpoint(configuration: configuration, tensors: tensors), index: layer)
   }
 
   // MARK: - The output head

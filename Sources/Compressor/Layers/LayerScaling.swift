@@ -38,36 +38,39 @@ struct LayerScaling {
 
   /// W <- diag(t)^-1 W diag(s): s of its own inputs, t of those that its outputs become.
   func apply(
-    to weight: inout Matrix<Float>, _ input: LinearInput, name: String, _ algebra: LinearAlgebra
+    to weight: inout Matrix<Float>, of linear: LayerLinears.Linear, _ algebra: LinearAlgebra
   ) {
-    if let factors = factors[input] { algebra.scaleColumns(&weight, by: factors) }
-    if let factors = outputFactors(name) {
+    if let factors = factors[linear.input] { algebra.scaleColumns(&weight, by: factors) }
+    if let factors = outputFactors(linear) {
       algebra.scaleRows(&weight, by: factors.map { 1 / $0 })
     }
   }
 
   /// The factors of the input that the outputs of a matrix become.
-  private func outputFactors(_ name: String) -> [Float]? {
-    if name.hasSuffix(".v_proj") { return factors[.attentionOutput] }
-    if name.hasSuffix(".up_proj") { return factors[.down] }
-    return nil
+  private func outputFactors(_ linear: LayerLinears.Linear) -> [Float]? {
+    linear.row.scaledInput.flatMap { factors[$0] }
   }
 
   /// The tensors of the source that a matrix brings along changed: the norm before q and before gate, and
   /// the bias of v and up; in F32.
   ///
   /// - Parameters:
-  ///   - name: The matrix, without ".weight".
+  ///   - linear: The matrix.
   ///   - checkpoint: The source.
   /// - Returns: The tensors, none where nothing is rescaled.
   /// - Throws: `CheckpointError`, `FileError`.
-  func replacements(_ name: String, _ checkpoint: Checkpoint) throws -> [StoredTensor] {
+  func replacements(
+    _ linear: LayerLinears.Linear, _ checkpoint: Checkpoint
+  ) throws -> [StoredTensor] {
     var changed: [(String, [Float])] = []
-    if let norm = Self.norm(of: name), let factors = factors[norm.input] {
-      changed.append((norm.name, factors))
+    // The first of the matrices that share an input brings the norm.
+    if linear.input.matrices.first?.name == linear.row.name, let norm = linear.input.norm,
+      let factors = factors[linear.input]
+    {
+      changed.append((norm.name(inLayer: linear.layer), factors))
     }
-    if let factors = outputFactors(name), checkpoint.contains("\(name).bias") {
-      changed.append(("\(name).bias", factors))
+    if let factors = outputFactors(linear), checkpoint.contains("\(linear.name).bias") {
+      changed.append(("\(linear.name).bias", factors))
     }
     return try changed.map { name, factors in
       let tensor = try checkpoint.tensor(named: name, shape: [factors.count])
@@ -79,45 +82,29 @@ struct LayerScaling {
     }
   }
 
-  /// The norm whose gains a matrix brings along, the first of those that share its input.
-  private static func norm(of name: String) -> (name: String, input: LinearInput)? {
-    for (suffix, norm, input) in [
-      ("self_attn.q_proj", "input_layernorm.weight", LinearInput.attention),
-      ("mlp.gate_proj", "post_attention_layernorm.weight", .feedForward),
-    ] where name.hasSuffix(suffix) {
-      return ("\(name.dropLast(suffix.count))\(norm)", input)
-    }
-    return nil
-  }
-
   /// The inputs of a layer that can be rescaled.
+  ///
+  /// All matrices that multiply the input are compressed. The inverse goes into its norm, or into a
+  /// compressed matrix whose outputs are as many as its channels.
   static func inputs(
     _ layer: LayerLinears, _ configuration: Configuration
   ) -> [LinearInput] {
-    let names = layer.all.map { String($0.name.split(separator: ".").last ?? "") }
-    func compresses(_ needed: [String]) -> Bool { needed.allSatisfy(names.contains) }
-    var result: [LinearInput] = []
-    if compresses(["q_proj", "k_proj", "v_proj"]) { result.append(.attention) }
-    if compresses(["v_proj", "o_proj"]), configuration.queryWidth == configuration.keyValueWidth {
-      result.append(.attentionOutput)
+    LinearInput.allCases.filter { input in
+      guard layer.sharing(input).count == input.matrices.count else { return false }
+      if input.norm != nil { return true }
+      return layer.all.contains {
+        $0.row.scaledInput == input && $0.outputSize == input.size(configuration)
+      }
     }
-    if compresses(["gate_proj", "up_proj"]) { result.append(.feedForward) }
-    if compresses(["up_proj", "down_proj"]) { result.append(.down) }
-    return result
   }
 
   /// The names of the tensors that a layer's matrices bring along, as far as they are in the source.
   static func replacedNames(
     _ layer: LayerLinears, _ configuration: Configuration, index: Int
   ) -> [String] {
-    let prefix = "model.layers.\(index)"
-    return inputs(layer, configuration).map { input in
-      switch input {
-      case .attention: "\(prefix).input_layernorm.weight"
-      case .attentionOutput: "\(prefix).self_attn.v_proj.bias"
-      case .feedForward: "\(prefix).post_attention_layernorm.weight"
-      case .down: "\(prefix).mlp.up_proj.bias"
-      }
+    inputs(layer, configuration).compactMap { input in
+      input.norm?.name(inLayer: index)
+        ?? input.scalingMatrix.map { "\($0.name(inLayer: index)).bias" }
     }
   }
 }

@@ -3,15 +3,15 @@ public import DuetRuntime
 /// What an error in the weights of a linear layer costs: the Hessian of its inputs, damped and rotated.
 ///
 /// H = E[x x^T] is divided by its mean diagonal and damped, H / mean(diag H) + damping * I, and the
-/// weights of inputs that are always zero are taken to be zero. With `channels` singled out, Q + L R
-/// answer only for what the best columns of their own cannot: with O the channels, the metric of
+/// weights of inputs that are always zero are taken to be zero. Where channels are stored as
+/// columns, Q + L R count only for what the best columns leave: with O the channels, the metric of
 /// Q + L R is the Schur complement H - H_:O H_OO^-1 H_O:.
 ///
 /// Layers that share their input share a metric.
 public struct Metric: ~Copyable {
   /// The metric of Q + L R, in the rotated basis, with its damping; (n, n).
   public let hessian: Matrix<Float>
-  /// The same as rounding with feedback needs it.
+  /// The factors of `hessian`, for rounding with feedback.
   package let feedback: FeedbackFactor
   /// What was added to the diagonal of `hessian`, in units of H's mean diagonal.
   package let damping: Double
@@ -23,9 +23,6 @@ public struct Metric: ~Copyable {
   package let columns: OutlierColumns?
   /// How inputs are rotated, or nil.
   package let rotation: Rotation?
-
-  /// The largest number of times that the damping is doubled when a factorisation fails.
-  private static let doublings = 10
 
   /// The metric of a measured Hessian.
   ///
@@ -65,7 +62,7 @@ public struct Metric: ~Copyable {
       for index in range { unsafe source[index] *= scale }
     }
 
-    // The ladder starts relative to the mean diagonal, which is 1 but for a Schur complement.
+    // The damping is relative to the mean diagonal, which is 1 but for a Schur complement.
     var shift = damping
     let columns = try Self.columns(
       Array(ranking.prefix(columnCount)), complementing: &measured, name: name, damping: damping,
@@ -79,11 +76,14 @@ public struct Metric: ~Copyable {
       for index in range { unsafe target[index] = unsafe Float(source[index]) }
     }
     rotation?.rotateBothSides(&hessian)
-    let factor = try Self.factorized(
-      hessian, shift: &shift, name: name, scratch: &measured, algebra)
+    let factor = try Damped(from: shift, name) { shift throws(LinearAlgebraError) in
+      Self.widen(hessian, shift: shift, into: &measured, algebra)
+      return try FeedbackFactor(&measured, algebra)
+    }
+    shift = factor.damping
     for index in 0..<n { hessian[index, index] += Float(shift) }
     self.hessian = hessian
-    feedback = factor
+    feedback = factor.value
     self.ranking = ranking
     deadInputs = diagonal.indices.filter { diagonal[$0] == 0 }
     self.columns = columns
@@ -122,23 +122,6 @@ public struct Metric: ~Copyable {
     } catch {
       throw .notPositiveDefinite(tensor: name, damping: damping)
     }
-  }
-
-  /// The factors of H + shift * I, with a shift that is doubled until there are any.
-  private static func factorized(
-    _ hessian: borrowing Matrix<Float>, shift: inout Double, name: String,
-    scratch: inout Matrix<Double>, _ algebra: LinearAlgebra
-  ) throws(CompressorError) -> FeedbackFactor {
-    for attempt in 0...doublings {
-      if attempt > 0 { shift = max(2 * shift, 1e-6) }
-      widen(hessian, shift: shift, into: &scratch, algebra)
-      do throws(LinearAlgebraError) {
-        return try FeedbackFactor(&scratch, algebra)
-      } catch {
-        // A larger shift may do.
-      }
-    }
-    throw .notPositiveDefinite(tensor: name, damping: shift)
   }
 
   /// target = (H + H^T) / 2 + shift * I in double precision.

@@ -8,7 +8,7 @@ package import DuetRuntime
 ///     C = (W - B) P,      P = H_:O H_OO^-1,
 ///
 /// and the error that is left is that of B in the metric H - H_:O H_OO^-1 H_O:, the Schur complement. So
-/// B is fitted in that metric, and C is computed when B stands. Immutable, and so
+/// B is fitted in that metric, and C is computed when B is found. Immutable, and so
 /// shared by reference.
 package final class OutlierColumns: Sendable {
   /// The channels, ascending.

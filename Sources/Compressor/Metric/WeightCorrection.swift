@@ -1,15 +1,15 @@
 package import DuetRuntime
 
-/// What the weights on an input are to be changed by so that they make up for what compression has
-/// already changed in front of them.
+/// The change of weights that makes up for what compression has changed before them.
 ///
 /// A compressed model hands a matrix the input x instead of the original x0. The weights that come nearest
 /// to the original output on these inputs are not W but
 ///
 ///     W* = W + D,      D = argmin E|t - (W + D) x|^2 + lambda |D|^2,      D (H + lambda I) = E[(t - W x) x^T]
 ///
-/// with H = E[x x^T] and lambda the damping. Where a matrix writes to the residual stream, t is what the
-/// original stream is there, so that D also answers for what was lost on other ways; elsewhere t is W x0.
+/// with H = E[x x^T] and lambda the damping. Where the outputs of a matrix are added to the residual stream, t is
+/// what they have to be for the original stream, so that D also makes up for errors that are in the stream
+/// already; elsewhere t is W x0.
 ///
 /// Source: QEP, arXiv:2504.09629, whose target is W x0 everywhere.
 package struct WeightCorrection: ~Copyable {
@@ -23,8 +23,8 @@ package struct WeightCorrection: ~Copyable {
   /// The correction of the matrices that multiply an input.
   ///
   /// - Parameters:
-  ///   - moment: E[d x^T] transposed, (inputSize, hiddenSize); destroyed. d is x0 - x where `input` is one of
-  ///     the normalised residual stream, else what the residual stream behind the matrix lacks.
+  ///   - moment: E[d x^T] transposed, (inputSize, hiddenSize); destroyed. d is x0 - x where `input` is the
+  ///     normalised residual stream, else the original stream after the matrix minus the compressed one.
   ///   - hessian: H, (inputSize, inputSize).
   ///   - input: Which input it is.
   ///   - name: A linear layer, for messages.
@@ -39,26 +39,18 @@ package struct WeightCorrection: ~Copyable {
   ) throws(CompressorError) {
     let n = hessian.rowCount
     precondition(moment.rowCount == n, "moments of \(moment.rowCount) inputs, not \(n)")
-    appliesToWeights = input == .attention || input == .feedForward
+    appliesToWeights = input.isComparedItself
     let mean = (0..<n).reduce(0) { $0 + hessian[$1, $1] } / Double(n)
-    var shift = damping
-    for _ in 0...Self.doublings {
+    let solution = try Damped(from: damping, name) { shift throws(LinearAlgebraError) in
       var matrix = hessian.copy()
       var solution = moment.copy()
       for index in 0..<n { matrix[index, index] += shift * mean }
-      do throws(LinearAlgebraError) {
-        try algebra.solve(&matrix, &solution)
-        transposed = algebra.narrowed(solution)
-        self.damping = shift
-        return
-      } catch {
-        shift = max(2 * shift, 1e-6)
-      }
+      try algebra.solve(&matrix, &solution)
+      return algebra.narrowed(solution)
     }
-    throw .notPositiveDefinite(tensor: name, damping: shift)
+    self.damping = solution.damping
+    transposed = solution.value
   }
-
-  private static let doublings = 10
 
   /// Adds D to a matrix.
   ///

@@ -1,44 +1,41 @@
 internal import DuetRuntime
 
-/// The weight matrices of a decoder layer, by the input that they share.
+/// The matrices of a decoder layer that a plan compresses.
 struct LayerLinears {
   /// A matrix that is to be compressed.
   struct Linear {
+    /// The row of the matrix in the table.
+    let row: LayerMatrix
+    /// The index of its layer.
+    let layer: Int
     /// The name without ".weight".
     let name: String
+    /// The number of rows.
     let outputSize: Int
+    /// The number of columns.
     let inputSize: Int
+
+    /// The input that it multiplies.
+    var input: LinearInput { row.input }
   }
 
-  /// The matrices that the plan compresses, in the order of the model.
-  private let linears: [(input: LinearInput, linear: Linear)]
+  /// The index of the layer.
+  let index: Int
+  /// All of them, in the order of the model.
+  let all: [Linear]
 
+  /// The matrices of the layer of index `layer` that `plan` does not keep.
   init(_ configuration: Configuration, layer: Int, _ plan: CompressionPlan) {
-    let hidden = configuration.hiddenSize
-    let queries = configuration.headCount * configuration.headSize
-    let keys = configuration.keyValueHeadCount * configuration.headSize
-    let intermediate = configuration.intermediateSize
-    let all: [(LinearInput, String, Int, Int)] = [
-      (.attention, "self_attn.q_proj", queries, hidden),
-      (.attention, "self_attn.k_proj", keys, hidden),
-      (.attention, "self_attn.v_proj", keys, hidden),
-      (.attentionOutput, "self_attn.o_proj", hidden, queries),
-      (.feedForward, "mlp.gate_proj", intermediate, hidden),
-      (.feedForward, "mlp.up_proj", intermediate, hidden),
-      (.down, "mlp.down_proj", hidden, intermediate),
-    ]
-    linears = all.compactMap { input, name, outputSize, inputSize in
-      let full = "model.layers.\(layer).\(name)"
-      if plan.keeps(full) { return nil }
-      return (input, Linear(name: full, outputSize: outputSize, inputSize: inputSize))
+    index = layer
+    all = LayerTensors.matrices.compactMap { row in
+      let name = row.name(inLayer: layer)
+      if plan.keeps(name) { return nil }
+      return Linear(
+        row: row, layer: layer, name: name, outputSize: row.outputSize(configuration),
+        inputSize: row.inputSize(configuration))
     }
   }
 
-  /// All of them, in order.
-  var all: [Linear] { linears.map(\.linear) }
-
   /// Those that multiply an input.
-  func sharing(_ input: LinearInput) -> [Linear] {
-    linears.filter { $0.input == input }.map(\.linear)
-  }
+  func sharing(_ input: LinearInput) -> [Linear] { all.filter { $0.input == input } }
 }

@@ -44,6 +44,10 @@ public enum CheckpointError: DuetError, Equatable {
   case channelsNotAscending(path: String, tensor: String, inputSize: Int)
   /// A tensor is there that the format given in config.json has no use for.
   case unexpectedTensor(path: String, tensor: String)
+  /// A decoder layer has a tensor that takes part in the model's answers and cannot be used yet.
+  case unsupportedTensor(path: String, tensor: String, meaning: String)
+  /// A decoder layer has a tensor that is none of a Llama or Mistral model.
+  case unknownTensor(path: String, tensor: String)
   /// A packed matrix has scales for rows beyond those that config.json gives it.
   case valuesInPadding(path: String, tensor: String, rowCount: Int)
   /// The outlier columns of a layer are more than the channels that are listed for them.
@@ -121,6 +125,12 @@ public enum CheckpointError: DuetError, Equatable {
     case .unexpectedTensor(let path, let tensor):
       "\(printable(path)): the tensor \"\(printable(tensor))\" has no place in the format that "
         + "config.json gives; fetch or make the model anew"
+    case .unsupportedTensor(let path, let tensor, let meaning):
+      "\(printable(path)): the tensor \"\(printable(tensor))\" is \(meaning), which is not supported "
+        + "yet; without it all answers would be wrong"
+    case .unknownTensor(let path, let tensor):
+      "\(printable(path)): the tensor \"\(printable(tensor))\" is no part of a layer of a Llama or Mistral "
+        + "model; without it all answers could be wrong, so use a model of these families"
     case .valuesInPadding(let path, let tensor, let rowCount):
       "\(printable(path)): the tensor \"\(printable(tensor))\" has scales beyond the \(rowCount) rows "
         + "that config.json gives; fetch or make the model anew"

@@ -39,6 +39,14 @@ struct CompressedWeights: Sendable {
   /// The names of all stored tensors.
   let tensorNames: [String]
 
+  /// What the names of the tensors of a compressed matrix end with, after the name of the matrix.
+  static let suffixes =
+    ["", ".left", ".right", ".columns"].flatMap { part in
+      [PackedMatrix.codesSuffix, PackedMatrix.scalesSuffix, PackedMatrix.offsetsSuffix].map {
+        part + $0
+      }
+    } + [".left.values", ".right.values", ".columns.index"]
+
   /// Loads the parts.
   ///
   /// - Throws: `CheckpointError` when a tensor is missing, is not what config.json says, or holds a

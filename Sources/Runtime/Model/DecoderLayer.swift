@@ -23,43 +23,45 @@ public struct DecoderLayer: Sendable {
     try self.init(checkpoint, index: index, rotations: Rotations(checkpoint))
   }
 
-  /// The same with rotations that are loaded already.
+  /// The layer of a checkpoint whose rotations are loaded already.
   init(
     _ checkpoint: borrowing Checkpoint, index: Int, rotations: Rotations
   ) throws(CheckpointError) {
-    let configuration = checkpoint.configuration
-    let prefix = "model.layers.\(index)"
-    let hiddenSize = configuration.hiddenSize
-    let queryRows = configuration.headCount * configuration.headSize
-    let keyRows = configuration.keyValueHeadCount * configuration.headSize
-    attentionNorm = try checkpoint.vector(
-      named: "\(prefix).input_layernorm.weight", count: hiddenSize)
-    queriesKeysValues = try Linear(
-      checkpoint,
-      [
-        ("\(prefix).self_attn.q_proj", queryRows), ("\(prefix).self_attn.k_proj", keyRows),
-        ("\(prefix).self_attn.v_proj", keyRows),
-      ], inputSize: hiddenSize, hasBias: configuration.hasAttentionBias,
-      rotations: rotations)
-    attentionOutput = try Linear(
-      checkpoint, [("\(prefix).self_attn.o_proj", hiddenSize)], inputSize: queryRows,
-      hasBias: configuration.hasAttentionBias,
-      rotations: rotations)
-    feedForwardNorm = try checkpoint.vector(
-      named: "\(prefix).post_attention_layernorm.weight", count: hiddenSize)
-    gateUp = try Linear(
-      checkpoint,
-      [
-        ("\(prefix).mlp.gate_proj", configuration.intermediateSize),
-        ("\(prefix).mlp.up_proj", configuration.intermediateSize),
-      ], inputSize: hiddenSize, hasBias: configuration.hasFeedForwardBias,
-      rotations: rotations)
-    down = try Linear(
-      checkpoint, [("\(prefix).mlp.down_proj", hiddenSize)],
-      inputSize: configuration.intermediateSize, hasBias: configuration.hasFeedForwardBias,
-      rotations: rotations)
+    attentionNorm = try checkpoint.gains(before: .attention, layer: index)
+    queriesKeysValues = try Linear(checkpoint, .attention, layer: index, rotations)
+    attentionOutput = try Linear(checkpoint, .attentionOutput, layer: index, rotations)
+    feedForwardNorm = try checkpoint.gains(before: .feedForward, layer: index)
+    gateUp = try Linear(checkpoint, .feedForward, layer: index, rotations)
+    down = try Linear(checkpoint, .down, layer: index, rotations)
   }
 
   /// The linear layers in the order they run.
   public var linears: [Linear] { [queriesKeysValues, attentionOutput, gateUp, down] }
+}
+
+extension Linear {
+  /// The matrices of a decoder layer that share an input.
+  fileprivate init(
+    _ checkpoint: borrowing Checkpoint, _ input: LinearInput, layer: Int, _ rotations: Rotations
+  ) throws(CheckpointError) {
+    let configuration = checkpoint.configuration
+    let matrices = input.matrices
+    try self.init(
+      checkpoint,
+      matrices.map { ($0.name(inLayer: layer), $0.outputSize(configuration)) },
+      inputSize: input.size(configuration),
+      hasBias: matrices.allSatisfy { $0.hasBias(configuration) }, rotations: rotations)
+  }
+}
+
+extension Checkpoint {
+  /// The gains of the norm before an input of a decoder layer, (hiddenSize).
+  ///
+  /// - Precondition: The input has a norm.
+  fileprivate func gains(
+    before input: LinearInput, layer: Int
+  ) throws(CheckpointError) -> [Float] {
+    guard let norm = input.norm else { preconditionFailure("no norm before \(input)") }
+    return try vector(named: norm.name(inLayer: layer), count: configuration.hiddenSize)
+  }
 }

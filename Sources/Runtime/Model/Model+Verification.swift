@@ -12,7 +12,7 @@ extension Model {
   /// There should be none: they hint at a model of another kind.
   public var unusedTensorNames: [String] {
     var used = matrices.map(\.name) + ["model.norm.weight", "lm_head.weight"]
-    // A bias stands beside its matrix; where the configuration wants none, it is unused.
+    // A bias that the configuration does not have is unused.
     for linear in layers.flatMap(\.linears) {
       if linear.bias != nil { used += linear.names.map { "\($0).bias" } }
       used += linear.compressed?.tensorNames ?? []
@@ -20,9 +20,7 @@ extension Model {
     used += head.compressed?.tensorNames ?? []
     if configuration.compression != nil { used += Rotations.names(checkpoint) }
     for index in layers.indices {
-      used += ["input_layernorm", "post_attention_layernorm"].map {
-        "model.layers.\(index).\($0).weight"
-      }
+      used += LayerTensors.norms.map { $0.name(inLayer: index) }
     }
     return checkpoint.names(besides: used)
   }

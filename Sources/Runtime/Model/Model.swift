@@ -28,7 +28,7 @@ public struct Model: Sendable {
   /// The model of an open checkpoint.
   ///
   /// - Throws: `CheckpointError` naming the first tensor that is missing or not what the
-  ///   configuration says.
+  ///   configuration says, or that a layer has beyond those of `LayerTensors`.
   public init(_ checkpoint: Checkpoint) throws(CheckpointError) {
     let configuration = checkpoint.configuration
     self.checkpoint = checkpoint
@@ -49,6 +49,7 @@ public struct Model: Sendable {
       layers.append(try DecoderLayer(checkpoint, index: index, rotations: rotations))
     }
     self.layers = layers
+    try LayerTensors.check(checkpoint)
     outputNorm = try checkpoint.vector(
       named: "model.norm.weight", count: configuration.hiddenSize)
     head = try Linear(

@@ -17,9 +17,10 @@ struct Rotations {
     guard let compression = configuration.compression, compression.incoherence != .none else {
       return
     }
-    let hidden = configuration.hiddenSize
-    var sizes = [hidden, configuration.queryWidth, configuration.intermediateSize]
-    if compression.incoherence == .both { sizes.append(configuration.keyValueWidth) }
+    var sizes = LayerTensors.matrices.map { $0.inputSize(configuration) }
+    if compression.incoherence == .both {
+      sizes += LayerTensors.matrices.map { $0.outputSize(configuration) }
+    }
     for size in Set(sizes).sorted() where checkpoint.contains(Self.signsName(size)) {
       loaded[size] = try Self.rotation(of: size, checkpoint)
     }

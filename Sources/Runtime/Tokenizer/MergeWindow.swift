@@ -2,7 +2,11 @@
 ///
 /// A linked list over the positions of the symbols: a token stands at the position of its first one.
 struct MergeWindow: ~Copyable {
-  private struct Token: BitwiseCopyable {
+  /// A token, or a position where none starts.
+  ///
+  /// Not private: in a debug build the compiler (6.3.1) may fail on a private type in the storage of
+  /// another file's.
+  struct Token: BitwiseCopyable {
     /// -1 at positions where no token starts any more.
     var id: Int32
     /// The position of the token in front, or -1.

@@ -1,0 +1,211 @@
+internal import DuetRuntime
+
+/// The residual streams of the samples on their way through the layers.
+///
+/// All in which the kinds of propagation differ is here:
+///
+/// ```
+///                           corrected                 compressed         original
+/// streams                   of both models            of the compressed  of the original
+/// inputs are measured       one after the other       all four at once   all four at once
+///     while samples run     the original layer and    the original       the original
+///     through               the one compressed so far layer              layer
+/// then the streams run      each its own layer        the compressed     no more: that is done
+///     through                                         layer
+/// ```
+struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
+  /// The index of the layer that the streams are before.
+  private(set) var layer: Int
+
+  private let compressor: Compressor
+  private let rotation: Rotation?
+  private let observer: Observer
+  private let control: LayerCalibration.Control
+  private var calibration: LayerCalibration
+  /// The streams from which the inputs of later layers are computed.
+  private var hidden: HiddenStates
+  /// The streams of the original model, where matrices are corrected.
+  private var original: HiddenStates?
+  /// Whether `hidden` has run through the layer already, while its inputs were measured.
+  private var isThroughLayer = false
+
+  /// The streams before the last layer for which the journal has them, or before the first layer.
+  ///
+  /// - Parameters:
+  ///   - compressor: What is compressed, and how.
+  ///   - rotation: The rotations of the compressed matrices, or nil.
+  ///   - samples: The samples.
+  ///   - journal: Where streams may have been saved.
+  ///   - end: The first layer that is not finished. Streams that were saved for later layers are of no use:
+  ///     they were computed from a matrix that has been lost since.
+  ///   - observer: What is told of the progress and may stop the run.
+  /// - Throws: `LayerCalibrationError`, `HiddenStatesError`, errors of files.
+  init(
+    _ compressor: Compressor, _ rotation: Rotation?, _ samples: CalibrationSamples,
+    _ journal: Journal, notAfter end: Int, _ observer: Observer
+  ) throws {
+    let configuration = compressor.model.configuration
+    let saved = try journal.lastHiddenStates() ?? 0
+    let start = saved > 0 && saved <= end ? saved : 0
+    var calibration = LayerCalibration(
+      configuration, contextLength: samples.contextLength, compressor.algebra)
+    func states(
+      _ stream: Journal.Stream, _ calibration: inout LayerCalibration
+    ) throws -> HiddenStates {
+      let (folder, limit) = (journal.output.statePath, compressor.options.hiddenStatesLimit)
+      if start > 0 {
+        return try HiddenStates.restored(
+          from: journal.hiddenStatesPath(layer: start, of: stream),
+          sampleCount: samples.sampleCount, contextLength: samples.contextLength,
+          hiddenSize: configuration.hiddenSize, memoryLimit: limit, folder: folder)
+      }
+      var states = try HiddenStates(
+        sampleCount: samples.sampleCount, contextLength: samples.contextLength,
+        hiddenSize: configuration.hiddenSize, memoryLimit: limit, folder: folder)
+      try calibration.embed(samples, with: compressor.model, into: &states)
+      return states
+    }
+    let total = samples.sampleCount * samples.contextLength
+    original =
+      compressor.plan.propagation == .corrected ? try states(.original, &calibration) : nil
+    hidden = try states(.hidden, &calibration)
+    layer = start
+    control = LayerCalibration.Control(
+      progress: { observer.progressed($0, of: total) }, isCancelled: { observer.isCancelled })
+    self.calibration = calibration
+    self.compressor = compressor
+    self.rotation = rotation
+    self.observer = observer
+  }
+
+  // MARK: - Measuring
+
+  /// The inputs of a layer in the order in which they are measured, with those together that are measured
+  /// at once.
+  var measuredTogether: [[LinearInput]] {
+    switch compressor.plan.propagation {
+    case .corrected: LinearInput.allCases.map { [$0] }
+    case .compressed, .original: [LinearInput.allCases]
+    }
+  }
+
+  /// Measures inputs of the layer.
+  ///
+  /// - Parameters:
+  ///   - inputs: An element of `measuredTogether`.
+  ///   - linears: The matrices that multiply them, at least one.
+  ///   - finished: The matrices of the layer that are compressed already.
+  /// - Returns: What the matrices are compressed by.
+  /// - Throws: `LayerCalibrationError`, `CompressorError`, errors of the checkpoint.
+  mutating func measure(
+    _ inputs: [LinearInput], of linears: [LayerLinears.Linear], finished: [CompressedLinear]
+  ) throws -> LayerMeasurement {
+    observer.phaseBegan(.calibrating(layer: layer))
+    let weights = compressor.model.layers[layer]
+    switch compressor.plan.propagation {
+    case .compressed:
+      return LayerMeasurement(
+        hessians: try calibration.hessians(
+          of: weights, index: layer, inputs: hidden, control: control))
+    case .original:
+      isThroughLayer = true
+      return LayerMeasurement(
+        hessians: try calibration.hessians(
+          of: weights, index: layer, advancing: &hidden, control: control))
+    case .corrected:
+      let layers = ComparedLayers(original: weights, compressed: try decompressed(finished))
+      return try LayerMeasurement(
+        comparison(of: inputs[0], layers), inputs[0], name: linears[0].name, compressor)
+    }
+  }
+
+  /// Compares an input in both models.
+  private mutating func comparison(
+    of input: LinearInput, _ layers: ComparedLayers
+  ) throws(LayerCalibrationError) -> InputComparison {
+    switch original {
+    case .none: preconditionFailure("corrections without the streams of the original model")
+    case .some(let original):
+      return try calibration.comparison(
+        of: input, layers, index: layer, original: original, compressed: hidden, control: control)
+    }
+  }
+
+  // MARK: - Advancing
+
+  /// Runs the streams through the layer and saves them before the next.
+  ///
+  /// - Parameters:
+  ///   - finished: All compressed matrices of the layer.
+  ///   - journal: Where the streams are saved; those before earlier layers are removed.
+  /// - Throws: `LayerCalibrationError`, errors of the checkpoint and of files.
+  mutating func advance(past finished: [CompressedLinear], _ journal: Journal) throws {
+    let weights = compressor.model.layers[layer]
+    if var states = original.take() {
+      observer.phaseBegan(.advancing(layer: layer))
+      try calibration.advance(&states, through: weights, index: layer, control: control)
+      original = consume states
+    }
+    if !isThroughLayer {
+      let isOriginal = compressor.plan.propagation == .original
+      let weights = isOriginal ? weights : try decompressed(finished)
+      observer.phaseBegan(.advancing(layer: layer))
+      try calibration.advance(&hidden, through: weights, index: layer, control: control)
+    }
+    isThroughLayer = false
+    layer += 1
+    // The stream that a resumed run looks for comes last.
+    try original?.save(to: journal.hiddenStatesPath(layer: layer, of: .original))
+    try hidden.save(to: journal.hiddenStatesPath(layer: layer))
+    try journal.removeHiddenStates(before: layer)
+  }
+
+  /// The layer with its finished matrices as they are compressed, and all else as in the original.
+  private func decompressed(_ finished: [CompressedLinear]) throws -> DecoderLayer {
+    let (checkpoint, configuration) = (compressor.checkpoint, compressor.model.configuration)
+    let reconstruction = DenseReconstruction(compressor.algebra, compressor.plan, rotation)
+    var tensors: [StoredTensor] = []
+    for linear in finished {
+      let weight = try reconstruction.weight(of: linear, configuration)
+      tensors.append(try weight.storedTensor(named: "\(linear.record.name).weight"))
+      tensors += linear.replacements(in: checkpoint)
+    }
+    let replaced = Set(tensors.map(\.name))
+    let prefix = LayerTensors.prefix(layer: layer)
+    for name in checkpoint.names where name.hasPrefix(prefix) && !replaced.contains(name) {
+      if let tensor = try checkpoint.tensor(named: name) { tensors.append(tensor) }
+    }
+    return try DecoderLayer(
+      Checkpoint(configuration: configuration, tensors: tensors), index: layer)
+  }
+}
+
+/// What is measured of inputs of a layer before the matrices that multiply them are compressed.
+struct LayerMeasurement: ~Copyable {
+  /// The Hessians of the inputs.
+  let hessians: LayerHessians
+  /// What the matrices are changed by first, where they are corrected.
+  let correction: WeightCorrection?
+
+  /// A measurement in one model.
+  init(hessians: consuming LayerHessians) {
+    self.hessians = hessians
+    correction = nil
+  }
+
+  /// A measurement of one input in both models.
+  ///
+  /// - Throws: `CompressorError`.
+  init(
+    _ comparison: consuming InputComparison, _ input: LinearInput, name: String,
+    _ compressor: Compressor
+  ) throws(CompressorError) {
+    let hessian = comparison.hessian
+    correction = try WeightCorrection(
+      moment: comparison.moment, hessian: hessian.matrix, input: input, name: name,
+      damping: compressor.plan.damping, compressor.algebra)
+    var hessians = LayerHessians()
+    hessians.put(hessian, input)
+    self.hessians = hessians
+  }
+}
