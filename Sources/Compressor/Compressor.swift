@@ -20,14 +20,15 @@ public import DuetRuntime
 /// layer. The result does not depend on interruptions or on the number of threads.
 public struct Compressor {
   /// The model that is compressed.
-  public let model: Model
+  public var model: Model { context.model }
   /// Its tensors.
-  public let checkpoint: Checkpoint
+  public var checkpoint: Checkpoint { context.checkpoint }
   /// How it is compressed.
-  public private(set) var plan: CompressionPlan
+  public var plan: CompressionPlan { context.plan }
 
-  let options: CompressorOptions
-  let algebra: LinearAlgebra
+  private let context: CompressionContext
+  private var options: CompressorOptions { context.options }
+  private var algebra: LinearAlgebra { context.algebra }
 
   /// A compression of an open checkpoint.
   ///
@@ -38,16 +39,14 @@ public struct Compressor {
   ) throws(CompressionError) {
     do {
       try plan.check()
-      model = try Model(checkpoint)
+      context = CompressionContext(
+        model: try Model(checkpoint), checkpoint: checkpoint, plan: plan, options: options,
+        algebra: LinearAlgebra(WorkerPool(threadCount: options.threadCount)))
     } catch let error as any DuetError {
       throw CompressionError(error)
     } catch {
       preconditionFailure("\(error) is no error of this package")
     }
-    self.checkpoint = checkpoint
-    self.plan = plan
-    self.options = options
-    algebra = LinearAlgebra(WorkerPool(threadCount: options.threadCount))
   }
 
   /// Compresses the model into a folder.
@@ -86,17 +85,17 @@ public struct Compressor {
       }
       var export = try denseModel(besides: output, fingerprint)
       let rotation = try Rotation(linears: layerLinears.flatMap(\.all), plan, algebra)
-      var compressor = self
-      compressor.plan.moduleRanks = try ranks(journal, samples, rotation, observer)
-      let plan = compressor.plan
+      var context = context
+      context.plan.moduleRanks = try ranks(journal, samples, rotation, observer)
+      let plan = context.plan
       var layers = LayerCompression(
-        compressor, journal: journal, rotation: rotation, samples: samples, observer: observer)
+        context, journal: journal, rotation: rotation, samples: samples, observer: observer)
       defer { summary.add(layers) }
       let linears = try layers.compressAll(layerLinears)
       let head = try layers.compressHead()
       let all = linears + (head.map { [$0] } ?? [])
       try export?.assemble(
-        all, DenseReconstruction(algebra, plan, layers.rotation), observer: observer)
+        all, DenseReconstruction(algebra, plan.compressedFormat, layers.rotation), observer: observer)
       observer.phaseBegan(.writing)
       let totals = try CompressedModelWriter(
         folder, checkpoint: checkpoint, plan: plan, sourceDigest: fingerprint.sourceDigest

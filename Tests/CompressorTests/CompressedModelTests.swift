@@ -28,7 +28,7 @@ struct CompressedModelTests {
         fixture.plan.incoherence == .none
         ? nil
         : try Rotation(sizes: sizes, seed: fixture.plan.seed, KernelSet.standard, algebra)
-      let reconstruction = DenseReconstruction(algebra, fixture.plan.made, rotation)
+      let reconstruction = DenseReconstruction(algebra, fixture.plan.made.compressedFormat, rotation)
       for linear in try fixture.linears(in: path, summary.records) {
         let weight = try reconstruction.weight(of: linear, fixture.checkpoint.configuration)
         tensors.append(try weight.storedTensor(named: "\(linear.record.name).weight"))

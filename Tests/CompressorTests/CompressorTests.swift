@@ -221,7 +221,7 @@ struct CompressorTests {
     let rotation =
       plan.incoherence == .none
       ? nil : try Rotation(sizes: [24, 48, 80], seed: plan.seed, .standard, algebra)
-    let reconstruction = DenseReconstruction(algebra, plan.made, rotation)
+    let reconstruction = DenseReconstruction(algebra, plan.made.compressedFormat, rotation)
     for linear in try fixture.linears(in: path, records) {
       let weight = try reconstruction.weight(of: linear, fixture.checkpoint.configuration)
       let other = try #require(decoded[linear.record.name])

@@ -122,7 +122,7 @@ struct HessianZooTests {
       weight, metric, algebra, outputRotation: plan.incoherence == .both ? rotation : nil)
     let linear = try MatrixCompressor(algebra, plan.made).compress(
       problem, metric)
-    let dense = try DenseReconstruction(algebra, plan.made, rotation).weight(
+    let dense = try DenseReconstruction(algebra, plan.made.compressedFormat, rotation).weight(
       of: linear, CompressedModelFixture.configuration)
     return (linear, (0..<m * n).map { dense.elements[$0] })
   }

@@ -41,7 +41,7 @@ struct LayerScalingTests {
     func vector(_ checkpoint: Checkpoint, _ name: String) throws -> [Float] {
       try #require(try checkpoint.tensor(named: name)).floats
     }
-    let reconstruction = DenseReconstruction(algebra, fixture.plan.made, nil)
+    let reconstruction = DenseReconstruction(algebra, fixture.plan.made.compressedFormat, nil)
     var weights: [String: Matrix<Float>.Rows] = [:]
     for linear in try fixture.linears(in: path, summary.records) {
       let dense = try reconstruction.weight(of: linear, fixture.checkpoint.configuration)

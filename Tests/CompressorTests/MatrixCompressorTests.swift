@@ -103,7 +103,7 @@ struct MatrixCompressorTests {
   @Test("the record's error is that of the weights that the tensors stand for", arguments: cases)
   private func record(item: Case) throws {
     let linear = try compressed(item.plan, algebra)
-    let dense = try DenseReconstruction(algebra, item.plan.made, Self.rotation(algebra)).weight(
+    let dense = try DenseReconstruction(algebra, item.plan.made.compressedFormat, Self.rotation(algebra)).weight(
       of: linear, CompressedModelFixture.configuration)
     let weight = Numerics.weights(Self.m, Self.n, seed: 182, deviation: 0.02)
     let hessian = hessian()
@@ -187,7 +187,7 @@ struct MatrixCompressorTests {
     if plan.incoherence == .both {
       expected = algebra.product(transform(m), transposesLeft: true, expected)
     }
-    let own = try DenseReconstruction(algebra, plan.made, rotation).weight(
+    let own = try DenseReconstruction(algebra, plan.made.compressedFormat, rotation).weight(
       of: linear, CompressedModelFixture.configuration)
     // Sums of 6 products and of two rotations in single precision, of numbers below a fifth.
     #expect(Numerics.distance(own, algebra.narrowed(expected)) < 1e-6)

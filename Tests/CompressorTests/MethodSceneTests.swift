@@ -174,7 +174,7 @@ struct MethodSceneTests {
     let metric = try Numerics.metric(hessian, algebra)
     let problem = try Numerics.problem(weight, metric, algebra)
     let linear = try MatrixCompressor(algebra, plan.made).compress(problem, metric)
-    let dense = try DenseReconstruction(algebra, plan.made, nil).weight(
+    let dense = try DenseReconstruction(algebra, plan.made.compressedFormat, nil).weight(
       of: linear, CompressedModelFixture.configuration)
     var (error, whole) = (0.0, 0.0)
     for row in 0..<m {

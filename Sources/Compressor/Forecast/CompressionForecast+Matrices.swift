@@ -1,33 +1,11 @@
-public import DuetRuntime
+internal import DuetRuntime
 
 extension CompressionForecast {
-  /// The names of all linear layers that a plan can compress, without ".weight".
-  public static func linearNames(_ configuration: Configuration) -> [String] {
-    linears(configuration).map(\.name)
-  }
-
-  /// A linear layer of the model.
-  struct LinearShape {
-    let name: String
-    let layer: Int
-    let outputSize: Int
-    let inputSize: Int
-  }
-
-  /// The seven linear layers of every decoder layer, as the forward pass comes to them.
-  static func linears(_ configuration: Configuration) -> [LinearShape] {
-    (0..<configuration.layerCount).flatMap { layer in
-      LayerTensors.matrices.map { row in
-        LinearShape(
-          name: row.name(inLayer: layer), layer: layer,
-          outputSize: row.outputSize(configuration), inputSize: row.inputSize(configuration))
-      }
-    }
-  }
-
   /// The matrices that a plan compresses.
   static func matrices(_ configuration: Configuration, _ plan: CompressionPlan) -> [Matrix] {
-    linears(configuration).filter { !plan.keeps($0.name) }.map { Matrix($0, plan: plan) }
+    (0..<configuration.layerCount).flatMap { layer in
+      LayerLinears(configuration, layer: layer, plan).all.map { Matrix($0, plan: plan) }
+    }
   }
 
   /// The plan with the largest rank that is the same everywhere and meets its bits per weight.
@@ -106,7 +84,7 @@ extension CompressionForecast {
 
 extension CompressionForecast.Matrix {
   /// What a linear layer takes under a plan.
-  init(_ linear: CompressionForecast.LinearShape, plan: CompressionPlan) {
+  init(_ linear: LayerLinears.Linear, plan: CompressionPlan) {
     let (m, n) = (linear.outputSize, linear.inputSize)
     name = linear.name
     layer = linear.layer

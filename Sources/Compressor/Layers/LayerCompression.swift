@@ -13,26 +13,26 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
   /// The rescaled inputs of the layer at hand.
   private var scaling = LayerScaling()
 
-  private let compressor: Compressor
+  private let context: CompressionContext
   private let samples: CalibrationSamples
   private let observer: Observer
   private let clock = ContinuousClock()
 
-  /// The compression of `compressor`'s model, of which nothing is done but what the journal has.
+  /// The compression of `context`'s model, of which nothing is done but what the journal has.
   init(
-    _ compressor: Compressor, journal: Journal, rotation: Rotation?, samples: CalibrationSamples,
+    _ context: CompressionContext, journal: Journal, rotation: Rotation?, samples: CalibrationSamples,
     observer: Observer
   ) {
-    self.compressor = compressor
+    self.context = context
     self.journal = journal
     self.rotation = rotation
     self.samples = samples
     self.observer = observer
   }
 
-  private var plan: CompressionPlan { compressor.plan }
-  private var configuration: Configuration { compressor.model.configuration }
-  private var algebra: LinearAlgebra { compressor.algebra }
+  private var plan: CompressionPlan { context.plan }
+  private var configuration: Configuration { context.model.configuration }
+  private var algebra: LinearAlgebra { context.algebra }
 
   // MARK: - Layers
 
@@ -41,7 +41,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     var finished = try finishedLayers(layers)
     if finished.count < layers.count {
       var streams = try SampleStreams(
-        compressor, rotation, samples, journal, notAfter: finished.count, observer)
+        context, rotation, samples, journal, notAfter: finished.count, observer)
       for layer in layers[streams.layer...] {
         if layer.index == finished.count { finished.append(try compress(layer, &streams)) }
         if layer.index + 1 == layers.count { break }
@@ -191,7 +191,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     compressed.record.correction = change
     compressed.record.correctionDamping = changeDamping
     compressed.record.scalingExponent = scaling.exponent(input)
-    compressed.tensors += try scaling.replacements(linear, compressor.checkpoint)
+    compressed.tensors += try scaling.replacements(linear, context.checkpoint)
     let seconds = start.duration(to: clock.now) / .seconds(1)
     try journal.record(compressed, seconds: seconds)
     // The mapped copy, so that the compressed model need not fit in memory.
@@ -201,7 +201,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
   private func weight(
     _ name: String, _ rows: Int, _ columns: Int
   ) throws(CheckpointError) -> Matrix<Float> {
-    let tensor = try compressor.checkpoint.tensor(
+    let tensor = try context.checkpoint.tensor(
       named: "\(name).weight", shape: [rows, columns])
     return Matrix(widening: tensor, rowCount: rows, columnCount: columns)
   }
@@ -215,7 +215,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
   mutating func compressHead() throws -> CompressedLinear? {
     let name = "lm_head"
     if configuration.tiesEmbeddings || plan.keeps(name) { return nil }
-    let stored = try compressor.checkpoint.tensor(
+    let stored = try context.checkpoint.tensor(
       named: "\(name).weight", shape: [configuration.vocabularySize, configuration.hiddenSize])
     if plan.headFormat == .f16, stored.elementType != .f32 { return nil }
     if let done = try journal.completed(name) { return done }

@@ -17,7 +17,7 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   /// The index of the layer that the streams are before.
   private(set) var layer: Int
 
-  private let compressor: Compressor
+  private let context: CompressionContext
   private let rotation: Rotation?
   private let observer: Observer
   private let control: LayerCalibration.Control
@@ -32,7 +32,7 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   /// The streams before the last layer for which the journal has them, or before the first layer.
   ///
   /// - Parameters:
-  ///   - compressor: What is compressed, and how.
+  ///   - context: What is compressed, and how.
   ///   - rotation: The rotations of the compressed matrices, or nil.
   ///   - samples: The samples.
   ///   - journal: Where streams may have been saved.
@@ -41,18 +41,18 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   ///   - observer: What is told of the progress and may stop the run.
   /// - Throws: `LayerCalibrationError`, `HiddenStatesError`, errors of files.
   init(
-    _ compressor: Compressor, _ rotation: Rotation?, _ samples: CalibrationSamples,
+    _ context: CompressionContext, _ rotation: Rotation?, _ samples: CalibrationSamples,
     _ journal: Journal, notAfter end: Int, _ observer: Observer
   ) throws {
-    let configuration = compressor.model.configuration
+    let configuration = context.model.configuration
     let saved = try journal.lastHiddenStates() ?? 0
     let start = saved > 0 && saved <= end ? saved : 0
     var calibration = LayerCalibration(
-      configuration, contextLength: samples.contextLength, compressor.algebra)
+      configuration, contextLength: samples.contextLength, context.algebra)
     func states(
       _ stream: Journal.Stream, _ calibration: inout LayerCalibration
     ) throws -> HiddenStates {
-      let (folder, limit) = (journal.output.statePath, compressor.options.hiddenStatesLimit)
+      let (folder, limit) = (journal.output.statePath, context.options.hiddenStatesLimit)
       if start > 0 {
         return try HiddenStates.restored(
           from: journal.hiddenStatesPath(layer: start, of: stream),
@@ -62,18 +62,18 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
       var states = try HiddenStates(
         sampleCount: samples.sampleCount, contextLength: samples.contextLength,
         hiddenSize: configuration.hiddenSize, memoryLimit: limit, folder: folder)
-      try calibration.embed(samples, with: compressor.model, into: &states)
+      try calibration.embed(samples, with: context.model, into: &states)
       return states
     }
     let total = samples.sampleCount * samples.contextLength
     original =
-      compressor.plan.propagation == .corrected ? try states(.original, &calibration) : nil
+      context.plan.propagation == .corrected ? try states(.original, &calibration) : nil
     hidden = try states(.hidden, &calibration)
     layer = start
     control = LayerCalibration.Control(
       progress: { observer.progressed($0, of: total) }, isCancelled: { observer.isCancelled })
     self.calibration = calibration
-    self.compressor = compressor
+    self.context = context
     self.rotation = rotation
     self.observer = observer
   }
@@ -83,7 +83,7 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   /// The inputs of a layer in the order in which they are measured, with those together that are measured
   /// at once.
   var measuredTogether: [[LinearInput]] {
-    switch compressor.plan.propagation {
+    switch context.plan.propagation {
     case .corrected: LinearInput.allCases.map { [$0] }
     case .compressed, .original: [LinearInput.allCases]
     }
@@ -101,8 +101,8 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
     _ inputs: [LinearInput], of linears: [LayerLinears.Linear], finished: [CompressedLinear]
   ) throws -> LayerMeasurement {
     observer.phaseBegan(.calibrating(layer: layer))
-    let weights = compressor.model.layers[layer]
-    switch compressor.plan.propagation {
+    let weights = context.model.layers[layer]
+    switch context.plan.propagation {
     case .compressed:
       return LayerMeasurement(
         hessians: try calibration.hessians(
@@ -115,7 +115,7 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
     case .corrected:
       let layers = ComparedLayers(original: weights, compressed: try decompressed(finished))
       return try LayerMeasurement(
-        comparison(of: inputs[0], layers), inputs[0], name: linears[0].name, compressor)
+        comparison(of: inputs[0], layers), inputs[0], name: linears[0].name, context)
     }
   }
 
@@ -140,14 +140,14 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   ///   - journal: Where the streams are saved; those before earlier layers are removed.
   /// - Throws: `LayerCalibrationError`, errors of the checkpoint and of files.
   mutating func advance(past finished: [CompressedLinear], _ journal: Journal) throws {
-    let weights = compressor.model.layers[layer]
+    let weights = context.model.layers[layer]
     if var states = original.take() {
       observer.phaseBegan(.advancing(layer: layer))
       try calibration.advance(&states, through: weights, index: layer, control: control)
       original = consume states
     }
     if !isThroughLayer {
-      let isOriginal = compressor.plan.propagation == .original
+      let isOriginal = context.plan.propagation == .original
       let weights = isOriginal ? weights : try decompressed(finished)
       observer.phaseBegan(.advancing(layer: layer))
       try calibration.advance(&hidden, through: weights, index: layer, control: control)
@@ -162,8 +162,8 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
 
   /// The layer with its finished matrices as they are compressed, and all else as in the original.
   private func decompressed(_ finished: [CompressedLinear]) throws -> DecoderLayer {
-    let (checkpoint, configuration) = (compressor.checkpoint, compressor.model.configuration)
-    let reconstruction = DenseReconstruction(compressor.algebra, compressor.plan, rotation)
+    let (checkpoint, configuration) = (context.checkpoint, context.model.configuration)
+    let reconstruction = DenseReconstruction(context.algebra, context.plan.compressedFormat, rotation)
     var tensors: [StoredTensor] = []
     for linear in finished {
       let weight = try reconstruction.weight(of: linear, configuration)
@@ -198,12 +198,12 @@ struct LayerMeasurement: ~Copyable {
   /// - Throws: `CompressorError`.
   init(
     _ comparison: consuming InputComparison, _ input: LinearInput, name: String,
-    _ compressor: Compressor
+    _ context: CompressionContext
   ) throws(CompressorError) {
     let hessian = comparison.hessian
     correction = try WeightCorrection(
       moment: comparison.moment, hessian: hessian.matrix, input: input, name: name,
-      damping: compressor.plan.damping, compressor.algebra)
+      damping: context.plan.damping, context.algebra)
     var hessians = LayerHessians()
     hessians.put(hessian, input)
     self.hessians = hessians

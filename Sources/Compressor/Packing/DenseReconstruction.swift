@@ -8,19 +8,19 @@ package import DuetRuntime
 /// multiply inputs that are not rotated, on the side of the outputs only.
 package struct DenseReconstruction {
   private let algebra: LinearAlgebra
-  private let plan: CompressionPlan
+  private let format: CompressedFormat
   private let rotation: Rotation?
 
-  /// The reconstruction of matrices that were compressed by `plan` under `rotation`.
-  package init(_ algebra: LinearAlgebra, _ plan: CompressionPlan, _ rotation: Rotation?) {
+  /// The reconstruction of matrices that were stored as `format` says, under `rotation`.
+  package init(_ algebra: LinearAlgebra, _ format: CompressedFormat, _ rotation: Rotation?) {
     self.algebra = algebra
-    self.plan = plan
+    self.format = format
     self.rotation = rotation
   }
 
   /// The dense weights, (outputSize, inputSize).
   ///
-  /// - Throws: `CheckpointError` when a tensor is missing or not what the plan says.
+  /// - Throws: `CheckpointError` when a tensor is missing or not what the format says.
   /// - Complexity: O(m n (rank + log(m) + log(n))).
   package func weight(
     of linear: CompressedLinear, _ configuration: Configuration
@@ -28,7 +28,6 @@ package struct DenseReconstruction {
     let (record, name) = (linear.record, linear.record.name)
     let (m, n) = (record.outputSize, record.inputSize)
     let tensors = Checkpoint(configuration: configuration, tensors: linear.tensors)
-    let format = plan.compressedFormat
     var result = Matrix<Float>(rowCount: m, columnCount: n)
     if let layout = format.quantizedLayout(outputSize: m, inputSize: n) {
       result = try dense(tensors, name, layout, format.grid)
@@ -45,7 +44,7 @@ package struct DenseReconstruction {
       }
       algebra.multiply(left, right, old: 1, into: &result)
     }
-    if plan.incoherence != .none { rotation?.rotateRowsBack(&result) }
+    if format.incoherence != .none { rotation?.rotateRowsBack(&result) }
     if tensors.contains("\(name).columns.index") {
       let channels = record.outlierChannels
       let columns = try dense(
@@ -57,7 +56,7 @@ package struct DenseReconstruction {
         }
       }
     }
-    if plan.incoherence == .both { rotation?.rotateColumnsBack(&result) }
+    if format.incoherence == .both { rotation?.rotateColumnsBack(&result) }
     return result
   }
 

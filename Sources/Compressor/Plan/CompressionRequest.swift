@@ -51,7 +51,10 @@ public struct CompressionRequest: Sendable {
     if contextLength == nil {
       result.contextLength = min(result.contextLength, configuration.contextLength)
     }
-    let known = CompressionForecast.linearNames(configuration) + ["lm_head", "model.embed_tokens"]
+    let known =
+      (0..<configuration.layerCount).flatMap { layer in
+        LayerTensors.matrices.map { $0.name(inLayer: layer) }
+      } + ["lm_head", "model.embed_tokens"]
     for name in keptNames {
       result.keptNames = [name]
       guard known.contains(where: result.keeps) else {
