@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes Tests/Golden/wikitext.json: what lm-eval's and the papers' WikiText texts must be.
 
-An oracle for Sources/Runtime/Generation/WikiText*.swift, written with Python's `re` from the list of
+An oracle for Sources/Evaluation/WikiText, written with Python's `re` from the list of
 replacements of lm-eval's wikitext task (version 2) and of the builder of the data set's pages and rows.
 The committed cases are made up. For the real file only counts and SHA-256 digests are committed.
 
