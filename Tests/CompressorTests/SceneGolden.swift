@@ -3,7 +3,7 @@ import DuetRuntime
 import TestSupport
 import Testing
 
-/// A small compression problem that Scripts/golden_scenes.py solved with every method of the reference.
+/// A small compression problem that Scripts/golden/scenes.py solved with every method of the reference.
 ///
 /// "S1": independent weights, white activations but for 8 channels at 30 times the scale. "S3": a power
 /// law instead, weights with a low-rank part and heavy tails, four times larger on the outlier inputs.

@@ -9,7 +9,8 @@ import Testing
   @Test(.enabled(if: isAvailable, "the Python package safetensors is absent"))
   func acceptsTheSameFiles() throws {
     let (code, output) = try runPython([
-      SharedData.project("Scripts/header_agreement.py"), "1000", "3", try executablePath("torture"),
+      SharedData.project("Scripts/torture-parts/header-agreement"), "1000", "3",
+      try executablePath("torture"),
     ])
     #expect(code == 0, "\(output)")
     #expect(output.hasSuffix("torture: header-agreement 1000 0\n"))

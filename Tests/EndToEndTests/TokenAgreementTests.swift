@@ -8,7 +8,7 @@ import Testing
 
   @Test(.enabled(if: isAvailable, "the Python package tokenizers is absent"))
   func givesTheSameIDs() throws {
-    let script = SharedData.project("Scripts/token_agreement.py")
+    let script = SharedData.project("Scripts/torture-parts/token-agreement")
     // Seconds, but more of them with the address sanitizer.
     let (code, output) = try runPython(
       [script, "500", "3", try executablePath("tokenize")], timeLimit: 300)
@@ -29,7 +29,7 @@ import Testing
       import runpy, sys
       sys.path.insert(0, sys.argv[1])
       runpy.run_path(sys.argv[2], run_name="__main__")
-      """, folder.path, SharedData.project("Scripts/token_agreement.py"),
+      """, folder.path, SharedData.project("Scripts/torture-parts/token-agreement"),
     ])
     #expect(code == 1, "\(output)")
     #expect(output.contains("pip install tokenizers"))

@@ -29,7 +29,7 @@ private func status(
 
 /// The torture scripts with few cases each.
 ///
-/// `Scripts/torture-terminal` and `Scripts/torture-compress` have the full counts.
+/// `Scripts/torture-parts/terminal` and `Scripts/torture-parts/compress` have the full counts.
 @Suite("Torture", .serialized, .enabled(if: canTorture))
 struct TortureScriptTests {
   private static let parts: [(script: String, part: String, count: Int)] = [
@@ -41,14 +41,14 @@ struct TortureScriptTests {
   @Test(arguments: parts)
   func fewCases(script: String, part: String, count: Int) throws {
     let run = try status(
-      SharedData.project("Scripts/torture-\(script)"), [part, "\(count)"])
+      SharedData.project("Scripts/torture-parts/\(script)"), [part, "\(count)"])
     #expect(run.code == 0, "\(run.output)")
     let last = run.output.split(separator: "\n").last
     #expect(last?.hasPrefix("torture: ") == true && last?.hasSuffix(" 0") == true, "\(run.output)")
   }
 
   @Test func outputsThatWillNotDo() throws {
-    let run = try status(SharedData.project("Scripts/torture-compress"), ["folders"])
+    let run = try status(SharedData.project("Scripts/torture-parts/compress"), ["folders"])
     #expect(run.code == 0, "\(run.output)")
   }
 }

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What Jinja2 made of our test templates; written by `Scripts/golden_templates.py`.
+/// What Jinja2 made of our test templates; written by `Scripts/golden/templates.py`.
 struct RenderedTemplates: Decodable, Sendable {
   struct Case: Decodable, Sendable, CustomTestStringConvertible {
     var template: String

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// 200 documents of each task against a scorer in float64, from Scripts/golden_evaluate.py.
+/// 200 documents of each task against a scorer in float64, from Scripts/golden/evaluate.py.
 @Suite struct EvaluationGoldenTests {
   /// A document: right answer, argmax, argmax per character, tokens, log-likelihoods.
   private struct Golden {

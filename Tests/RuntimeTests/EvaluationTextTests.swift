@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Texts as Python makes them, from Scripts/golden_evaluate.py.
+/// Texts as Python makes them, from Scripts/golden/evaluate.py.
 @Suite struct EvaluationTextTests {
   private struct Golden: Decodable {
     struct Case: Decodable {

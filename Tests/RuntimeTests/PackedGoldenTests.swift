@@ -2,7 +2,7 @@ import DuetRuntime
 import TestSupport
 import Testing
 
-/// Matrices that Scripts/golden_packed.py packed bit by bit, from the text of `PackedFormats.h` alone.
+/// Matrices that Scripts/golden/packed.py packed bit by bit, from the text of `PackedFormats.h` alone.
 @Suite struct PackedGoldenTests {
   static let cases: [(String, WeightFormat, GroupSize)] = [
     ("int2", .int2, .columns32), ("int2-offsets", .int2, .columns64),

@@ -1,7 +1,7 @@
 """Runs that want what another has begun: at the same time, or later and changed."""
 import os, random, shutil, time
 
-from torture_compression import digest
+from compress_run import digest
 
 
 def locks(compression, count):

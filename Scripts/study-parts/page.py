@@ -3,8 +3,8 @@
 import dataclasses
 import os
 
-from study_plots import plot_errors, plot_perplexity
-from study_tables import (
+from plots import plot_errors, plot_perplexity
+from tables import (
     bits_of, comparison_table, group_table, introduction, paragraph, where_odlri_does_not_win)
 
 BY_HAND = ("<!-- by hand, kept by Scripts/study: begin -->", "<!-- by hand: end -->")

@@ -1,7 +1,7 @@
 """Outputs and models that will not do."""
 import os, shutil
 
-from torture_compression import digest
+from compress_run import digest
 
 
 def run(compression):

@@ -8,7 +8,7 @@ import array, json, os, pathlib, random, struct, sys
 
 # Where the programs are; tests name the folder of the build that they belong to.
 PROGRAMS = pathlib.Path(os.environ.get(
-    "DUET_PROGRAMS", pathlib.Path(__file__).resolve().parent.parent / ".build" / "release"))
+    "DUET_PROGRAMS", pathlib.Path(__file__).resolve().parents[2] / ".build" / "release"))
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 # Whole sequences beside the single bytes: what writes the clipboard, clears the screen, resets it, turns

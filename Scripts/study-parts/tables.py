@@ -154,14 +154,13 @@ def introduction(results):
         paragraph(
             f"Perplexity is that of `{first['file'].split('/')[-1]}` (SHA-256 {first['sha256'][:12]}…), protocol "
             f"`{first['protocol']}`: {first['windows']} windows of {first['context']} tokens, "
-            f"{first['scored_tokens']} tokens scored. Numbers behind ± are standard errors over windows. The "
-            "error of a perplexity is mostly that of the text, which all methods share; the errors of ratios and "
-            "differences are paired, from the differences of the same tokens, and they are what methods are "
-            "told apart by."), "",
+            f"{first['scored_tokens']} tokens scored. Numbers after ± are standard errors over windows. The "
+            "error of a perplexity comes mostly from the text, which all methods share. The errors of ratios and "
+            "differences are paired, from the differences of the same tokens; compare methods by these."), "",
         paragraph(
             "Bits per weight count all that is stored for the compressed linear layers: codes, scales, factors, "
-            "rotations, padding; embedding and output head are not among them, and the head has eight bits in "
-            "every row. The relative error of a matrix is sqrt(tr(E H E^T) / tr(W H W^T)), H from the inputs "
+            "rotations, padding. Embedding and output head are not counted; the head has eight bits in every "
+            "row. The relative error of a matrix is sqrt(tr(E H E^T) / tr(W H W^T)), with H from the inputs "
             "that the compressed layers before it give. Seconds are those of the compression, on a machine "
             "that may have had other work."),
     ]

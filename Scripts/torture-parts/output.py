@@ -1,7 +1,7 @@
 """Standard output that is closed, full, or broken off by its reader."""
 import json, os, random, subprocess, time
 
-from torture_pty import PROMPT, Terminal
+from pseudoterminal import PROMPT, Terminal
 
 
 def commands(programs, model, folder):

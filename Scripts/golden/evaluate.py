@@ -6,7 +6,7 @@ forward pass in float64 NumPy, every choice a full pass of its own. Of the data 
 committed: answers, token counts and log-likelihoods of the first documents of each task. `texts.json` holds what
 `capitalize`, `strip` and HellaSwag's preprocessing make of made-up texts.
 
-    python3 Scripts/golden_evaluate.py SHARED      needs numpy and tokenizers; SHARED has models/ and tasks/
+    python3 Scripts/golden/evaluate.py SHARED      needs numpy and tokenizers; SHARED has models/ and tasks/
 """
 
 import hashlib
@@ -25,7 +25,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import numpy as np
 import tokenizers
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = ROOT / "Tests" / "Golden" / "evaluate"
 DOCUMENTS = 200
 
@@ -243,7 +243,7 @@ def texts():
 
 def write(name, content):
     description = {
-        "generator": pathlib.Path(__file__).name,
+        "generator": f"golden/{pathlib.Path(__file__).name}",
         "generator_sha256": hashlib.sha256(pathlib.Path(__file__).read_bytes()).hexdigest(),
         "python": sys.version.split()[0],
         "numpy": np.__version__,

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Writes Tests/Golden/compressor/methods.json: how well methods beside CALDERA and ODLRI solve the scenes.
 
-The scenes are the W and H of Tests/Golden/compressor/S*.safetensors, which golden_scenes.py makes; the
+The scenes are the W and H of Tests/Golden/compressor/S*.safetensors, which golden/scenes.py makes; the
 methods are those of decompose.py, a float64 implementation that shares nothing with the compressor. It is
 no part of the project; its folder is the argument:
 
-    python3 Scripts/golden_methods.py [../shared/reference]
+    python3 Scripts/golden/methods.py [../shared/reference]
 
 By scene and name of the method: the mean over rotations, or over orders of the inputs, of the relative error sqrt(tr(E H E^T) /
 tr(W H W^T)) against this H, and the standard error of this mean; 0 for what is not rotated. All work with H
@@ -17,7 +17,7 @@ import json
 import pathlib
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 REFERENCE = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ROOT.parent / "shared" / "reference")
 sys.path.insert(0, str(REFERENCE))
 

@@ -1,7 +1,7 @@
 """Answers of random tokens on a real terminal: what arrives there and what does not."""
 import subprocess
 
-from torture_pty import OWN_SEQUENCE, PASTE_OFF, PASTE_ON, PROMPT, Terminal, is_harmful
+from pseudoterminal import OWN_SEQUENCE, PASTE_OFF, PASTE_ON, PROMPT, Terminal, is_harmful
 
 # At this temperature all tokens are about as likely, so a tenth of them are harmful.
 RANDOM = ["--temperature", "50", "--top-k", "0", "--top-p", "1", "--min-p", "0", "-n", "40", "-t", "1"]

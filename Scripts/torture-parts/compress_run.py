@@ -1,7 +1,7 @@
 """A model to compress, and what the output of an undisturbed run is."""
 import hashlib, pathlib, shutil, subprocess, time
 
-import torture_model
+import random_model
 
 OPTIONS = {
     "-t": "1", "--samples": "8", "-c": "32", "--rank": "4", "--outer-iterations": "2",
@@ -21,8 +21,8 @@ class Compression:
         self.folder = folder
         # So that a user without rights can get at the model.
         folder.chmod(0o755)
-        self.program = str(torture_model.PROGRAMS / "compress")
-        self.model = torture_model.write(folder / "model", context=64)
+        self.program = str(random_model.PROGRAMS / "compress")
+        self.model = random_model.write(folder / "model", context=64)
         (self.model / "calibration.txt").write_text("the quick brown fox jumps over the lazy dog. " * 60)
         self.unchanged = digest(self.model)
         begun = time.monotonic()

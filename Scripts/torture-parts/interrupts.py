@@ -1,8 +1,8 @@
 """SIGINTs at random moments of a chat: what it keeps must be what it evaluated."""
 import random, re, signal, time
 
-import torture_model
-from torture_pty import PASTE_OFF, PASTE_ON, PROMPT, Terminal
+import random_model
+from pseudoterminal import PASTE_OFF, PASTE_ON, PROMPT, Terminal
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 # A conversation is forgotten before it fills the context, where turns would be dropped.
@@ -85,7 +85,7 @@ def is_tie(answer, expected, others):
 
 
 def run(programs, model, count):
-    model = torture_model.write(model.with_name("endless"), context=32768, endless=True)
+    model = random_model.write(model.with_name("endless"), context=32768, endless=True)
     command = [str(programs / "chat"), "-m", str(model), *CHAT]
     saved = model / "conversation.json"
     generator = random.Random(3)

@@ -1,8 +1,8 @@
 """Ends of a chat by keys, signals and faults at random moments, and the terminal afterwards."""
 import os, random, shutil, signal, time
 
-import torture_model
-from torture_pty import PASTE_OFF, PROMPT, Terminal
+import random_model
+from pseudoterminal import PASTE_OFF, PROMPT, Terminal
 
 ENDLESS = ["--raw", "-s", "1", "--temperature", "50", "--top-k", "0", "--top-p", "1", "--min-p", "0",
            "-n", "100000", "-c", "100000"]
@@ -181,7 +181,7 @@ def ended(command, model, kind, moment, traces):
 def run(programs, model, count):
     generator = random.Random(1)
     failures, traced = [], set()
-    model = torture_model.write(model.with_name("endless"), context=100_000, endless=True)
+    model = random_model.write(model.with_name("endless"), context=100_000, endless=True)
     for trial in range(count):
         kind = KINDS[trial % len(KINDS)]
         moment = generator.uniform(-SPREAD, SPREAD)

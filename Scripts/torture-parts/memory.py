@@ -1,7 +1,7 @@
 """Memory over many turns of a chat, over many windows of a perplexity, and for the largest headers."""
 import json, os, pathlib, struct, subprocess, time
 
-from torture_interrupts import Chat
+from interrupts import Chat
 
 LIMIT = 1 << 20
 # The lists of lines and of messages, the context, and the buffers of malloc have had their sizes by then.

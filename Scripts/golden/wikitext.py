@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Writes Tests/Golden/wikitext.json: what lm-eval's and the papers' WikiText texts must be.
 
-An oracle for Sources/Runtime/Generation/WikiText*.swift, written with Python's `re` from the list of
+An oracle for Sources/Evaluation/WikiText, written with Python's `re` from the list of
 replacements of lm-eval's wikitext task (version 2) and of the builder of the data set's pages and rows.
 The committed cases are made up. For the real file only counts and SHA-256 digests are committed.
 
-    python3 Scripts/golden_wikitext.py [wiki.test.raw]
+    python3 Scripts/golden/wikitext.py [wiki.test.raw]
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import random
 import re
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 STEPS = (
     [("s '", "s'"), (re.compile("/' [0-9]/"), "/'[0-9]/")]
@@ -105,7 +105,7 @@ def main():
     for _ in range(60):
         texts.append("".join(generator.choice(PIECES) for _ in range(generator.randrange(1, 40))))
     golden = {
-        "generator": pathlib.Path(__file__).name,
+        "generator": f"golden/{pathlib.Path(__file__).name}",
         "cases": [{"text": text, "rows": rows(text), "pages": describe(text)} for text in texts],
     }
     if len(sys.argv) > 1:

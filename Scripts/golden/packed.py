@@ -4,7 +4,7 @@
 A second implementation of Sources/Kernels/include/PackedFormats.h, written from the words of that
 header: each bit of each byte is put where the text says, and the points of e8p are found there too.
 
-    python3 Scripts/golden_packed.py
+    python3 Scripts/golden/packed.py
 
 Each file holds what goes in (codes, scales and offsets by row) and what must come out (the tensors of
 `packed` and the numbers, `dense`). Needs NumPy and safetensors.
@@ -17,7 +17,7 @@ import numpy as np
 import safetensors
 from safetensors.numpy import save_file
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "Tests" / "Golden" / "packed"
 SEED = 20250717
 
@@ -129,7 +129,7 @@ def make(file, name, rows, columns, group, has_offsets, generator):
     script = hashlib.sha256(pathlib.Path(__file__).read_bytes()).hexdigest()
     versions = f"numpy {np.__version__}, safetensors {safetensors.__version__}"
     # One entry, because the library writes several in an order that changes from run to run.
-    metadata = {"source": f"golden_packed.py sha256 {script}, {versions}, seed {SEED}"}
+    metadata = {"source": f"golden/packed.py sha256 {script}, {versions}, seed {SEED}"}
     save_file(tensors, FOLDER / f"{file}.safetensors", metadata)
 
 

@@ -8,7 +8,7 @@ import datetime, hashlib, json, pathlib, platform
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "Tests/Golden/templates"
 DATE = datetime.datetime(2025, 3, 9, 14, 5, 7)
 

@@ -4,7 +4,7 @@
 The methods are those of decompose.py, a float64 implementation of W = Q + L R that shares nothing with
 the compressor. It is no part of the project; its folder is the argument:
 
-    python3 Scripts/golden_scenes.py [../shared/reference]
+    python3 Scripts/golden/scenes.py [../shared/reference]
 
 Each file holds W (192, 256) and H (256, 256), rounded to F32 before anything is computed from them, and
 under `errors` of its metadata the relative errors sqrt(tr(E H E^T) / tr(W H W^T)) against this H: by the
@@ -20,7 +20,7 @@ import multiprocessing
 import pathlib
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 REFERENCE = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ROOT.parent / "shared" / "reference")
 sys.path.insert(0, str(REFERENCE))
 
@@ -105,7 +105,7 @@ def make(scene):
             "rotations": len(values)}
         print(scene, f"{name:34s}", *errors[name].values(), flush=True)
     source = (
-        f"golden_scenes.py sha256 {digest(__file__)}, decompose.py sha256 {digest(ref.__file__)}, "
+        f"golden/scenes.py sha256 {digest(__file__)}, decompose.py sha256 {digest(ref.__file__)}, "
         f"numpy {np.__version__}, safetensors {safetensors.__version__}, seed {SEED}")
     # One entry, because the library writes several in an order that changes from run to run.
     document = {"source": source, "outliers": outliers.tolist(), "errors": errors}

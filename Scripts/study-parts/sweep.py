@@ -2,10 +2,10 @@
 
 import os
 
-from study_page import BY_HAND, hand_written
-from study_plots import plot_lines
-from study_sets import SWEEP_TITLES
-from study_tables import bits_of, introduction, paragraph, with_error
+from page import BY_HAND, hand_written
+from plots import plot_lines
+from sets import SWEEP_TITLES
+from tables import bits_of, introduction, paragraph, with_error
 
 
 def mean(result, key):
