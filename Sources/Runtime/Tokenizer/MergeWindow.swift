@@ -2,7 +2,7 @@
 ///
 /// A linked list over the positions of the symbols: a token stands at the position of its first one.
 struct MergeWindow: ~Copyable {
-  private struct Token: BitwiseCopyable {
+  struct Token: BitwiseCopyable {
     /// -1 at positions where no token starts any more.
     var id: Int32
     /// The position of the token in front, or -1.
