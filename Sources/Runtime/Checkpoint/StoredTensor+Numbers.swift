@@ -1,3 +1,33 @@
+internal import Kernels
+
+extension KernelSet {
+  /// Copies `count` numbers stored as `type` to `target`, widened.
+  package func widen(
+    _ source: UnsafeRawPointer, _ type: ElementType, _ count: Int,
+    _ target: UnsafeMutablePointer<Float>
+  ) {
+    switch type {
+    case .bf16:
+      unsafe table.pointee.widen_bf16(
+        source.assumingMemoryBound(to: UInt16.self), count, target)
+    case .f16:
+      unsafe table.pointee.widen_f16(source.assumingMemoryBound(to: UInt16.self), count, target)
+    default:
+      unsafe target.update(from: source.assumingMemoryBound(to: Float.self), count: count)
+    }
+  }
+
+  /// The numbers of a stored tensor as Float.
+  func widened(_ tensor: StoredTensor) -> [Float] {
+    unsafe [Float](unsafeUninitializedCapacity: tensor.elementCount) { target, count in
+      if let base = target.baseAddress {
+        unsafe widen(tensor.pointer, tensor.elementType, tensor.elementCount, base)
+      }
+      count = tensor.elementCount
+    }
+  }
+}
+
 extension Matrix where Element == Float {
   /// The numbers of a stored tensor of a floating-point type, widened.
   ///

@@ -11,13 +11,13 @@ public struct StopTokens: Sendable, Hashable {
   /// Control tokens that end a turn wherever they occur, named by a configuration or not.
   private static let turnEnds = ["<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|im_end|>"]
 
-  /// The union of what config.json, generation_config.json and the tokenizer's files name, and of the
-  /// tokens known to end a turn.
-  public init(
-    configuration: [Int], generation: GenerationConfiguration, tokenizer: Tokenizer
-  ) {
-    declared = Set(configuration + generation.endOfSequence)
-      .union(tokenizer.endOfSequence.map { [$0] } ?? [])
+  /// The tokens that a model's files name, and those known to end a turn.
+  ///
+  /// - Parameters:
+  ///   - named: The ids that the files name as ends of a sequence.
+  ///   - tokenizer: The model's tokenizer, whose own end of a sequence is added.
+  public init(named: [Int], tokenizer: Tokenizer) {
+    declared = Set(named).union(tokenizer.endOfSequence.map { [$0] } ?? [])
     ids = declared.union(
       tokenizer.addedTokens.lazy.filter { Self.turnEnds.contains($0.content) }.map(\.id))
   }
