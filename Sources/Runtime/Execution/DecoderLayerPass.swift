@@ -1,67 +1,13 @@
-/// The inputs of a decoder layer's matrices; matrices that multiply the same input share it.
-package enum LinearInput: String, Sendable, CaseIterable {
-  /// What the query, key and value matrices multiply: the residual stream after its norm.
-  case attention
-  /// What the attention output matrix multiplies: what the heads read.
-  case attentionOutput = "attention-output"
-  /// What the gate and up matrices multiply: the residual stream after its second norm.
-  case feedForward = "feed-forward"
-  /// What the down matrix multiplies: the gated product.
-  case down
-
-  /// The numbers of one token.
-  package func size(_ configuration: Configuration) -> Int {
-    switch self {
-    case .attention, .feedForward: configuration.hiddenSize
-    case .attentionOutput: configuration.headCount * configuration.headSize
-    case .down: configuration.intermediateSize
-    }
-  }
-}
-
-/// The forward pass of decoder layers, one at a time, with the memory that it needs.
+/// The forward pass of one decoder layer after another, each over whole sequences, with the cache that a
+/// layer needs while it runs.
 ///
-/// The residual stream belongs to the caller, and so does the order of the layers: `Session` runs all
-/// layers of a model over batches of a growing sequence, calibration runs one layer over many
-/// sequences.
+/// Keys and values are kept in single precision, and each run overwrites those of the run before it.
 package struct DecoderLayerPass: ~Copyable {
-  /// The sizes of the layers.
-  package let configuration: Configuration
-  let context: ExecutionContext
-  var cache: KVCache
-  var activations: Activations
-  private let rotary: RotaryEmbedding
-  /// The rows whose angles are in `activations`.
-  private var angledRuns: [TokenRun] = []
-  /// The same of one sequence, which needs no array for every token.
-  private var angledRun: TokenRun?
+  private var pass: ForwardPass
+  /// The keys and values of one layer and one sequence.
+  private var cache: KVCache
 
-  /// A pass over batches of at most `tokenLimit` tokens.
-  ///
-  /// - Parameters:
-  ///   - configuration: The sizes of the layers.
-  ///   - tokenLimit: The most tokens of one call of `run`.
-  ///   - cache: Room for the keys and values of all layers and positions that are to be run.
-  ///   - context: What to compute with, made for the same configuration.
-  ///   - linears: The layers that are to be multiplied, as far as they are compressed.
-  ///   - activationType: What packed matrices are multiplied with.
-  init(
-    _ configuration: Configuration, tokenLimit: Int, cache: consuming KVCache,
-    context: consuming ExecutionContext, linears: [Linear] = [],
-    activationType: ActivationType = .int8
-  ) {
-    self.configuration = configuration
-    self.context = context
-    self.cache = cache
-    activations = Activations(
-      configuration, tokenLimit: tokenLimit, linears: linears,
-      threadCount: self.context.pool.threadCount, type: activationType)
-    rotary = RotaryEmbedding(configuration)
-  }
-
-  /// A pass over one layer at a time, each over whole sequences of at most `contextLength` tokens.
-  ///
-  /// Keys and values are kept in single precision.
+  /// A pass over sequences of at most `contextLength` tokens.
   ///
   /// - Parameters:
   ///   - configuration: The sizes of the layers.
@@ -73,24 +19,23 @@ package struct DecoderLayerPass: ~Copyable {
     pool: WorkerPool
   ) {
     precondition(contextLength > 0, "a context of \(contextLength) tokens")
-    var oneLayer = configuration
-    oneLayer.layerCount = 1
-    self.init(
+    pass = ForwardPass(
       configuration, tokenLimit: contextLength,
-      cache: KVCache(oneLayer, capacity: contextLength, type: .f32),
       context: ExecutionContext(configuration, kernelSet: kernelSet, pool: pool))
+    cache = KVCache(configuration, layerCount: 1, capacity: contextLength, type: .f32)
   }
 
-  /// The most tokens of one call of `run`.
-  package var tokenLimit: Int { activations.tokenLimit }
+  /// The sizes of the layers.
+  package var configuration: Configuration { pass.configuration }
 
-  /// Runs `layer` over n = `tokenCount` tokens, in paper order.
+  /// The most tokens of one call of `run`.
+  package var tokenLimit: Int { pass.tokenLimit }
+
+  /// Runs `layer` over the first n = `tokenCount` tokens of a sequence, in paper order.
   ///
   /// - Parameters:
   ///   - layer: The weights.
   ///   - hidden: The residual stream, (n, hiddenSize), changed in place.
-  ///   - cacheLayer: Where the keys and values of this layer are in the cache.
-  ///   - position: The position of the first token; those before it must be in the cache.
   ///   - n: The number of tokens, at most `tokenLimit`.
   ///   - last: The input whose products are left out with all that follows, for callers that want no
   ///     more than to observe it; `hidden` is then the residual stream as it is at that point.
@@ -99,111 +44,18 @@ package struct DecoderLayerPass: ~Copyable {
   /// - Throws: What `observe` throws; `hidden` is then of no use.
   /// - Complexity: One pass over the weights of the layer.
   package mutating func run<Failure: Error>(
-    _ layer: DecoderLayer, _ hidden: inout Buffer<Float>, cacheLayer: Int = 0, position: Int = 0,
-    tokenCount n: Int, endsBefore last: LinearInput? = nil,
-    observe: (_ input: LinearInput, _ rows: Span<Float>, _ stride: Int, _ tokenCount: Int)
-      throws(Failure) -> Void
-  ) throws(Failure) {
-    let configuration = configuration
-    prepareAngles(TokenRun(rows: 0..<n, position: position))
-    try run(layer, &hidden, tokenCount: n, endsBefore: last, observe: observe) {
-      context, activations, cache in
-      context.rotateAndStore(
-        &activations.projected, activations.angles, in: &cache, layer: cacheLayer,
-        position: position, tokenCount: n, configuration)
-      context.attend(
-        activations.projected, to: cache, layer: cacheLayer, position: position, tokenCount: n,
-        configuration, into: &activations.attended)
-    }
-  }
-
-  /// Runs `layer` over rows of one or several sequences, which only `attend` tells apart, and whose angles
-  /// are prepared.
-  ///
-  /// - Parameters:
-  ///   - layer: The weights.
-  ///   - hidden: The residual stream, (rows, hiddenSize), changed in place.
-  ///   - n: The number of rows, at most `tokenLimit`.
-  ///   - last: As above.
-  ///   - observe: As above.
-  ///   - attend: Lets the queries in `projected`, not yet rotated by `angles`, attend to the keys and
-  ///     values there and in the cache, and leaves what the heads read in `attended`.
-  /// - Throws: What `observe` throws.
-  /// - Complexity: One pass over the weights of the layer.
-  mutating func run<Failure: Error>(
     _ layer: DecoderLayer, _ hidden: inout Buffer<Float>, tokenCount n: Int,
     endsBefore last: LinearInput? = nil,
     observe: (_ input: LinearInput, _ rows: Span<Float>, _ stride: Int, _ tokenCount: Int)
-      throws(Failure) -> Void,
-    attend: (
-      _ context: borrowing ExecutionContext, _ activations: inout Activations,
-      _ cache: inout KVCache
-    ) -> Void
+      throws(Failure) -> Void
   ) throws(Failure) {
-    let hiddenSize = configuration.hiddenSize
-    let attendedSize = configuration.headCount * configuration.headSize
-    let intermediateSize = configuration.intermediateSize
-    let epsilon = Float(configuration.normEpsilon)
-    precondition(n <= tokenLimit, "\(n) tokens in a pass of \(tokenLimit)")
-
-    // attention: norm, then queries, keys and values of all heads (n, q + k + v)
-    context.normalize(
-      hidden, layer.attentionNorm, epsilon: epsilon, tokenCount: n, into: &activations.normalized)
-    try observe(.attention, activations.normalized.span, hiddenSize, n)
-    if last == .attention { return }
-    context.multiply(
-      layer.queriesKeysValues, activations.normalized, inputStride: hiddenSize, tokenCount: n,
-      scratch: &activations.compressed, into: &activations.projected)
-    // what every head reads (n, headCount * headSize), projected back onto the stream
-    attend(context, &activations, &cache)
-    try observe(.attentionOutput, activations.attended.span, attendedSize, n)
-    if last == .attentionOutput { return }
-    context.multiply(
-      layer.attentionOutput, activations.attended, inputStride: attendedSize, tokenCount: n,
-      scratch: &activations.compressed, into: &activations.update)
-    context.add(activations.update, tokenCount: n, size: hiddenSize, to: &hidden)
-
-    // feed-forward: norm, gate and up (n, 2 * intermediateSize), gating, down
-    context.normalize(
-      hidden, layer.feedForwardNorm, epsilon: epsilon, tokenCount: n, into: &activations.normalized)
-    try observe(.feedForward, activations.normalized.span, hiddenSize, n)
-    if last == .feedForward { return }
-    context.multiply(
-      layer.gateUp, activations.normalized, inputStride: hiddenSize, tokenCount: n,
-      scratch: &activations.compressed, into: &activations.gateUp)
-    context.gate(&activations.gateUp, tokenCount: n, size: intermediateSize)
-    try observe(.down, activations.gateUp.span, 2 * intermediateSize, n)
-    if last == .down { return }
-    context.multiply(
-      layer.down, activations.gateUp, inputStride: 2 * intermediateSize, tokenCount: n,
-      scratch: &activations.compressed, into: &activations.update)
-    context.add(activations.update, tokenCount: n, size: hiddenSize, to: &hidden)
+    try pass.run(
+      layer, &hidden, cache: &cache, cacheLayer: 0, position: 0, tokenCount: n, endsBefore: last,
+      observe: observe)
   }
 
   /// Whether the first `count` numbers are all finite.
   package func isFinite(_ values: borrowing Buffer<Float>, count: Int) -> Bool {
-    context.isFinite(values, count: count)
-  }
-
-  /// Fills in the angles of all rows, which all layers share.
-  mutating func prepareAngles(_ runs: [TokenRun]) {
-    if runs == angledRuns { return }
-    for run in runs { fillAngles(run) }
-    angledRuns = runs
-    angledRun = nil
-  }
-
-  /// The same for rows of one sequence.
-  private mutating func prepareAngles(_ run: TokenRun) {
-    if run == angledRun { return }
-    fillAngles(run)
-    angledRun = run
-    if !angledRuns.isEmpty { angledRuns = [] }
-  }
-
-  private mutating func fillAngles(_ run: TokenRun) {
-    rotary.fill(
-      from: run.position, count: run.rows.count, &activations.angles,
-      firstRow: run.rows.lowerBound)
+    pass.isFinite(values, count: count)
   }
 }

@@ -26,14 +26,18 @@ public struct KVCache: ~Copyable {
 
   /// An empty cache.
   ///
+  /// - Parameters:
+  ///   - configuration: The sizes of the layers.
+  ///   - layerCount: The number of layers that there is room for.
+  ///   - capacity: The largest number of positions.
+  ///   - type: The element type.
   /// - Precondition: `capacity` is positive, and the sizes were checked by `byteCount`.
-  init(_ configuration: Configuration, capacity: Int, type: KVCacheType) {
+  init(_ configuration: Configuration, layerCount: Int, capacity: Int, type: KVCacheType) {
     self.type = type
     self.capacity = capacity
     keyValueHeadCount = configuration.keyValueHeadCount
     headSize = configuration.headSize
-    let byteCount =
-      configuration.layerCount * keyValueHeadCount * capacity * headSize * type.byteCount
+    let byteCount = layerCount * keyValueHeadCount * capacity * headSize * type.byteCount
     keys = Buffer(count: byteCount)
     values = Buffer(count: byteCount)
   }

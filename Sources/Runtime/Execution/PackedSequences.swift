@@ -36,7 +36,7 @@ struct PackedKeys: ~Copyable {
   var countPerWorker: Int { 2 * capacity * headSize }
 }
 
-extension DecoderLayerPass {
+extension ForwardPass {
   /// Runs `layer` over the rows of `sequences`, which make up all rows from 0 on.
   ///
   /// - Parameters:
@@ -55,7 +55,7 @@ extension DecoderLayerPass {
     run(
       layer, &hidden, tokenCount: runs.map(\.rows.upperBound).max() ?? 0,
       observe: { _, _, _, _ in }
-    ) { context, activations, _ in
+    ) { context, activations in
       context.attend(
         &activations.projected, activations.angles, within: sequences, keys: &keys,
         configuration, into: &activations.attended)

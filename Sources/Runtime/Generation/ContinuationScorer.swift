@@ -15,7 +15,7 @@ public struct ContinuationScorer: ~Copyable {
   /// The most tokens of a context and a continuation together, the last left out.
   public let longestSequence: Int
 
-  private var pass: DecoderLayerPass
+  private var pass: ForwardPass
   private var keys: PackedKeys
   /// The residual stream of one batch, (tokenLimit, hiddenSize).
   private var residual: Buffer<Float>
@@ -43,19 +43,15 @@ public struct ContinuationScorer: ~Copyable {
     self.longestSequence = longestSequence
     tokenLimit = max(options.batchSize, longestSequence)
     let threadCount = max(1, options.threadCount)
-    pass = DecoderLayerPass(
+    pass = ForwardPass(
       configuration, tokenLimit: tokenLimit,
-      // Never used: sequences that are packed keep their keys in `keys`.
-      cache: KVCache(configuration, capacity: 1, type: .f32),
       context: ExecutionContext(
         configuration, kernelSet: options.kernelSet, pool: WorkerPool(threadCount: threadCount)),
       linears: model.layers.flatMap(\.linears) + [model.head])
     keys = PackedKeys(configuration, capacity: longestSequence, threadCount: threadCount)
-    let vocabularySize = configuration.vocabularySize
-    // As in `Session`: at most 64 MiB of logits at a time, and enough rows for BLAS to work well.
-    rowLimit = min(tokenLimit, max(16, min(256, (1 << 24) / vocabularySize)))
+    rowLimit = pass.logitRowLimit
     residual = Buffer(count: tokenLimit * configuration.hiddenSize)
-    logitRows = Buffer(count: rowLimit * vocabularySize)
+    logitRows = Buffer(count: rowLimit * configuration.vocabularySize)
     normalizers = Buffer(count: rowLimit)
   }
 
@@ -113,16 +109,17 @@ public struct ContinuationScorer: ~Copyable {
     let batch = PackedContexts(contexts)
     var results = [Double](repeating: 0, count: batch.continuationCount)
     guard !batch.targets.isEmpty else { return results }
-    try forward(batch, isCancelled)
+    try pass.run(model, batch.tokens[...], &residual, &keys, isCancelled: isCancelled) {
+      pass, layer, _, residual, keys in
+      pass.run(layer, &residual, sequences: batch.sequences, keys: &keys)
+    }
     let vocabularySize = model.configuration.vocabularySize
     var targets = batch.targets[...]
     for first in stride(from: 0, to: batch.tokens.count - batch.firstScoredRow, by: rowLimit) {
       let count = min(rowLimit, batch.tokens.count - batch.firstScoredRow - first)
-      guard
-        pass.computeLogits(
-          of: model, residual, firstToken: batch.firstScoredRow + first, count: count,
-          into: &logitRows)
-      else { throw .nonFinite(layer: nil, tensor: model.firstNonFiniteWeight()) }
+      try pass.computeFiniteLogits(
+        of: model, residual, firstToken: batch.firstScoredRow + first, count: count,
+        into: &logitRows)
       pass.context.logSumExp(
         logitRows, rowCount: count, size: vocabularySize, into: &normalizers)
       while let target = targets.first, target.row < first + count {
@@ -133,18 +130,5 @@ public struct ContinuationScorer: ~Copyable {
       }
     }
     return results
-  }
-
-  /// One batch through all layers; the residual stream stays in `residual`.
-  private mutating func forward(
-    _ batch: PackedContexts, _ isCancelled: () -> Bool
-  ) throws(GenerationError) {
-    try model.embed(batch.tokens[...], into: &residual)
-    for (index, layer) in model.layers.enumerated() {
-      if isCancelled() { throw .cancelled }
-      pass.run(layer, &residual, sequences: batch.sequences, keys: &keys)
-      guard pass.isFinite(residual, count: batch.tokens.count * model.configuration.hiddenSize)
-      else { throw .nonFinite(layer: index, tensor: model.firstNonFiniteWeight()) }
-    }
   }
 }

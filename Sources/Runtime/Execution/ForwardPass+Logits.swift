@@ -1,4 +1,4 @@
-extension DecoderLayerPass {
+extension ForwardPass {
   /// Computes the logits of some tokens of a batch that all layers have seen.
   ///
   /// - Parameters:
