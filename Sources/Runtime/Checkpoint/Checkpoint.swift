@@ -1,3 +1,6 @@
+internal import DuetSystem
+internal import DuetText
+
 /// A model on disk: its configuration and named tensors, mapped and not yet read.
 ///
 /// Opening checks everything about the files except the values: headers, index and configuration.

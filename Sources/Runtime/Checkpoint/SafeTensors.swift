@@ -1,3 +1,6 @@
+public import DuetSystem
+internal import DuetText
+
 /// One tensor as the header of a safetensors file describes it.
 public struct TensorInfo: Sendable, Hashable {
   /// The name, verbatim.
@@ -96,17 +99,5 @@ public struct SafeTensorsFile: Sendable {
     guard low < nameOrder.count else { return nil }
     let candidate = tensors[Int(nameOrder[low])]
     return name.precedesInBytes(candidate.name) ? nil : candidate
-  }
-}
-
-extension String {
-  /// Whether the UTF-8 bytes come first; unlike `<`, canonically equal strings differ.
-  package func precedesInBytes(_ other: String) -> Bool {
-    let left = utf8.span
-    let right = other.utf8.span
-    for index in 0..<min(left.count, right.count) where left[index] != right[index] {
-      return left[index] < right[index]
-    }
-    return left.count < right.count
   }
 }

@@ -1,3 +1,5 @@
+internal import DuetText
+
 extension CompressedFormat {
   /// Reads the "quantization_config" of a config.json, or nil without one.
   ///

@@ -1,3 +1,6 @@
+public import DuetSystem
+public import DuetText
+
 /// A reason to refuse a config.json or generation_config.json; `key` is the key at fault.
 public enum ConfigurationError: DuetError, Equatable {
   /// The file could not be read.

@@ -1,3 +1,6 @@
+internal import DuetSystem
+internal import DuetText
+
 /// Typed access to the keys of a configuration file, with errors that name the key.
 ///
 /// A key whose value is `null` counts as absent, except where `isNull` is asked.

@@ -1,3 +1,5 @@
+internal import DuetSystem
+
 /// What the makers of a model advise for generating text, as in its generation_config.json.
 public struct GenerationConfiguration: Sendable, Hashable {
   /// The tokens that end a text, besides those of config.json; often more complete than those.

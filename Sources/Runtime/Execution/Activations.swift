@@ -1,3 +1,5 @@
+internal import DuetSystem
+
 /// The buffers of a decoder layer's pass over at most `tokenLimit` tokens at a time.
 struct Activations: ~Copyable {
   /// The most tokens of one batch.

@@ -1,3 +1,5 @@
+package import DuetSystem
+
 /// The forward pass of one decoder layer after another, each over whole sequences, with the cache that a
 /// layer needs while it runs.
 ///

@@ -1,4 +1,5 @@
 internal import COpenBLAS
+internal import DuetSystem
 internal import Kernels
 
 extension ExecutionContext {

@@ -1,3 +1,5 @@
+internal import DuetSystem
+
 extension ForwardPass {
   /// Computes the logits of some tokens of a batch that all layers have seen.
   ///

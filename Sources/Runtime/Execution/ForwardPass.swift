@@ -1,3 +1,5 @@
+internal import DuetSystem
+
 /// The forward pass of decoder layers, one at a time, with the memory that a batch needs.
 ///
 /// The residual stream, the keys and values and the order of the layers belong to the caller: `Session`

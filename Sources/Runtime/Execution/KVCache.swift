@@ -1,3 +1,5 @@
+internal import DuetSystem
+
 /// The element type of a `KVCache`.
 public enum KVCacheType: String, Sendable, CaseIterable {
   /// Half precision: 11 bits of significand, enough for keys and values, at half the memory.

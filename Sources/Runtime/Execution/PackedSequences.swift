@@ -1,3 +1,5 @@
+internal import DuetSystem
+
 /// Rows of a batch that stand next to each other in a sequence.
 struct TokenRun: Sendable, Equatable {
   /// The rows.

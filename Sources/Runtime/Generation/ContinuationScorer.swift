@@ -1,3 +1,5 @@
+internal import DuetSystem
+
 /// Log-likelihoods of continuations, many contexts at a time.
 ///
 /// A context is evaluated once for all its continuations, and as many contexts as fit form one batch, so

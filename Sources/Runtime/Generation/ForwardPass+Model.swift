@@ -1,3 +1,5 @@
+internal import DuetSystem
+
 extension ForwardPass {
   /// The most rows of logits that are computed together: at most 64 MiB of them, and enough for BLAS to
   /// work well.

@@ -1,3 +1,5 @@
+package import DuetSystem
+
 extension Model {
   /// Fills the residual stream with the embeddings of `tokens`, as it is before the first layer.
   ///

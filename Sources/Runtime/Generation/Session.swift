@@ -1,3 +1,5 @@
+internal import DuetSystem
+
 /// One run of a model over one sequence of tokens: its KV cache, activations and logits.
 ///
 /// ```swift

@@ -15,7 +15,7 @@ public struct SharedContext: Sendable, Equatable {
   }
 
   /// Adds a continuation.
-  mutating func append(_ continuation: [Int]) { continuations.append(continuation) }
+  package mutating func append(_ continuation: [Int]) { continuations.append(continuation) }
 
   /// The tokens that a model has to evaluate: the context once, and each continuation but its last
   /// token, behind which nothing is predicted.

@@ -1,3 +1,4 @@
+internal import DuetSystem
 internal import Kernels
 
 /// The whole cache lines of a run of memory, for the plain read loop.

@@ -1,4 +1,5 @@
 internal import COpenBLAS
+internal import DuetSystem
 internal import Kernels
 
 /// The limits that the products of a model are measured against, taken in the same process.

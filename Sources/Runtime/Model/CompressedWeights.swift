@@ -1,3 +1,5 @@
+internal import DuetSystem
+
 /// The compressed parts of a linear layer: y = S_out B_out^T (Q z + L (R z) + C x_O), z = B_in S_in x.
 ///
 /// All parts share z. The factors L and R are packed in four bits, and then computed with Q as one job, or

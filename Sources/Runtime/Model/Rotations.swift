@@ -1,3 +1,5 @@
+internal import DuetSystem
+
 /// The rotations of a compressed model, one for each size, loaded when they are asked for.
 ///
 /// Stored are the signs, `incoherence.<size>.signs`, I8 (size), and for sizes that are no powers of two

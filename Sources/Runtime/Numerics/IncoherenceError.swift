@@ -1,3 +1,5 @@
+public import DuetSystem
+
 /// A reason to refuse an incoherence transform.
 public enum IncoherenceError: DuetError, Equatable {
   /// The size of the vectors is zero or negative.

@@ -1,3 +1,5 @@
+public import DuetSystem
+
 /// An owned (rowCount, columnCount) matrix of a plain type, row major and 64-byte aligned.
 ///
 /// Rows follow each other without padding. A matrix never changes its size; copying one is `copy()`.

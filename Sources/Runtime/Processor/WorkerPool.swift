@@ -1,4 +1,5 @@
 internal import Dispatch
+internal import DuetSystem
 internal import Kernels
 internal import Synchronization
 

@@ -1,3 +1,4 @@
+public import DuetSystem
 internal import Kernels
 
 /// A randomised Hadamard transform: z = B S x, with signs S on the diagonal and B orthogonal.

@@ -1,3 +1,4 @@
+internal import DuetSystem
 internal import Kernels
 
 /// The rows of one part of a packed product: Q, L and outlier columns, as far as there are any, and where

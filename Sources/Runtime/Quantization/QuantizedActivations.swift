@@ -1,3 +1,4 @@
+internal import DuetSystem
 package import Kernels
 
 /// Activations in int8, with a scale per token and group of 128: what packed matrices multiply.

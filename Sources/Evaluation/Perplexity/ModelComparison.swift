@@ -1,0 +1,93 @@
+internal import DuetText
+
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#else
+  internal import Darwin
+#endif
+
+/// How the predictions of two models for one token differ.
+struct TokenComparison: Sendable {
+  /// The loss of the model, in nats.
+  let modelLoss: Double
+  /// The loss of the reference, in nats.
+  let referenceLoss: Double
+  /// The Kullback-Leibler divergence of the model from the reference, in nats.
+  let divergence: Double
+  /// Whether both think the same token likeliest; the lowest id wins a tie.
+  let hasSameTop: Bool
+  /// The model whose logits hold an infinity or NaN, if one does.
+  let nonFiniteRole: PerplexityError.Role?
+
+  /// Compares two rows of logits, (vocabularySize) each.
+  ///
+  /// With p = softmax(r) and q = softmax(m) the divergence is
+  /// sum of p (r - m) + log(sum of exp(m)) - log(sum of exp(r)); equal rows give exactly 0.
+  ///
+  /// - Complexity: O(vocabularySize).
+  init(model: Span<Float>, reference: Span<Float>, target: Int) {
+    let modelTop = Self.top(model)
+    let referenceTop = Self.top(reference)
+    let modelMaximum = Double(model[modelTop])
+    let referenceMaximum = Double(reference[referenceTop])
+    var modelSum = 0.0
+    var referenceSum = 0.0
+    var weightedDifference = 0.0
+    for id in 0..<model.count {
+      let m = Double(model[id])
+      let r = Double(reference[id])
+      let weight = exp(r - referenceMaximum)
+      modelSum += exp(m - modelMaximum)
+      referenceSum += weight
+      weightedDifference += weight * (r - m)
+    }
+    let modelNormalizer = modelMaximum + log(modelSum)
+    let referenceNormalizer = referenceMaximum + log(referenceSum)
+    modelLoss = modelNormalizer - Double(model[target])
+    referenceLoss = referenceNormalizer - Double(reference[target])
+    divergence = weightedDifference / referenceSum + modelNormalizer - referenceNormalizer
+    hasSameTop = modelTop == referenceTop
+    if !referenceLoss.isFinite {
+      nonFiniteRole = .reference
+    } else {
+      nonFiniteRole = modelLoss.isFinite && divergence.isFinite ? nil : .model
+    }
+  }
+
+  private static func top(_ logits: Span<Float>) -> Int {
+    var best = 0
+    for id in 1..<max(1, logits.count) where logits[id] > logits[best] { best = id }
+    return best
+  }
+}
+
+/// How far a model is from a reference over all predictions, grouped by window.
+public struct ModelComparison: Sendable, Equatable {
+  /// The Kullback-Leibler divergence of the model from the reference, in nats per token.
+  public private(set) var divergence = GroupedMean()
+  /// 1 where both models think the same token likeliest, else 0.
+  public private(set) var sameTop = GroupedMean()
+  /// The loss of the reference, in nats.
+  public private(set) var referenceLoss = GroupedMean()
+  /// The loss of the model minus that of the reference, token by token: the mean is the logarithm of
+  /// the ratio of perplexities, and its standard error the paired one.
+  public private(set) var logRatio = GroupedMean()
+
+  /// A comparison of nothing yet.
+  public init() {}
+
+  mutating func appendWindow(_ comparisons: [TokenComparison]) {
+    for token in comparisons {
+      divergence.append(token.divergence)
+      sameTop.append(token.hasSameTop ? 1 : 0)
+      referenceLoss.append(token.referenceLoss)
+      logRatio.append(token.modelLoss - token.referenceLoss)
+    }
+    divergence.endGroup()
+    sameTop.endGroup()
+    referenceLoss.endGroup()
+    logRatio.endGroup()
+  }
+}
