@@ -45,7 +45,7 @@ struct TokenKernels {
         for call in calls { call() }
         count += 1
       } while start.duration(to: clock.now) < .milliseconds(5)
-      return sum + seconds(start.duration(to: clock.now)) / Double(count)
+      return sum + start.duration(to: clock.now) / .seconds(1) / Double(count)
     }
   }
 

@@ -2,23 +2,10 @@ import DuetCommandLine
 import DuetCompressor
 import DuetRuntime
 
-/// The formats of Q that the command line offers.
-enum QuantizedFormat: String, CaseIterable, Sendable {
-  case int2, int3, int4, e8p
-
-  var weightFormat: WeightFormat {
-    switch self {
-    case .int2: .int2
-    case .int3: .int3
-    case .int4: .int4
-    case .e8p: .e8p
-    }
-  }
-}
-
 /// The command line of `compress`, its defaults those of a plan.
 enum Options {
   private static let plan = CompressionPlan()
+  private static let formatNames = CompressedFormat.quantizedFormats.map(\.rawValue)
 
   static let folder = Operand("MODEL_DIR", help: "The folder of the checkpoint to compress")
   static let output: Option<String?> = .string(
@@ -29,9 +16,13 @@ enum Options {
 
   static let method = Option<CompressionPlan.Method>.choice(
     "method", default: plan.method, help: "What a matrix is decomposed by; see below")
-  static let format = optionalChoice(
-    "format", QuantizedFormat.self, help: "How Q is stored; see below",
-    defaultText: "e8p; int4 with awq and lqer")
+  static let format = Option<WeightFormat?>(
+    "format", formatNames.joined(separator: "|"), help: "How Q is stored; see below",
+    initial: nil, defaultText: "e8p; int4 with awq and lqer",
+    expected: "one of \(formatNames.joined(separator: ", "))",
+    read: { text in
+      formatNames.contains(text) ? WeightFormat(rawValue: text).map { .some($0) } : nil
+    })
   static let groupSize = Option<GroupSize?>(
     "group-size", GroupSize.allCases.map(\.rawValue).joined(separator: "|"),
     help: "Columns of Q that share a scale", initial: nil,

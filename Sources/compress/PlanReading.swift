@@ -11,7 +11,7 @@ extension CompressionPlan {
     method = arguments[Options.method]
     // As published: on the weights as they are, with a zero among the values of four bits.
     let isPlain = method == .awq || method == .lqer
-    format = arguments[Options.format]?.weightFormat ?? (isPlain ? .int4 : .e8p)
+    format = arguments[Options.format] ?? (isPlain ? .int4 : .e8p)
     groupSize = arguments[Options.groupSize] ?? (format == .e8p ? .row : .columns128)
     grid = arguments[Options.grid] ?? (isPlain && format != .e8p ? .asymmetric : .symmetric)
     scaleFit = arguments[Options.scaleFit]

@@ -33,6 +33,10 @@ struct HessianZooTests {
 
   private static let sizes = [(16, 32), (24, 48), (9, 20)]
 
+  private static func scale(_ matrix: inout Matrix<Double>, by factor: Double) {
+    for index in 0..<matrix.elements.count { matrix.elements[index] *= factor }
+  }
+
   private static func hessian(
     _ n: Int, _ defect: Defect, _ generator: inout RandomGenerator
   ) -> Matrix<Double> {
@@ -40,12 +44,9 @@ struct HessianZooTests {
     let (i, j) = (
       Int.random(in: 0..<n / 2, using: &generator), Int.random(in: n / 2..<n, using: &generator)
     )
-    func scale(_ factor: Double) {
-      for index in 0..<n * n { result.elements[index] *= factor }
-    }
     switch defect {
     case .none: break
-    case .rankZero: scale(0)
+    case .rankZero: scale(&result, by: 0)
     case .rankOne:
       let x = Numerics.gaussian(1, n, seed: generator.next())
       for row in 0..<n { for column in 0..<n { result[row, column] = x[0, row] * x[0, column] } }
@@ -65,8 +66,8 @@ struct HessianZooTests {
         for special in [i, j] { (result[special, index], result[index, special]) = (0, 0) }
       }
       (result[i, i], result[j, j], result[i, j], result[j, i]) = (1, 1, c, c)
-    case .tiny: scale(1e-30)
-    case .huge: scale(1e30)
+    case .tiny: scale(&result, by: 1e-30)
+    case .huge: scale(&result, by: 1e30)
     case .notANumber: (result[i, j], result[j, i]) = (.nan, .nan)
     case .infinite: result[j, j] = .infinity
     case .negativeDiagonal: result[i, i] = -result[i, i]

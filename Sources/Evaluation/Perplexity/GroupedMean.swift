@@ -1,5 +1,3 @@
-internal import DuetText
-
 /// A mean over observations that come in groups: tokens in windows, or words in documents.
 ///
 /// Observations of a group are correlated, so the honest standard error is that between groups; the

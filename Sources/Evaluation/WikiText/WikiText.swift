@@ -1,4 +1,4 @@
-internal import DuetText
+internal import DuetSystem
 
 /// The raw WikiText file and the texts that others make of it.
 enum WikiText {

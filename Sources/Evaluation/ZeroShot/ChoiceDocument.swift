@@ -1,5 +1,4 @@
 internal import DuetSystem
-internal import DuetText
 
 /// One question with its answers, as texts.
 public struct ChoiceDocument: Sendable, Equatable {

@@ -1,5 +1,4 @@
 public import DuetSystem
-internal import DuetText
 
 /// One tensor as the header of a safetensors file describes it.
 public struct TensorInfo: Sendable, Hashable {
@@ -86,18 +85,20 @@ public struct SafeTensorsFile: Sendable {
   ///
   /// - Complexity: O(log(tensors)).
   public func tensor(named name: String) -> TensorInfo? {
-    var low = 0
-    var high = nameOrder.count
-    while low < high {
-      let middle = (low + high) / 2
-      if tensors[Int(nameOrder[middle])].name.precedesInBytes(name) {
-        low = middle + 1
-      } else {
-        high = middle
-      }
-    }
-    guard low < nameOrder.count else { return nil }
-    let candidate = tensors[Int(nameOrder[low])]
-    return name.precedesInBytes(candidate.name) ? nil : candidate
+    placeOfName(name, count: nameOrder.count) { tensors[Int(nameOrder[$0])].name }
+      .map { tensors[Int(nameOrder[$0])] }
   }
+}
+
+/// The place of a name among `count` that ascend by their bytes, or nil when it is not among them.
+///
+/// - Complexity: O(log(count)).
+func placeOfName(_ name: String, count: Int, nameAt: (_ place: Int) -> String) -> Int? {
+  var low = 0
+  var high = count
+  while low < high {
+    let middle = (low + high) / 2
+    if nameAt(middle).precedesInBytes(name) { low = middle + 1 } else { high = middle }
+  }
+  return low < count && !name.precedesInBytes(nameAt(low)) ? low : nil
 }

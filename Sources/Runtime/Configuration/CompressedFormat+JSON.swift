@@ -6,24 +6,28 @@ extension CompressedFormat {
   /// - Throws: `ConfigurationError` for weights that another program has quantised, for a later version
   ///   and for values that are not known.
   init?(_ file: ConfigurationFile) throws(ConfigurationError) {
-    guard let object = try file.object("quantization_config") else { return nil }
-    let method = try object.string("quant_method") ?? "an unnamed method"
+    guard let object = try file.object(Key.section) else { return nil }
+    let method = try object.string(Key.method) ?? "an unnamed method"
     guard method == Self.methodName else {
       throw .unsupportedQuantization(path: file.path, method: method)
     }
-    _ = try object.required("format_version", object.int("format_version", in: 1...Self.version))
-    let format: StoredFormat = try object.choice("format")
-    self.format = format.weightFormat
-    groupSize = try Self.groupSize(object, "group_size")
-    grid = object.value("grid") == nil ? .symmetric : try object.choice("grid")
-    rank = try object.required("rank", object.int("rank", in: 0...(1 << 24)))
+    _ = try object.required(Key.version, object.int(Key.version, in: 1...Self.version))
+    let format = try object.required(Key.format, object.string(Key.format))
+    self.format = Self.quantizedFormats.first { $0.rawValue == format }
+    guard self.format != nil || format == Self.withoutQuantized else {
+      throw object.unsupported(
+        Key.format, format, Self.quantizedFormats.map(\.rawValue) + [Self.withoutQuantized])
+    }
+    groupSize = try Self.groupSize(object, Key.groupSize)
+    grid = object.value(Key.grid) == nil ? .symmetric : try object.choice(Key.grid)
+    rank = try object.required(Key.rank, object.int(Key.rank, in: 0...(1 << 24)))
     factors = FactorStorage(
-      try object.choice("lr_format"),
-      blockSize: object.value("lr_block_size")?.isNull ?? true
-        ? nil : try Self.groupSize(object, "lr_block_size"))
-    incoherence = try object.choice("incoherence")
+      try object.choice(Key.factorFormat),
+      blockSize: object.value(Key.factorBlockSize)?.isNull ?? true
+        ? nil : try Self.groupSize(object, Key.factorBlockSize))
+    incoherence = try object.choice(Key.incoherence)
     var ranks: [String: Int] = [:]
-    if let modules = try object.object("module_ranks") {
+    if let modules = try object.object(Key.moduleRanks) {
       for name in modules.keys {
         ranks[name] = try modules.required(name, modules.int(name, in: 0...(1 << 24)))
       }
@@ -31,36 +35,21 @@ extension CompressedFormat {
     moduleRanks = ranks
     if grid == .asymmetric, self.format == nil || self.format == .e8p {
       throw .unsupportedValue(
-        path: file.path, key: object.name("grid"), value: grid.rawValue,
-        supported: "symmetric where the format is \(format.rawValue)")
+        path: file.path, key: object.name(Key.grid), value: grid.rawValue,
+        supported: "symmetric where the format is \(format)")
     }
     if self.format == nil, factors.format == .f16 {
       throw .unsupportedValue(
-        path: file.path, key: object.name("lr_format"), value: factors.format.rawValue,
+        path: file.path, key: object.name(Key.factorFormat), value: factors.format.rawValue,
         supported: "int2, int3, int4 or int8 where the format is none")
     }
     if self.format == nil,
-      let empty = ([("rank", rank)] + ranks.sorted { $0.key < $1.key })
+      let empty = ([(Key.rank, rank)] + ranks.sorted { $0.key < $1.key })
         .first(where: { $0.1 == 0 })
     {
       throw .unsupportedValue(
         path: file.path, key: object.name(empty.0), value: "0",
         supported: "1 and more where the format is none")
-    }
-  }
-
-  /// What "format" says.
-  private enum StoredFormat: String, CaseIterable {
-    case int2, int3, int4, e8p, none
-
-    var weightFormat: WeightFormat? {
-      switch self {
-      case .int2: .int2
-      case .int3: .int3
-      case .int4: .int4
-      case .e8p: .e8p
-      case .none: nil
-      }
     }
   }
 
@@ -94,10 +83,16 @@ extension ConfigurationFile {
   ) throws(ConfigurationError) -> Choice where Choice.RawValue == String {
     let text = try required(key, string(key))
     guard let choice = Choice(rawValue: text) else {
-      throw .unsupportedValue(
-        path: path, key: name(key), value: text,
-        supported: Choice.allCases.map(\.rawValue).joined(separator: ", "))
+      throw unsupported(key, text, Choice.allCases.map(\.rawValue))
     }
     return choice
+  }
+
+  /// The error of a value that is none of `supported`.
+  fileprivate func unsupported(
+    _ key: String, _ value: String, _ supported: [String]
+  ) -> ConfigurationError {
+    .unsupportedValue(
+      path: path, key: name(key), value: value, supported: supported.joined(separator: ", "))
   }
 }

@@ -93,10 +93,14 @@ public struct CompressedFormat: Sendable, Hashable {
   /// Which sides are rotated.
   public var incoherence: IncoherenceSides
 
-  /// The version of the format that is read.
-  static let version = 1
+  /// The version of the format that is read and written.
+  public static let version = 1
   /// The value of "quant_method".
-  static let methodName = "duet"
+  package static let methodName = "duet"
+  /// The formats that Q may have: int8 is for factors, outlier columns and the head.
+  package static let quantizedFormats = WeightFormat.allCases.filter { $0 != .int8 }
+  /// The value of "format" where there is no Q.
+  package static let withoutQuantized = "none"
 
   /// A description of formats.
   public init(
@@ -152,5 +156,37 @@ public struct CompressedFormat: Sendable, Hashable {
   public static func headLayout(vocabularySize: Int, hiddenSize: Int) -> PackedLayout {
     PackedLayout(
       .int8, groupSize: .columns128, outputSize: vocabularySize, inputSize: hiddenSize)
+  }
+}
+
+extension CompressedFormat {
+  /// The keys that config.json of a compressed model has for it.
+  package enum Key {
+    /// The key of the object that has all others.
+    package static let section = "quantization_config"
+
+    // What a reader needs.
+    package static let method = "quant_method"
+    package static let version = "format_version"
+    package static let format = "format"
+    package static let groupSize = "group_size"
+    package static let grid = "grid"
+    package static let rank = "rank"
+    package static let moduleRanks = "module_ranks"
+    package static let factorFormat = "lr_format"
+    package static let factorBlockSize = "lr_block_size"
+    package static let incoherence = "incoherence"
+
+    // What says how the model was made.
+    package static let toolVersion = "tool_version"
+    package static let compressionMethod = "method"
+    package static let bits = "bits"
+    package static let headFormat = "head_format"
+    package static let outlierStorage = "outlier_storage"
+    package static let outlierChannels = "outlier_channels"
+    package static let seed = "seed"
+    package static let damping = "damping"
+    package static let unconverted = "modules_not_converted"
+    package static let sourceDigest = "source_sha256"
   }
 }

@@ -1,4 +1,3 @@
-internal import DuetText
 package import Kernels
 
 /// How the codes of a packed weight matrix are stored: the layout of the file and of the kernels.

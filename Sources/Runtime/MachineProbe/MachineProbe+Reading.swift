@@ -97,9 +97,9 @@ extension MachineProbe {
           roundCount, sinks.pointer + worker * 16)
       }
     } while start.duration(to: clock.now) < duration
-    let (seconds, attoseconds) = start.duration(to: clock.now).components
+    let seconds = start.duration(to: clock.now) / .seconds(1)
     let total = (0..<context.pool.threadCount).reduce(0) { $0 + products[$1 * 8] }
-    return 2 * Double(total) / (Double(seconds) + Double(attoseconds) * 1e-18)
+    return 2 * Double(total) / seconds
   }
 
   /// The same with the kernels and threads of a session.

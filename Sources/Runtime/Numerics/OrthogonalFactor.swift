@@ -1,5 +1,3 @@
-internal import DuetText
-
 /// The dense part of the orthogonal matrix B (size, size) that spreads a vector over all its places.
 ///
 /// With size = order * width, width a power of two,

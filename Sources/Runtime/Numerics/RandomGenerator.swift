@@ -1,5 +1,3 @@
-internal import DuetText
-
 /// A small, fast generator of random numbers whose sequence is fixed by its seed.
 ///
 /// The state is 256 bits, the period 2^256 - 1; the same seed gives the same numbers everywhere.

@@ -1,5 +1,4 @@
 internal import Dispatch
-internal import DuetSystem
 internal import Kernels
 internal import Synchronization
 

@@ -1,3 +1,5 @@
+internal import DuetSystem
+
 /// The values of a JSON Lines text: one on each line, blank lines passed over.
 package enum JSONLines {
   /// Reads the lines of `text` in order.

@@ -1,14 +1,20 @@
-import Glibc
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#else
+  internal import Darwin
+#endif
 
 /// The most memory the process has held resident, in bytes, mapped files included.
 ///
 /// `VmHWM` of /proc/self/status; nil where there is no such file.
-func peakResidentByteCount() -> Int? { kibibytes("VmHWM", in: "/proc/self/status") }
+package func peakResidentByteCount() -> Int? { kibibytes("VmHWM", in: "/proc/self/status") }
 
 /// The memory that the system could give to new work without swapping, in bytes.
 ///
 /// `MemAvailable` of /proc/meminfo; nil where there is no such file.
-func availableByteCount() -> Int? { kibibytes("MemAvailable", in: "/proc/meminfo") }
+package func availableByteCount() -> Int? { kibibytes("MemAvailable", in: "/proc/meminfo") }
 
 /// The value of the line `name: N kB`, in bytes.
 private func kibibytes(_ name: String, in path: String) -> Int? {
@@ -17,7 +23,7 @@ private func kibibytes(_ name: String, in path: String) -> Int? {
 }
 
 /// The lines of a file of the system, the first 255 bytes of each; none when it cannot be read.
-func lines(ofSystemFile path: String) -> [String] {
+package func lines(ofSystemFile path: String) -> [String] {
   guard let file = unsafe fopen(path, "r") else { return [] }
   defer { unsafe fclose(file) }
   var result: [String] = []
