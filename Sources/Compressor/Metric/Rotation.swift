@@ -5,7 +5,7 @@ package import DuetRuntime
 /// All linear layers with inputs (or outputs) of a size share its transform, so that layers with the
 /// same input share the rotated input too, and a model stores one row of signs per size.
 package struct Rotation: Sendable {
-  private let transforms: [Int: Incoherence]
+  private let transforms: [Int: IncoherenceTransform]
   private let kernelSet: KernelSet
   private let algebra: LinearAlgebra
 
@@ -15,10 +15,10 @@ package struct Rotation: Sendable {
   package init(
     sizes: some Sequence<Int>, seed: UInt64, _ kernelSet: KernelSet, _ algebra: LinearAlgebra
   ) throws(IncoherenceError) {
-    var transforms: [Int: Incoherence] = [:]
+    var transforms: [Int: IncoherenceTransform] = [:]
     for size in sizes where transforms[size] == nil {
       // Neighbouring seeds give unrelated numbers: the generator scrambles its seed first.
-      transforms[size] = try Incoherence(size: size, seed: seed &+ UInt64(size))
+      transforms[size] = try IncoherenceTransform(size: size, seed: seed &+ UInt64(size))
     }
     self.transforms = transforms
     self.kernelSet = kernelSet
@@ -40,13 +40,13 @@ package struct Rotation: Sendable {
   /// The transform of vectors of `size`.
   ///
   /// - Precondition: The size was among those of `init`.
-  package subscript(size: Int) -> Incoherence {
+  package subscript(size: Int) -> IncoherenceTransform {
     guard let transform = transforms[size] else { preconditionFailure("no transform of \(size)") }
     return transform
   }
 
   /// All transforms, by ascending size.
-  package var all: [Incoherence] { transforms.values.sorted { $0.size < $1.size } }
+  package var all: [IncoherenceTransform] { transforms.values.sorted { $0.size < $1.size } }
 
   /// Replaces every row x of a matrix by B S x.
   package func rotateRows(_ a: inout Matrix<Float>) {

@@ -20,12 +20,12 @@ public struct DecoderLayer: Sendable {
   package init(
     _ checkpoint: borrowing Checkpoint, index: Int
   ) throws(CheckpointError) {
-    try self.init(checkpoint, index: index, rotations: Rotations(checkpoint))
+    try self.init(checkpoint, index: index, rotations: ModelRotations(checkpoint))
   }
 
   /// The same with rotations that are loaded already.
   init(
-    _ checkpoint: borrowing Checkpoint, index: Int, rotations: Rotations
+    _ checkpoint: borrowing Checkpoint, index: Int, rotations: ModelRotations
   ) throws(CheckpointError) {
     let configuration = checkpoint.configuration
     let prefix = "model.layers.\(index)"

@@ -18,7 +18,7 @@ extension Model {
       used += linear.compressed?.tensorNames ?? []
     }
     used += head.compressed?.tensorNames ?? []
-    if configuration.compression != nil { used += Rotations.names(checkpoint) }
+    if configuration.compression != nil { used += ModelRotations.names(checkpoint) }
     for index in layers.indices {
       used += ["input_layernorm", "post_attention_layernorm"].map {
         "model.layers.\(index).\($0).weight"

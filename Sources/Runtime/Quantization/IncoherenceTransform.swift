@@ -11,7 +11,7 @@ internal import Kernels
 /// bit-identical for all kernel sets and numbers of threads.
 ///
 /// Source: Tseng et al., QuIP#, arXiv:2402.04396, section 3.
-public struct Incoherence: Sendable {
+public struct IncoherenceTransform: Sendable {
   /// B.
   public let factor: OrthogonalFactor
   /// The diagonal of S, 1 or -1 each.

@@ -5,8 +5,8 @@ internal import DuetSystem
 /// Stored are the signs, `incoherence.<size>.signs`, I8 (size), and for sizes that are no powers of two
 /// the dense factor, `incoherence.<size>.factor`, F32 (order, order). The factor follows from the size;
 /// the stored one is for readers that cannot make it, and must be the same.
-struct Rotations {
-  private var loaded: [Int: Incoherence] = [:]
+struct ModelRotations {
+  private var loaded: [Int: IncoherenceTransform] = [:]
 
   /// None.
   init() {}
@@ -31,15 +31,15 @@ struct Rotations {
 
   private static func rotation(
     of size: Int, _ checkpoint: borrowing Checkpoint
-  ) throws(CheckpointError) -> Incoherence {
+  ) throws(CheckpointError) -> IncoherenceTransform {
     let stored = try checkpoint.tensor(
       named: signsName(size), shape: [size], elementTypes: [.i8])
     let signs = (0..<size).map {
       unsafe stored.bytes.unsafeLoadUnaligned(fromByteOffset: $0, as: Int8.self)
     }
-    let rotation: Incoherence
+    let rotation: IncoherenceTransform
     do throws(IncoherenceError) {
-      rotation = try Incoherence(size: size, signs: signs)
+      rotation = try IncoherenceTransform(size: size, signs: signs)
     } catch {
       throw .rotation(path: stored.file.path, size: size, error)
     }
@@ -59,7 +59,7 @@ struct Rotations {
   /// - Throws: `CheckpointError.tensorNotFound` when the model has none.
   func rotation(
     of size: Int, _ checkpoint: borrowing Checkpoint
-  ) throws(CheckpointError) -> Incoherence {
+  ) throws(CheckpointError) -> IncoherenceTransform {
     guard let rotation = loaded[size] else {
       throw .tensorNotFound(path: checkpoint.folder, tensor: Self.signsName(size))
     }

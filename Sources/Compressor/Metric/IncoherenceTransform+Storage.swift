@@ -1,6 +1,6 @@
 public import DuetRuntime
 
-extension Incoherence {
+extension IncoherenceTransform {
   /// The tensors to store, the same for all matrices of this size.
   ///
   /// `incoherence.<size>.signs`, I8 (size), and for sizes that are no powers of two
