@@ -75,7 +75,7 @@ public struct Compressor {
         }
       }
       var export = try denseModel(besides: output, fingerprint)
-      let rotation = try Rotation(linears: layerLinears.flatMap(\.all), plan, algebra)
+      let rotation = try MatrixRotation(linears: layerLinears.flatMap(\.all), plan, algebra)
       var compressor = self
       compressor.plan.moduleRanks = try ranks(journal, samples, rotation, observer)
       let plan = compressor.plan
@@ -131,7 +131,7 @@ public struct Compressor {
   /// The ranks that meet the plan's bits per weight, from the journal when they are chosen already; none
   /// without such bits.
   private func ranks(
-    _ journal: Journal, _ samples: CalibrationSamples, _ rotation: Rotation?,
+    _ journal: Journal, _ samples: CalibrationSamples, _ rotation: MatrixRotation?,
     _ observer: some CompressionObserver
   ) throws -> [String: Int] {
     if plan.targetBits == nil { return [:] }

@@ -43,7 +43,9 @@ struct CompressedModelFixture {
     head = try Self.linear(
       "lm_head", .int8, outputSize: 50, inputSize: 32, rank: 0, hasPackedFactors: false,
       outlierCount: 0, seed: 77)
-    rotations = [try IncoherenceTransform(size: 48, seed: 1), try IncoherenceTransform(size: 32, seed: 2)]
+    rotations = [
+      try IncoherenceTransform(size: 48, seed: 1), try IncoherenceTransform(size: 32, seed: 2),
+    ]
   }
 
   /// A configuration whose numbers and order must survive.

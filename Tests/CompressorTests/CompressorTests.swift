@@ -220,7 +220,7 @@ struct CompressorTests {
     let plan = fixture.plan
     let rotation =
       plan.incoherence == .none
-      ? nil : try Rotation(sizes: [24, 48, 80], seed: plan.seed, .standard, algebra)
+      ? nil : try MatrixRotation(sizes: [24, 48, 80], seed: plan.seed, .standard, algebra)
     let reconstruction = DenseReconstruction(algebra, plan, rotation)
     for linear in try fixture.linears(in: path, records) {
       let weight = try reconstruction.weight(of: linear, fixture.checkpoint.configuration)

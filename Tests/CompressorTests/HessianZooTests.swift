@@ -115,7 +115,7 @@ struct HessianZooTests {
     _ hessian: borrowing Matrix<Double>, _ weight: borrowing Matrix<Float>, _ plan: CompressionPlan
   ) throws -> (linear: CompressedLinear, dense: [Float]) {
     let (m, n) = (weight.rowCount, weight.columnCount)
-    let rotation = try Rotation(sizes: [m, n], seed: 9, KernelSet.standard, algebra)
+    let rotation = try MatrixRotation(sizes: [m, n], seed: 9, KernelSet.standard, algebra)
     let metric = try Numerics.metric(
       hessian, damping: plan.damping, columnCount: plan.columnCount(inputSize: n),
       rotation: plan.incoherence == .none ? nil : rotation, algebra)

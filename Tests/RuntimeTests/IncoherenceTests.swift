@@ -166,7 +166,9 @@ import Testing
   @Test func drawsSignsFromTheSeed() throws {
     let factor = try OrthogonalFactor(size: 4096)
     let signs = IncoherenceTransform(factor, seed: 1).signs
-    let (again, others) = (IncoherenceTransform(factor, seed: 1).signs, IncoherenceTransform(factor, seed: 2).signs)
+    let (again, others) = (
+      IncoherenceTransform(factor, seed: 1).signs, IncoherenceTransform(factor, seed: 2).signs
+    )
     let (repeats, differs) = (signs == again, signs != others)
     #expect(repeats && differs)
     #expect(signs.allSatisfy { abs($0) == 1 })

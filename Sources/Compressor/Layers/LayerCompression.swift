@@ -3,7 +3,7 @@ internal import DuetRuntime
 /// The compression of all layers, from where the journal ends.
 struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
   private(set) var journal: Journal
-  let rotation: Rotation?
+  let rotation: MatrixRotation?
   /// The figures of the matrices that are done, in the order of the model.
   private(set) var records: [MatrixRecord] = []
   /// How many of them came from the journal.
@@ -17,7 +17,8 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
   private let clock = ContinuousClock()
 
   init(
-    _ compressor: Compressor, journal: Journal, rotation: Rotation?, samples: CalibrationSamples,
+    _ compressor: Compressor, journal: Journal, rotation: MatrixRotation?,
+    samples: CalibrationSamples,
     observer: Observer
   ) {
     self.compressor = compressor

@@ -9,10 +9,10 @@ package import DuetRuntime
 package struct DenseReconstruction {
   private let algebra: LinearAlgebra
   private let plan: CompressionPlan
-  private let rotation: Rotation?
+  private let rotation: MatrixRotation?
 
   /// The reconstruction of matrices that were compressed by `plan` under `rotation`.
-  package init(_ algebra: LinearAlgebra, _ plan: CompressionPlan, _ rotation: Rotation?) {
+  package init(_ algebra: LinearAlgebra, _ plan: CompressionPlan, _ rotation: MatrixRotation?) {
     self.algebra = algebra
     self.plan = plan
     self.rotation = rotation

@@ -4,7 +4,7 @@ package import DuetRuntime
 ///
 /// All linear layers with inputs (or outputs) of a size share its transform, so that layers with the
 /// same input share the rotated input too, and a model stores one row of signs per size.
-package struct Rotation: Sendable {
+package struct MatrixRotation: Sendable {
   private let transforms: [Int: IncoherenceTransform]
   private let kernelSet: KernelSet
   private let algebra: LinearAlgebra
