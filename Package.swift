@@ -14,10 +14,15 @@ let commonSettings: [SwiftSetting] = [
 
 let swiftSettings = commonSettings + [.strictMemorySafety()]
 
+/// The libraries that read and run models.
+let libraries: [Target.Dependency] = ["DuetSystem", "DuetText", "DuetRuntime", "DuetEvaluation"]
+
 let package = Package(
   name: "Duet",
   products: [
+    .library(name: "DuetText", targets: ["DuetSystem", "DuetText"]),
     .library(name: "DuetRuntime", targets: ["DuetRuntime"]),
+    .library(name: "DuetEvaluation", targets: ["DuetEvaluation"]),
     .library(name: "DuetCompressor", targets: ["DuetCompressor"]),
     .executable(name: "compress", targets: ["compress"]),
     .executable(name: "chat", targets: ["chat"]),
@@ -35,23 +40,39 @@ let package = Package(
       pkgConfig: "openblas",
       providers: [.apt(["libopenblas-dev"])]
     ),
-    // The toolchain ships a module called Runtime, hence the prefix.
+    // What the others have of the system: memory, files, errors. Modules of the toolchain are called
+    // System and Runtime, hence the prefix.
+    .target(name: "DuetSystem", path: "Sources/System", swiftSettings: swiftSettings),
+    .target(
+      name: "DuetText",
+      dependencies: ["DuetSystem"],
+      path: "Sources/Text",
+      swiftSettings: swiftSettings
+    ),
     .target(
       name: "DuetRuntime",
-      dependencies: ["Kernels", "COpenBLAS"],
+      dependencies: ["DuetSystem", "DuetText", "Kernels", "COpenBLAS"],
       path: "Sources/Runtime",
       swiftSettings: swiftSettings
     ),
     .target(
+      name: "DuetEvaluation",
+      dependencies: ["DuetSystem", "DuetText", "DuetRuntime"],
+      path: "Sources/Evaluation",
+      swiftSettings: swiftSettings
+    ),
+    .target(
       name: "DuetCompressor",
-      dependencies: ["DuetRuntime", "Kernels", "COpenBLAS"],
+      dependencies: [
+        "DuetSystem", "DuetText", "DuetRuntime", "DuetEvaluation", "Kernels", "COpenBLAS",
+      ],
       path: "Sources/Compressor",
       swiftSettings: swiftSettings
     ),
     // "CommandLine" is the standard library's name for the process arguments.
     .target(
       name: "DuetCommandLine",
-      dependencies: ["DuetRuntime"],
+      dependencies: ["DuetSystem", "DuetText", "DuetRuntime"],
       path: "Sources/CommandLine",
       swiftSettings: swiftSettings
     ),
@@ -59,54 +80,67 @@ let package = Package(
     // MARK: - Executables
 
     .executableTarget(
-      name: "compress", dependencies: ["DuetRuntime", "DuetCompressor", "DuetCommandLine"],
+      name: "compress",
+      dependencies: [
+        "DuetSystem", "DuetText", "DuetRuntime", "DuetCompressor", "DuetCommandLine",
+      ],
       swiftSettings: swiftSettings),
     .executableTarget(
-      name: "chat", dependencies: ["DuetRuntime", "DuetCommandLine"], swiftSettings: swiftSettings),
-    .executableTarget(
-      name: "perplexity", dependencies: ["DuetRuntime", "DuetCommandLine"],
+      name: "chat", dependencies: ["DuetSystem", "DuetText", "DuetRuntime", "DuetCommandLine"],
       swiftSettings: swiftSettings),
     .executableTarget(
-      name: "evaluate", dependencies: ["DuetRuntime", "DuetCommandLine"],
+      name: "perplexity",
+      dependencies: [
+        "DuetSystem", "DuetText", "DuetRuntime", "DuetEvaluation", "DuetCommandLine",
+      ],
+      swiftSettings: swiftSettings),
+    .executableTarget(
+      name: "evaluate",
+      dependencies: [
+        "DuetSystem", "DuetText", "DuetRuntime", "DuetEvaluation", "DuetCommandLine",
+      ],
       swiftSettings: swiftSettings),
     .executableTarget(
       name: "bench",
-      dependencies: ["DuetRuntime", "DuetCompressor", "DuetCommandLine", "Kernels"],
+      dependencies: [
+        "DuetSystem", "DuetText", "DuetRuntime", "DuetEvaluation", "DuetCompressor",
+        "DuetCommandLine", "Kernels",
+      ],
       swiftSettings: swiftSettings),
     .executableTarget(
-      name: "tokenize", dependencies: ["DuetRuntime", "DuetCommandLine"],
+      name: "tokenize", dependencies: ["DuetSystem", "DuetText", "DuetRuntime", "DuetCommandLine"],
       swiftSettings: swiftSettings),
 
     // MARK: - Tests
 
     .target(
-      name: "TestSupport", dependencies: ["DuetRuntime"], path: "Tests/TestSupport",
+      name: "TestSupport", dependencies: libraries, path: "Tests/TestSupport",
       swiftSettings: swiftSettings),
     // Tries files and texts by the million; `Scripts/torture` runs it.
     .executableTarget(
-      name: "torture", dependencies: ["DuetRuntime", "DuetCommandLine", "TestSupport"],
+      name: "torture", dependencies: libraries + ["DuetCommandLine", "TestSupport"],
       path: "Tests/Torture", swiftSettings: swiftSettings),
     // These tests call C functions over pointers on every other line: marking each call `unsafe` would
     // say nothing.
     .testTarget(
-      name: "KernelsTests", dependencies: ["Kernels", "DuetRuntime", "TestSupport"],
+      name: "KernelsTests", dependencies: ["Kernels", "DuetSystem", "DuetRuntime", "TestSupport"],
       swiftSettings: commonSettings),
     .testTarget(
-      name: "RuntimeTests", dependencies: ["DuetRuntime", "TestSupport"],
+      name: "RuntimeTests", dependencies: libraries + ["TestSupport"],
       swiftSettings: swiftSettings),
     // Replaces malloc in the tests that link it, to count what it is asked for.
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
     .testTarget(
       name: "CompressorTests",
-      dependencies: ["AllocationCounter", "DuetCompressor", "DuetRuntime", "TestSupport"],
+      dependencies: libraries + ["AllocationCounter", "DuetCompressor", "TestSupport"],
       swiftSettings: swiftSettings),
     .testTarget(
-      name: "CommandLineTests", dependencies: ["DuetCommandLine", "TestSupport"],
+      name: "CommandLineTests", dependencies: libraries + ["DuetCommandLine", "TestSupport"],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "EndToEndTests",
-      dependencies: [
-        "DuetRuntime", "TestSupport", "chat", "compress", "perplexity", "evaluate", "bench",
+      dependencies: libraries + [
+        "TestSupport", "chat", "compress", "perplexity", "evaluate", "bench",
         "tokenize", "torture",
       ],
       swiftSettings: swiftSettings),

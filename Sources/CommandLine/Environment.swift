@@ -36,8 +36,7 @@ enum Environment {
 
   /// Seconds of a clock that never goes back.
   static func secondsSinceStart() -> Double {
-    let (seconds, attoseconds) = origin.duration(to: .now).components
-    return Double(seconds) + Double(attoseconds) * 1e-18
+    origin.duration(to: .now) / .seconds(1)
   }
 
   private static let origin = ContinuousClock.now

@@ -84,7 +84,7 @@ public struct Compressor {
         }
       }
       var export = try denseModel(besides: output, fingerprint)
-      let rotation = try Rotation(linears: layerLinears.flatMap(\.all), plan, algebra)
+      let rotation = try MatrixRotation(linears: layerLinears.flatMap(\.all), plan, algebra)
       var context = context
       context.plan.moduleRanks = try ranks(journal, samples, rotation, observer)
       let plan = context.plan
@@ -140,7 +140,7 @@ public struct Compressor {
   /// The ranks that meet the plan's bits per weight, from the journal when they are chosen already; none
   /// without such bits.
   private func ranks(
-    _ journal: Journal, _ samples: CalibrationSamples, _ rotation: Rotation?,
+    _ journal: Journal, _ samples: CalibrationSamples, _ rotation: MatrixRotation?,
     _ observer: some CompressionObserver
   ) throws -> [String: Int] {
     if plan.method.lowRank?.targetBits == nil { return [:] }

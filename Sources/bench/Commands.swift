@@ -154,7 +154,7 @@ private func load(_ folder: String, _ options: SessionOptions) throws -> (Model,
   return (
     model,
     LoadingCost(
-      openSeconds: seconds(opened), firstTokenSeconds: seconds(first),
+      openSeconds: opened / .seconds(1), firstTokenSeconds: first / .seconds(1),
       fileByteCount: checkpoint.byteCount, cacheByteCount: cache ?? 0,
       peakByteCount: peakResidentByteCount() ?? 0)
   )

@@ -13,10 +13,10 @@ private enum CompressOptions {
       read: { names.contains($0) ? $0 : nil })
   }()
   static let format = Option<WeightFormat?>(
-    "format", QuantizationOptions.formats.map(\.rawValue).joined(separator: "|"),
+    "format", CompressedFormat.quantizedFormats.map(\.rawValue).joined(separator: "|"),
     help: "How Q is stored", initial: nil, defaultText: "that of the method",
-    expected: "one of \(QuantizationOptions.formats.map(\.rawValue).joined(separator: ", "))",
-    read: { text in QuantizationOptions.formats.first { $0.rawValue == text }.map { .some($0) } })
+    expected: "one of \(CompressedFormat.quantizedFormats.map(\.rawValue).joined(separator: ", "))",
+    read: { text in CompressedFormat.quantizedFormats.first { $0.rawValue == text }.map { .some($0) } })
   static let rank = Option<Int?>.integer(
     "rank", "R", in: 0...4096, defaultText: "that of the method", help: "The rank of L R")
   static let square = Option.flag("square-only", help: "Leave out 4096 x 11008")

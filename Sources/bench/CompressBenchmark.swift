@@ -84,7 +84,7 @@ struct CompressBenchmark {
     let rotation =
       plan.incoherence == .none
       ? nil
-      : try Rotation(
+      : try MatrixRotation(
         sizes: [outputSize, inputSize], seed: plan.seed, KernelSet.standard, algebra)
     var metric: Metric?
     try time("rotate and factorise the Hessian", shape) { [algebra, plan] in

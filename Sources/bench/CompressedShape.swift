@@ -43,7 +43,7 @@ struct CompressedShape {
     }
     tensors += try PackedMatrix.random(headLayout, pool).storedTensors(named: "lm_head")
     for size in rotatedSizes {
-      tensors += try Incoherence(size: size, seed: UInt64(size)).storedTensors()
+      tensors += try IncoherenceTransform(size: size, seed: UInt64(size)).storedTensors()
     }
     return Checkpoint(configuration: configuration, tensors: tensors)
   }

@@ -61,7 +61,7 @@ extension KernelCall {
       tokenCapacity: 1, segments: [matrix.inputSize], inLatticeOrder: matrix.format == .e8p)
     ExecutionContext(kernelSet: kernelSet, threadCount: 1).quantize(
       input, tokenCount: 1, into: &activations)
-    let memory = PackedOperands(activations, outputSize: matrix.outputSize)
+    let memory = PackedProductMemory(activations, outputSize: matrix.outputSize)
     return KernelCall(
       "packed_matvec \(matrix.format.rawValue)",
       "\(matrix.outputSize) x \(matrix.inputSize), group \(matrix.groupSize.rawValue)",
@@ -107,7 +107,7 @@ extension KernelCall {
 }
 
 /// What a packed product works on.
-private final class PackedOperands {
+private final class PackedProductMemory {
   private let activations: QuantizedActivations
   private let output: Buffer<Float>
 

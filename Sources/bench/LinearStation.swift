@@ -33,6 +33,6 @@ extension ExecutionContext {
     let start = clock.now
     var amount = 0
     repeat { amount += body() } while start.duration(to: clock.now) < duration
-    return Double(amount) / seconds(start.duration(to: clock.now))
+    return Double(amount) / (start.duration(to: clock.now) / .seconds(1))
   }
 }

@@ -82,12 +82,7 @@ func percentText(_ share: Double) -> String { "\(decimalText(share * 100, digits
 
 /// The seconds that `body` takes.
 func measure(_ body: () throws -> Void) rethrows -> Double {
-  seconds(try ContinuousClock().measure(body))
-}
-
-/// A duration in seconds.
-func seconds(_ duration: Duration) -> Double {
-  Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
+  try ContinuousClock().measure(body) / .seconds(1)
 }
 
 /// The middle value, or the mean of the two in the middle.

@@ -106,7 +106,7 @@ struct ModelBenchmark {
     repeat {
       byteCount += MachineProbe.readWeights(of: session).byteCount
     } while start.duration(to: clock.now) < .milliseconds(50)
-    return Double(byteCount) / seconds(start.duration(to: clock.now))
+    return Double(byteCount) / (start.duration(to: clock.now) / .seconds(1))
   }
 
   /// Operations per second of sgemm on the linear layers of one decoder layer.
@@ -120,6 +120,6 @@ struct ModelBenchmark {
         threadCount: threadCount)
       operations += 2 * Double(tokenCount) * Double(outputSize) * Double(inputSize)
     }
-    return operations / seconds(duration)
+    return operations / (duration / .seconds(1))
   }
 }

@@ -45,7 +45,7 @@ struct TokenKernels {
         for call in calls { call() }
         count += 1
       } while start.duration(to: clock.now) < .milliseconds(5)
-      return sum + seconds(start.duration(to: clock.now)) / Double(count)
+      return sum + start.duration(to: clock.now) / .seconds(1) / Double(count)
     }
   }
 
@@ -56,7 +56,7 @@ struct TokenKernels {
   }
 
   private static func rotating(
-    _ rotation: Incoherence, _ kernelSet: KernelSet, _ pool: WorkerPool
+    _ rotation: IncoherenceTransform, _ kernelSet: KernelSet, _ pool: WorkerPool
   ) -> () -> Void {
     let vector = RotatedVector(rotation)
     return { vector.rotate(kernelSet, pool) }
@@ -88,11 +88,11 @@ private final class QuantizedVectors {
 
 /// A vector that is rotated in place, which keeps its length.
 private final class RotatedVector {
-  private let rotation: Incoherence
+  private let rotation: IncoherenceTransform
   private var numbers: Buffer<Float>
   private var scratch: Buffer<Float>
 
-  init(_ rotation: Incoherence) {
+  init(_ rotation: IncoherenceTransform) {
     self.rotation = rotation
     numbers = MachineProbe.gaussians(count: rotation.size)
     scratch = Buffer(count: rotation.scratchCount(threadCount: 1))

@@ -151,7 +151,6 @@ private enum Clock {
 
   /// Seconds since some moment, never going back.
   static func seconds() -> Double {
-    let (seconds, attoseconds) = origin.duration(to: .now).components
-    return Double(seconds) + Double(attoseconds) * 1e-18
+    origin.duration(to: .now) / .seconds(1)
   }
 }

@@ -109,8 +109,7 @@ package final class TerminalObserver: CompressionObserver {
   private var remaining: Double? {
     let fresh = doneWeights - resumedWeights
     guard fresh > 0 else { return nil }
-    let (seconds, attoseconds) = started.duration(to: clock.now).components
-    let elapsed = Double(seconds) + Double(attoseconds) * 1e-18
+    let elapsed = started.duration(to: clock.now) / .seconds(1)
     return elapsed / Double(fresh) * Double(max(0, forecast.weightCount - doneWeights))
   }
 

@@ -12,7 +12,7 @@ struct CompressedModelFixture {
   var plan = FlatPlan()
   var linears: [CompressedLinear] = []
   var head: CompressedLinear?
-  var rotations: [Incoherence] = []
+  var rotations: [IncoherenceTransform] = []
 
   /// Sizes with a power of two and one without, 48 = 12 * 4.
   static let configuration = Configuration(
@@ -43,7 +43,9 @@ struct CompressedModelFixture {
     head = try Self.linear(
       "lm_head", .int8, outputSize: 50, inputSize: 32, rank: 0, hasPackedFactors: false,
       outlierCount: 0, seed: 77)
-    rotations = [try Incoherence(size: 48, seed: 1), try Incoherence(size: 32, seed: 2)]
+    rotations = [
+      try IncoherenceTransform(size: 48, seed: 1), try IncoherenceTransform(size: 32, seed: 2),
+    ]
   }
 
   /// A configuration whose numbers and order must survive.

@@ -164,7 +164,7 @@ struct CompressorTests {
       let error = zip(original, dense).map { $0 - $1 }
       let expected = (square(error) / square(original)).squareRoot()
       // The report computes in F32, in the rotated basis: W, H and E there are off by about
-      // 2^-24 (12^1.5 + 4) = 3e-6 of their size (see `Incoherence`), E by some times more because it is
+      // 2^-24 (12^1.5 + 4) = 3e-6 of their size (see `IncoherenceTransform`), E by some times more because it is
       // a part of W; what the damping adds, at most as much as the error, is taken off again.
       #expect(abs(record.relativeError - expected) < 1e-4 * expected, "\(record.name)")
     }
@@ -220,7 +220,7 @@ struct CompressorTests {
     let plan = fixture.plan
     let rotation =
       plan.incoherence == .none
-      ? nil : try Rotation(sizes: [24, 48, 80], seed: plan.seed, .standard, algebra)
+      ? nil : try MatrixRotation(sizes: [24, 48, 80], seed: plan.seed, .standard, algebra)
     let reconstruction = DenseReconstruction(algebra, plan.made.compressedFormat, rotation)
     for linear in try fixture.linears(in: path, records) {
       let weight = try reconstruction.weight(of: linear, fixture.checkpoint.configuration)

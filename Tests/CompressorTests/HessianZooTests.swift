@@ -33,6 +33,10 @@ struct HessianZooTests {
 
   private static let sizes = [(16, 32), (24, 48), (9, 20)]
 
+  private static func scale(_ matrix: inout Matrix<Double>, by factor: Double) {
+    for index in 0..<matrix.elements.count { matrix.elements[index] *= factor }
+  }
+
   private static func hessian(
     _ n: Int, _ defect: Defect, _ generator: inout RandomGenerator
   ) -> Matrix<Double> {
@@ -114,7 +118,7 @@ struct HessianZooTests {
     _ hessian: borrowing Matrix<Double>, _ weight: borrowing Matrix<Float>, _ plan: FlatPlan
   ) throws -> (linear: CompressedLinear, dense: [Float]) {
     let (m, n) = (weight.rowCount, weight.columnCount)
-    let rotation = try Rotation(sizes: [m, n], seed: 9, KernelSet.standard, algebra)
+    let rotation = try MatrixRotation(sizes: [m, n], seed: 9, KernelSet.standard, algebra)
     let metric = try Numerics.metric(
       hessian, damping: plan.damping, columnCount: plan.made.method.columnCount(inputSize: n),
       rotation: plan.incoherence == .none ? nil : rotation, algebra)

@@ -155,7 +155,7 @@ struct LowRankApproximationTests {
     let (m, n, k, rank) = (32, 48, 4, 6)
     let hessian = Numerics.hessian(n, seed: 111, algebra)
     let rotation =
-      isRotated ? try Rotation(sizes: [m, n], seed: 7, KernelSet.standard, algebra) : nil
+      isRotated ? try MatrixRotation(sizes: [m, n], seed: 7, KernelSet.standard, algebra) : nil
     let metric = try Numerics.metric(hessian, rotation: rotation, algebra)
     let weight = Numerics.weights(m, n, seed: 112)
     let problem = try Numerics.problem(weight, metric, algebra, outputRotation: rotation)
@@ -182,7 +182,7 @@ struct LowRankApproximationTests {
     let (m, n, k, rank) = (32, 48, 12, 4)
     let hessian = Numerics.hessian(n, seed: 113, algebra)
     let rotation =
-      isRotated ? try Rotation(sizes: [m, n], seed: 8, KernelSet.standard, algebra) : nil
+      isRotated ? try MatrixRotation(sizes: [m, n], seed: 8, KernelSet.standard, algebra) : nil
     let metric = try Numerics.metric(hessian, rotation: rotation, algebra)
     let weight = Numerics.weights(m, n, seed: 114)
     let problem = try Numerics.problem(weight, metric, algebra, outputRotation: rotation)

@@ -79,8 +79,8 @@ struct MatrixCompressorTests {
     return result
   }
 
-  private static func rotation(_ algebra: LinearAlgebra) throws -> Rotation {
-    try Rotation(sizes: [m, n], seed: 9, KernelSet.standard, algebra)
+  private static func rotation(_ algebra: LinearAlgebra) throws -> MatrixRotation {
+    try MatrixRotation(sizes: [m, n], seed: 9, KernelSet.standard, algebra)
   }
 
   private func compressed(_ plan: FlatPlan, _ algebra: LinearAlgebra) throws

@@ -44,7 +44,7 @@ struct MethodSceneTests {
   private func error(
     _ scene: borrowing SceneGolden, _ plan: FlatPlan, seed: UInt64 = 0
   ) throws -> Double {
-    let transform = try Rotation(
+    let transform = try MatrixRotation(
       sizes: [scene.weight.rowCount, scene.weight.columnCount], seed: seed, KernelSet.standard,
       algebra)
     let rotation = plan.incoherence == .none ? nil : transform

@@ -6,8 +6,8 @@ import Testing
 struct MetricTests {
   private let algebra = LinearAlgebra(WorkerPool(threadCount: 2))
 
-  private func rotation(_ sizes: [Int]) throws -> Rotation {
-    try Rotation(sizes: sizes, seed: 5, KernelSet.standard, algebra)
+  private func rotation(_ sizes: [Int]) throws -> MatrixRotation {
+    try MatrixRotation(sizes: sizes, seed: 5, KernelSet.standard, algebra)
   }
 
   private func diagonal(_ values: [Double]) -> Matrix<Double> {

@@ -127,7 +127,7 @@ enum Numerics {
   /// A metric without damping of its own, of a Hessian that is damped already or needs none.
   static func metric(
     _ hessian: borrowing Matrix<Double>, damping: Double = 0.01, columnCount: Int = 0,
-    rotation: Rotation? = nil, _ algebra: LinearAlgebra
+    rotation: MatrixRotation? = nil, _ algebra: LinearAlgebra
   ) throws -> Metric {
     var measured = hessian.copy()
     return try Metric(
@@ -138,7 +138,7 @@ enum Numerics {
   /// A problem of weights in a metric, in its basis.
   static func problem(
     _ weight: borrowing Matrix<Float>, _ metric: borrowing Metric, _ algebra: LinearAlgebra,
-    outputRotation: Rotation? = nil
+    outputRotation: MatrixRotation? = nil
   ) throws -> WeightProblem {
     var copy = weight.copy()
     return try WeightProblem(

@@ -10,7 +10,7 @@ struct OutlierColumnsTests {
 
   /// Damped by 0.05; the complement, and H + 0.05 I itself.
   private func complemented(
-    _ rotation: Rotation? = nil
+    _ rotation: MatrixRotation? = nil
   ) throws -> (columns: OutlierColumns, complement: Complement) {
     let hessian = Numerics.hessian(n, seed: 71, algebra)
     var complement = hessian.copy()
@@ -87,7 +87,7 @@ struct OutlierColumnsTests {
 
   @Test("rotated columns are those of the rotated inputs")
   func rotation() throws {
-    let rotation = try Rotation(sizes: [n], seed: 3, KernelSet.standard, algebra)
+    let rotation = try MatrixRotation(sizes: [n], seed: 3, KernelSet.standard, algebra)
     let (plain, _) = try complemented()
     let (rotated, _) = try complemented(rotation)
     var selector = plain.selector.copy()
@@ -105,7 +105,7 @@ struct OutlierColumnsTests {
     let m = 16
     let hessian = Numerics.hessian(n, seed: 74, algebra)
     let rotation =
-      isRotated ? try Rotation(sizes: [m, n], seed: 4, KernelSet.standard, algebra) : nil
+      isRotated ? try MatrixRotation(sizes: [m, n], seed: 4, KernelSet.standard, algebra) : nil
     let metric = try Numerics.metric(hessian, columnCount: 3, rotation: rotation, algebra)
     let weight = Numerics.weights(m, n, seed: 75)
     let problem = try Numerics.problem(weight, metric, algebra, outputRotation: rotation)

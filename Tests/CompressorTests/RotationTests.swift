@@ -2,16 +2,16 @@ import DuetCompressor
 import DuetRuntime
 import Testing
 
-@Suite("Rotation")
+@Suite("Rotation of matrices")
 struct RotationTests {
   private let algebra = LinearAlgebra(WorkerPool(threadCount: 2))
 
-  private func rotation(_ sizes: [Int], seed: UInt64 = 1) throws -> Rotation {
-    try Rotation(sizes: sizes, seed: seed, KernelSet.standard, algebra)
+  private func rotation(_ sizes: [Int], seed: UInt64 = 1) throws -> MatrixRotation {
+    try MatrixRotation(sizes: sizes, seed: seed, KernelSet.standard, algebra)
   }
 
   /// B S of a size, whose columns are the rotated unit vectors.
-  private func matrix(_ rotation: Rotation, _ size: Int) -> Matrix<Double> {
+  private func matrix(_ rotation: MatrixRotation, _ size: Int) -> Matrix<Double> {
     var rows = Matrix<Float>(rowCount: size, columnCount: size)
     for index in 0..<size { rows[index, index] = 1 }
     rotation.rotateRows(&rows)
@@ -93,7 +93,7 @@ struct RotationTests {
       var expected = Numerics.weights(33, size, seed: 84)
       var rotated = expected.copy()
       try rotation([size]).rotateRows(&expected)
-      try Rotation(sizes: [size], seed: 1, KernelSet.standard, one).rotateRows(&rotated)
+      try MatrixRotation(sizes: [size], seed: 1, KernelSet.standard, one).rotateRows(&rotated)
       Numerics.expectIdentical(expected, rotated)
     }
   }

@@ -96,8 +96,8 @@ struct SceneTests {
     return cases
   }
 
-  private func rotation(_ scene: borrowing SceneGolden, seed: UInt64) throws -> Rotation {
-    try Rotation(
+  private func rotation(_ scene: borrowing SceneGolden, seed: UInt64) throws -> MatrixRotation {
+    try MatrixRotation(
       sizes: [scene.weight.rowCount, scene.weight.columnCount], seed: seed, KernelSet.standard,
       algebra)
   }

@@ -15,7 +15,7 @@ import Testing
   func equalsTheMatrixInDouble(name: String) throws {
     let kernelSet = try #require(KernelSet(named: name))
     for size in Self.smallSizes {
-      let incoherence = try Incoherence(size: size, seed: UInt64(size))
+      let incoherence = try IncoherenceTransform(size: size, seed: UInt64(size))
       let factor = incoherence.factor
       // b[i][j], the sign of the Sylvester matrix being that of the bits that i and j share.
       let scale = factor.isHadamard ? Double(size).squareRoot() : Double(factor.width).squareRoot()
@@ -48,7 +48,7 @@ import Testing
 
   @Test(arguments: modelSizes + smallSizes)
   func rotatingBackUndoesAndKeepsNorms(size: Int) throws {
-    let incoherence = try Incoherence(size: size, seed: 7)
+    let incoherence = try IncoherenceTransform(size: size, seed: 7)
     let factor = incoherence.factor
     let pool = WorkerPool(threadCount: 2)
     let x = numbers(size, seed: 2)
@@ -71,7 +71,7 @@ import Testing
   /// Outliers are spread: a single one becomes numbers of one magnitude.
   @Test(arguments: [4096, 14336, 13824])
   func spreadsAnOutlier(size: Int) throws {
-    let incoherence = try Incoherence(size: size, seed: 3)
+    let incoherence = try IncoherenceTransform(size: size, seed: 3)
     var x = [Float](repeating: 0, count: size)
     x[size / 3] = Float(size).squareRoot()
     let rotated = applied(incoherence, x, .standard, WorkerPool(threadCount: 1))
@@ -89,7 +89,7 @@ import Testing
   ])
   func equalsTheReference(size: Int, sum: Int, sumBack: Int) throws {
     let signs = (0..<size).map { Int8($0 * $0 / 3 % 2 == 1 ? -1 : 1) }
-    let incoherence = try Incoherence(size: size, signs: signs)
+    let incoherence = try IncoherenceTransform(size: size, signs: signs)
     let x = (0..<size).map { Float(7 * $0 % 11 - 5) }
     let pool = WorkerPool(threadCount: 1)
     let operations =
@@ -109,7 +109,7 @@ import Testing
 
   @Test(arguments: [172, 768, 4096, 11008, 13824, 18944])
   func threadsAndKernelsChangeNoBit(size: Int) throws {
-    let incoherence = try Incoherence(size: size, seed: 11)
+    let incoherence = try IncoherenceTransform(size: size, seed: 11)
     for tokenCount in [1, 2, 5] {
       let x = numbers(tokenCount * size, seed: 5)
       for back in [false, true] {
@@ -139,7 +139,7 @@ import Testing
 
   @Test(arguments: [16, 40, 172])
   func leavesTheGapsBetweenRows(size: Int) throws {
-    let incoherence = try Incoherence(size: size, seed: 4)
+    let incoherence = try IncoherenceTransform(size: size, seed: 4)
     let pool = WorkerPool(threadCount: 2)
     let stride = size + 5
     var rows = Buffer<Float>(count: 3 * stride)
@@ -165,8 +165,10 @@ import Testing
 
   @Test func drawsSignsFromTheSeed() throws {
     let factor = try OrthogonalFactor(size: 4096)
-    let signs = Incoherence(factor, seed: 1).signs
-    let (again, others) = (Incoherence(factor, seed: 1).signs, Incoherence(factor, seed: 2).signs)
+    let signs = IncoherenceTransform(factor, seed: 1).signs
+    let (again, others) = (
+      IncoherenceTransform(factor, seed: 1).signs, IncoherenceTransform(factor, seed: 2).signs
+    )
     let (repeats, differs) = (signs == again, signs != others)
     #expect(repeats && differs)
     #expect(signs.allSatisfy { abs($0) == 1 })
@@ -176,17 +178,17 @@ import Testing
 
   @Test func refusesWhatIsNoSign() {
     #expect(throws: IncoherenceError.wrongSignCount(size: 4, count: 3)) {
-      try Incoherence(size: 4, signs: [1, 1, -1])
+      try IncoherenceTransform(size: 4, signs: [1, 1, -1])
     }
     for value: Int8 in [0, 2, -128] {
       #expect(throws: IncoherenceError.notASign(index: 2, value: value)) {
-        try Incoherence(size: 4, signs: [1, -1, value, 1])
+        try IncoherenceTransform(size: 4, signs: [1, -1, value, 1])
       }
     }
   }
 
   private func applied(
-    _ incoherence: Incoherence, _ x: [Float], back: Bool = false, _ kernelSet: KernelSet,
+    _ incoherence: IncoherenceTransform, _ x: [Float], back: Bool = false, _ kernelSet: KernelSet,
     _ pool: WorkerPool
   ) -> [Float] {
     var rows = Buffer<Float>(count: x.count)

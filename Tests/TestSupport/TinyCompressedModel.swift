@@ -159,7 +159,7 @@ public struct TinyCompressedModel: Sendable {
   }
 
   private func rotation(_ size: Int) throws -> [StoredTensor] {
-    let rotation = try Incoherence(size: size, seed: UInt64(size))
+    let rotation = try IncoherenceTransform(size: size, seed: UInt64(size))
     let order = rotation.factor.order
     let signs = try stored("incoherence.\(size).signs", .i8, [size], rotation.signs)
     guard order > 1 else { return [signs] }

@@ -59,7 +59,7 @@ public struct ModelAnalysis {
         LayerLinears(model.configuration, layer: $0, plan).all
       }
       return try matrices(
-        samples, folder: temporaryFolder, Rotation(linears: linears, plan, algebra), observer)
+        samples, folder: temporaryFolder, MatrixRotation(linears: linears, plan, algebra), observer)
     } catch is CompressionStopped {
       return nil
     } catch LayerCalibrationError.cancelled {
@@ -82,7 +82,7 @@ public struct ModelAnalysis {
   /// - Returns: The matrices in the order of the model.
   /// - Throws: `CompressorError`, `LayerCalibrationError`, errors of files, `CompressionStopped`.
   func matrices(
-    _ samples: CalibrationSamples, folder: String, _ rotation: Rotation?,
+    _ samples: CalibrationSamples, folder: String, _ rotation: MatrixRotation?,
     largestRank: Int = .max, _ observer: some CompressionObserver
   ) throws -> [MatrixAnalysis] {
     let configuration = model.configuration
@@ -123,7 +123,7 @@ public struct ModelAnalysis {
 
   private func analysis(
     _ linear: LayerLinears.Linear, _ metric: borrowing Metric, _ moments: [Double],
-    _ rotation: Rotation?, _ largestRank: Int
+    _ rotation: MatrixRotation?, _ largestRank: Int
   ) throws -> MatrixAnalysis {
     let tensor = try checkpoint.tensor(
       named: "\(linear.name).weight", shape: [linear.outputSize, linear.inputSize])

@@ -5,7 +5,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
   /// The finished matrices on the disk.
   private(set) var journal: Journal
   /// The rotations of the compressed matrices, or nil.
-  let rotation: Rotation?
+  let rotation: MatrixRotation?
   /// The figures of the matrices that are done, in the order of the model.
   private(set) var records: [MatrixRecord] = []
   /// How many of them came from the journal.
@@ -20,7 +20,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
 
   /// The compression of `context`'s model, of which nothing is done but what the journal has.
   init(
-    _ context: CompressionContext, journal: Journal, rotation: Rotation?, samples: CalibrationSamples,
+    _ context: CompressionContext, journal: Journal, rotation: MatrixRotation?, samples: CalibrationSamples,
     observer: Observer
   ) {
     self.context = context

@@ -18,7 +18,7 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   private(set) var layer: Int
 
   private let context: CompressionContext
-  private let rotation: Rotation?
+  private let rotation: MatrixRotation?
   private let observer: Observer
   private let control: LayerCalibration.Control
   private var calibration: LayerCalibration
@@ -41,7 +41,7 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   ///   - observer: What is told of the progress and may stop the run.
   /// - Throws: `LayerCalibrationError`, `HiddenStatesError`, errors of files.
   init(
-    _ context: CompressionContext, _ rotation: Rotation?, _ samples: CalibrationSamples,
+    _ context: CompressionContext, _ rotation: MatrixRotation?, _ samples: CalibrationSamples,
     _ journal: Journal, notAfter end: Int, _ observer: Observer
   ) throws {
     let configuration = context.model.configuration

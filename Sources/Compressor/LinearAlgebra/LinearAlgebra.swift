@@ -14,9 +14,7 @@ public struct LinearAlgebra: Sendable {
     Self.prepare()
   }
 
-  static func prepare() { _ = singleThreadedBLAS }
-
-  private static let singleThreadedBLAS: Void = openblas_set_num_threads(1)
+  static func prepare() { BLASThreads.useOne() }
 
   // MARK: - Products
 

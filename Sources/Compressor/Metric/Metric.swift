@@ -22,7 +22,7 @@ public struct Metric: ~Copyable {
   /// The channels stored as columns, if any.
   package let columns: OutlierColumns?
   /// How inputs are rotated, or nil.
-  package let rotation: Rotation?
+  package let rotation: MatrixRotation?
 
   /// The metric of a measured Hessian.
   ///
@@ -39,7 +39,7 @@ public struct Metric: ~Copyable {
   /// - Complexity: O(n^3).
   package init(
     _ measured: inout Matrix<Double>, name: String, damping: Double,
-    columnCount: Int = 0, rotation: Rotation? = nil, _ algebra: LinearAlgebra
+    columnCount: Int = 0, rotation: MatrixRotation? = nil, _ algebra: LinearAlgebra
   ) throws(CompressorError) {
     let n = measured.rowCount
     precondition(
@@ -113,7 +113,7 @@ public struct Metric: ~Copyable {
   /// The columns of the first channels of the ranking, or nil without any.
   private static func columns(
     _ channels: [Int], complementing hessian: inout Matrix<Double>, name: String, damping: Double,
-    _ rotation: Rotation?, _ algebra: LinearAlgebra
+    _ rotation: MatrixRotation?, _ algebra: LinearAlgebra
   ) throws(CompressorError) -> OutlierColumns? {
     if channels.isEmpty { return nil }
     do throws(LinearAlgebraError) {
@@ -153,7 +153,7 @@ public struct Metric: ~Copyable {
   ///
   /// A row r of them holds B S e_c, so that W' r is column c of W.
   package static func selector(
-    of channels: [Int], size: Int, _ rotation: Rotation?
+    of channels: [Int], size: Int, _ rotation: MatrixRotation?
   ) -> Matrix<Float> {
     var rows = Matrix<Float>(rowCount: channels.count, columnCount: size)
     for (index, channel) in channels.enumerated() { rows[index, channel] = 1 }

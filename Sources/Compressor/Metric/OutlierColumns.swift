@@ -34,7 +34,7 @@ package final class OutlierColumns: Sendable {
   /// - Throws: `LinearAlgebraError` when H_OO is not positive definite.
   package init(
     _ channels: [Int], complementing hessian: inout Matrix<Double>, damping: Double,
-    rotation: Rotation?, _ algebra: LinearAlgebra
+    rotation: MatrixRotation?, _ algebra: LinearAlgebra
   ) throws(LinearAlgebraError) {
     let (n, k) = (hessian.rowCount, channels.count)
     for index in 0..<n { hessian[index, index] += damping }

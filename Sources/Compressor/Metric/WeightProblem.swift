@@ -27,7 +27,7 @@ public struct WeightProblem: ~Copyable {
   /// - Complexity: O(m n (log(m) + log(n)) + m n^2) for the two squares.
   package init(
     _ weight: inout Matrix<Float>, name: String, metric: borrowing Metric,
-    outputRotation: Rotation?, _ algebra: LinearAlgebra
+    outputRotation: MatrixRotation?, _ algebra: LinearAlgebra
   ) throws(CompressorError) {
     let (m, n) = (weight.rowCount, weight.columnCount)
     precondition(n == metric.size, "\(n) columns in a metric of \(metric.size)")

@@ -48,7 +48,8 @@ public struct CompressedModelWriter {
   /// - Returns: The figures of the model.
   /// - Throws: `CompressedModelError`; the journal remains.
   public func finish(
-    linears: [CompressedLinear], head: CompressedLinear? = nil, rotations: [Incoherence] = [],
+    linears: [CompressedLinear], head: CompressedLinear? = nil,
+    rotations: [IncoherenceTransform] = [],
     seconds: [String: Double] = [:]
   ) throws(CompressedModelError) -> CompressionTotals {
     var copied: [StoredTensor] = []

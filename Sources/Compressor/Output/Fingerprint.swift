@@ -16,7 +16,7 @@ public struct Fingerprint: Sendable, Equatable {
   public let fields: [Field]
 
   /// The version of the format that compressed models are written in.
-  public static let formatVersion = 1
+  public static let formatVersion = CompressedFormat.version
   /// The names of the fields that follow from the source's contents begin with these.
   private static let sourcePrefixes = ["config", "tensor."]
 

@@ -4,7 +4,7 @@ internal import DuetRuntime
 package struct QuantizationConfiguration {
   private let object: JSONOutput
 
-  private static let key = "quantization_config"
+  private typealias Key = CompressedFormat.Key
 
   /// The description of a model.
   ///
@@ -24,28 +24,28 @@ package struct QuantizationConfiguration {
     let rank = format.rank
     let others = linears.filter { $0.rank != min(rank, $0.outputSize, $0.inputSize) }
     object = [
-      "quant_method": "duet",
-      "format_version": .integer(Fingerprint.formatVersion),
-      "tool_version": .string(toolVersion),
-      "method": .string(plan.method.name),
-      "bits": .integer(
+      Key.method: .string(CompressedFormat.methodName),
+      Key.version: .integer(Fingerprint.formatVersion),
+      Key.toolVersion: .string(toolVersion),
+      Key.compressionMethod: .string(plan.method.name),
+      Key.bits: .integer(
         (format.format ?? format.factors.format.weightFormat ?? QuantizationOptions().format)
           .bitsPerCode),
-      "format": .string(format.format?.rawValue ?? "none"),
-      "group_size": MethodOptions.groupSize.json(in: choices),
-      "grid": .string(format.grid.rawValue),
-      "head_format": .string(plan.headFormat.rawValue),
-      "rank": .integer(rank),
-      "module_ranks": .object(others.map { .init($0.name, .integer($0.rank)) }),
-      "lr_format": MethodOptions.factorFormat.json(in: choices),
-      "lr_block_size": format.factors.blockSize?.json ?? .null,
-      "outlier_storage": MethodOptions.outlierStorage.json(in: choices),
-      "outlier_channels": MethodOptions.outlierChannelCount.json(in: choices),
-      "incoherence": .string(plan.incoherence.rawValue),
-      "seed": .unsigned(plan.seed),
-      "damping": .number(plan.damping),
-      "modules_not_converted": .array(unconverted.map { .string($0) }),
-      "source_sha256": .string(sourceDigest),
+      Key.format: .string(format.format?.rawValue ?? CompressedFormat.withoutQuantized),
+      Key.groupSize: MethodOptions.groupSize.json(in: choices),
+      Key.grid: .string(format.grid.rawValue),
+      Key.headFormat: .string(plan.headFormat.rawValue),
+      Key.rank: .integer(rank),
+      Key.moduleRanks: .object(others.map { .init($0.name, .integer($0.rank)) }),
+      Key.factorFormat: MethodOptions.factorFormat.json(in: choices),
+      Key.factorBlockSize: format.factors.blockSize?.json ?? .null,
+      Key.outlierStorage: MethodOptions.outlierStorage.json(in: choices),
+      Key.outlierChannels: MethodOptions.outlierChannelCount.json(in: choices),
+      Key.incoherence: .string(plan.incoherence.rawValue),
+      Key.seed: .unsigned(plan.seed),
+      Key.damping: .number(plan.damping),
+      Key.unconverted: .array(unconverted.map { .string($0) }),
+      Key.sourceDigest: .string(sourceDigest),
     ]
   }
 
@@ -68,7 +68,7 @@ package struct QuantizationConfiguration {
     // One level deeper, as a member; the last line feed goes.
     let lines = object.indentedText.utf8.dropLast().split(separator: UInt8(ascii: "\n"))
     let value = Array(lines.joined(separator: Array("\n  ".utf8)))
-    if let old = document.root[Self.key] {
+    if let old = document.root[Key.section] {
       guard old.isNull else { throw .alreadyQuantized(path: path) }
       let start = old.byteOffset
       var result = Array(text[..<start])
@@ -78,7 +78,7 @@ package struct QuantizationConfiguration {
     }
     var result = Array(text[..<end])
     while let last = result.last, [0x20, 0x0A, 0x0D, 0x09].contains(last) { result.removeLast() }
-    result += Array("\(members.isEmpty ? "" : ",")\n  \"\(Self.key)\": ".utf8)
+    result += Array("\(members.isEmpty ? "" : ",")\n  \"\(Key.section)\": ".utf8)
     result += value
     result += Array("\n}\n".utf8)
     return result

@@ -9,10 +9,10 @@ package import DuetRuntime
 package struct DenseReconstruction {
   private let algebra: LinearAlgebra
   private let format: CompressedFormat
-  private let rotation: Rotation?
+  private let rotation: MatrixRotation?
 
   /// The reconstruction of matrices that were stored as `format` says, under `rotation`.
-  package init(_ algebra: LinearAlgebra, _ format: CompressedFormat, _ rotation: Rotation?) {
+  package init(_ algebra: LinearAlgebra, _ format: CompressedFormat, _ rotation: MatrixRotation?) {
     self.algebra = algebra
     self.format = format
     self.rotation = rotation

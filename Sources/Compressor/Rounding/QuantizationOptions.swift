@@ -2,9 +2,6 @@ public import DuetRuntime
 
 /// How Q is stored, and how its values are found.
 public struct QuantizationOptions: Sendable, Hashable {
-  /// The formats that Q can have.
-  public static let formats: [WeightFormat] = [.int2, .int3, .int4, .e8p]
-
   /// How Q is stored.
   public var format = WeightFormat.e8p
   /// How many columns of Q share a scale.

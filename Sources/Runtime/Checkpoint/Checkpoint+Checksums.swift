@@ -1,3 +1,6 @@
+internal import DuetSystem
+internal import DuetText
+
 extension Checkpoint {
   /// The file that records checksums: what the compressor reports of a model.
   package static let checksumRecordName = "compression_report.json"

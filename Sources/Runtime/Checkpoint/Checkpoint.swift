@@ -1,3 +1,6 @@
+internal import DuetSystem
+internal import DuetText
+
 /// A model on disk: its configuration and named tensors, mapped and not yet read.
 ///
 /// Opening checks everything about the files except the values: headers, index and configuration.
@@ -152,17 +155,6 @@ public struct Checkpoint: Sendable {
   }
 
   private func entry(named name: String) -> Entry? {
-    var low = 0
-    var high = tensors.count
-    while low < high {
-      let middle = (low + high) / 2
-      if tensors[middle].info.name.precedesInBytes(name) {
-        low = middle + 1
-      } else {
-        high = middle
-      }
-    }
-    guard low < tensors.count, !name.precedesInBytes(tensors[low].info.name) else { return nil }
-    return tensors[low]
+    placeOfName(name, count: tensors.count) { tensors[$0].info.name }.map { tensors[$0] }
   }
 }

@@ -1,3 +1,6 @@
+public import DuetSystem
+public import DuetText
+
 /// A reason to refuse a checkpoint.
 public enum CheckpointError: DuetError, Equatable {
   /// A file could not be read.

@@ -1,3 +1,5 @@
+internal import DuetSystem
+
 /// The files of a checkpoint folder: which there are and which of them hold the weights.
 struct CheckpointFolder {
   private let path: String

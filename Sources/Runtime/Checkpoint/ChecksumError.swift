@@ -1,3 +1,6 @@
+public import DuetSystem
+public import DuetText
+
 /// A reason why the weights of a checkpoint are not those that were written.
 public enum ChecksumError: DuetError, Equatable {
   /// The folder has no record of checksums.

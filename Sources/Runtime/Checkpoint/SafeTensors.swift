@@ -1,3 +1,5 @@
+public import DuetSystem
+
 /// One tensor as the header of a safetensors file describes it.
 public struct TensorInfo: Sendable, Hashable {
   /// The name, verbatim.
@@ -83,30 +85,20 @@ public struct SafeTensorsFile: Sendable {
   ///
   /// - Complexity: O(log(tensors)).
   public func tensor(named name: String) -> TensorInfo? {
-    var low = 0
-    var high = nameOrder.count
-    while low < high {
-      let middle = (low + high) / 2
-      if tensors[Int(nameOrder[middle])].name.precedesInBytes(name) {
-        low = middle + 1
-      } else {
-        high = middle
-      }
-    }
-    guard low < nameOrder.count else { return nil }
-    let candidate = tensors[Int(nameOrder[low])]
-    return name.precedesInBytes(candidate.name) ? nil : candidate
+    placeOfName(name, count: nameOrder.count) { tensors[Int(nameOrder[$0])].name }
+      .map { tensors[Int(nameOrder[$0])] }
   }
 }
 
-extension String {
-  /// Whether the UTF-8 bytes come first; unlike `<`, canonically equal strings differ.
-  package func precedesInBytes(_ other: String) -> Bool {
-    let left = utf8.span
-    let right = other.utf8.span
-    for index in 0..<min(left.count, right.count) where left[index] != right[index] {
-      return left[index] < right[index]
-    }
-    return left.count < right.count
+/// The place of a name among `count` that ascend by their bytes, or nil when it is not among them.
+///
+/// - Complexity: O(log(count)).
+func placeOfName(_ name: String, count: Int, nameAt: (_ place: Int) -> String) -> Int? {
+  var low = 0
+  var high = count
+  while low < high {
+    let middle = (low + high) / 2
+    if nameAt(middle).precedesInBytes(name) { low = middle + 1 } else { high = middle }
   }
+  return low < count && !name.precedesInBytes(nameAt(low)) ? low : nil
 }

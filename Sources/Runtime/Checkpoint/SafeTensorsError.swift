@@ -1,3 +1,6 @@
+public import DuetSystem
+public import DuetText
+
 /// A reason to refuse a safetensors file.
 public enum SafeTensorsError: DuetError, Equatable {
   /// The file could not be read or written.

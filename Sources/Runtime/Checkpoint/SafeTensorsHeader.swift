@@ -1,3 +1,6 @@
+internal import DuetSystem
+internal import DuetText
+
 /// The checked header of a safetensors file.
 ///
 /// This is the only place that computes with the sizes and offsets of a file, always with overflow

@@ -1,3 +1,6 @@
+package import DuetSystem
+internal import DuetText
+
 /// The writing of safetensors files.
 public enum SafeTensorsWriter {
   /// Where the data start is a multiple of this many bytes: a cache line and the widest register.

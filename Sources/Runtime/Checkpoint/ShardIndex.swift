@@ -1,3 +1,6 @@
+internal import DuetSystem
+internal import DuetText
+
 /// The contents of model.safetensors.index.json: which tensor is in which file.
 struct ShardIndex {
   /// The names of the files, in the order of their bytes.

@@ -1,3 +1,5 @@
+internal import DuetSystem
+
 extension StoredTensor {
   /// The type, the shape, and a SHA-256 of some of the bytes: sixteen pieces of 4 KiB, the first and the
   /// last bytes among them, or everything.

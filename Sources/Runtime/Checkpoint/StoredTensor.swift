@@ -1,3 +1,5 @@
+public import DuetSystem
+
 /// A tensor where it lies: a view of the bytes of a file, read-only and free to copy.
 public struct StoredTensor: Sendable {
   /// The name, verbatim from the checkpoint.

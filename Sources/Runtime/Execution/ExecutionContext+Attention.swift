@@ -1,3 +1,4 @@
+internal import DuetSystem
 internal import Kernels
 
 extension ExecutionContext {
@@ -70,34 +71,25 @@ extension ExecutionContext {
     _ projected: borrowing Buffer<Float>, to cache: borrowing KVCache, layer: Int, position: Int,
     tokenCount: Int, _ configuration: Configuration, into output: inout Buffer<Float>
   ) {
-    let headSize = configuration.headSize
-    let headCount = configuration.headCount
-    let group = configuration.queriesPerKeyValueHead
-    let inputStride = (headCount + 2 * configuration.keyValueHeadCount) * headSize
-    let outputStride = headCount * headSize
+    let rows = unsafe AttentionRows(
+      projected.pointer, output: output.pointer, configuration)
     precondition(
-      projected.count >= tokenCount * inputStride && output.count >= tokenCount * outputStride,
+      unsafe projected.count >= tokenCount * rows.inputStride
+        && output.count >= tokenCount * rows.outputStride,
       "attention of \(tokenCount) tokens in \(projected.count) and \(output.count) numbers")
-    let queries = unsafe UnsafePointer(projected.pointer)
-    let outputs = unsafe output.pointer
     let keys = unsafe UnsafeRawPointer(cache.keys.pointer)
     let values = unsafe UnsafeRawPointer(cache.values.pointer)
     let layerOffset = cache.byteOffset(layer: layer, head: 0, position: 0)
-    let headByteCount = cache.headByteCount
     let kernel = unsafe cache.type == .f16 ? kernels.pointee.attend_f16 : kernels.pointee.attend_f32
-    let scale = 1 / Float(headSize).squareRoot()
-    let window = configuration.slidingWindow ?? Int.max
 
     // The queries that share a head's keys, token by token, are dealt out in tiles.
-    let queryCount = tokenCount * group
-    let tileSize = Int(KERNELS_MAX_QUERIES)
+    let queryCount = tokenCount * configuration.queriesPerKeyValueHead
+    let tileSize = unsafe AttentionTile.capacity
     let tileCount = (queryCount + tileSize - 1) / tileSize
     let attention = unsafe Attention(
-      queries: queries, outputs: outputs, keys: keys + layerOffset, values: values + layerOffset,
-      headByteCount: headByteCount, headSize: headSize, group: group, inputStride: inputStride,
-      outputStride: outputStride, position: position, window: window, queryCount: queryCount,
-      tileCount: tileCount, scale: scale, kernel: kernel, scratch: scratch(of: 0),
-      scratchStride: scratchCount)
+      rows: rows, keys: keys + layerOffset, values: values + layerOffset,
+      headByteCount: cache.headByteCount, position: position, queryCount: queryCount,
+      tileCount: tileCount, kernel: kernel, scratch: scratch(of: 0), scratchStride: scratchCount)
     unsafe pool.run(configuration.keyValueHeadCount * tileCount, with: attention) {
       attention, part, worker in
       unsafe attention.run(part, worker)
@@ -108,21 +100,14 @@ extension ExecutionContext {
 /// The attention of some tokens in one layer, a part for every tile of queries.
 @unsafe
 private struct Attention {
-  let queries: UnsafePointer<Float>
-  let outputs: UnsafeMutablePointer<Float>
+  let rows: AttentionRows
   /// The keys and values of the first head, and the distance of the heads.
   let keys: UnsafeRawPointer
   let values: UnsafeRawPointer
   let headByteCount: Int
-  let headSize: Int
-  let group: Int
-  let inputStride: Int
-  let outputStride: Int
   let position: Int
-  let window: Int
   let queryCount: Int
   let tileCount: Int
-  let scale: Float
   let kernel: kernels_attend
   let scratch: UnsafeMutablePointer<Float>
   let scratchStride: Int
@@ -130,27 +115,83 @@ private struct Attention {
   /// Computes one tile.
   func run(_ part: Int, _ worker: Int) {
     let keyValueHead = unsafe part / tileCount
-    let firstQuery = unsafe part % tileCount * Int(KERNELS_MAX_QUERIES)
-    var tile = unsafe AttentionTile(query: queries, output: outputs)
-    for query in unsafe firstQuery..<min(firstQuery + Int(KERNELS_MAX_QUERIES), queryCount) {
-      let token = unsafe query / group
-      let head = unsafe keyValueHead * group + query % group
-      let last = unsafe position + token + 1
+    let first = unsafe part % tileCount * AttentionTile.capacity
+    let offset = unsafe keyValueHead * headByteCount
+    unsafe rows.attend(
+      first..<min(first + AttentionTile.capacity, queryCount), head: keyValueHead, firstRow: 0,
+      position: position, kernel, keys: keys + offset, values: values + offset,
+      scratch: scratch + worker * scratchStride)
+  }
+}
+
+/// Where the queries of a batch are and where what they read goes.
+///
+/// The queries of a run of rows that share the keys of a head are counted row by row: query i is head
+/// i % group of those that share them, in row i / group of the run.
+@unsafe
+struct AttentionRows {
+  /// (row, inputStride): queries, keys and values of each row.
+  let projected: UnsafePointer<Float>
+  /// (row, outputStride): what the heads of each row read.
+  let output: UnsafeMutablePointer<Float>
+  let headSize: Int
+  /// The query heads that share a key-value head.
+  let group: Int
+  let inputStride: Int
+  let outputStride: Int
+  /// The most positions that a query sees.
+  let window: Int
+
+  init(
+    _ projected: UnsafeMutablePointer<Float>, output: UnsafeMutablePointer<Float>,
+    _ configuration: Configuration
+  ) {
+    unsafe self.projected = unsafe UnsafePointer(projected)
+    unsafe self.output = unsafe output
+    unsafe headSize = configuration.headSize
+    unsafe group = configuration.queriesPerKeyValueHead
+    unsafe inputStride = configuration.queryWidth + 2 * configuration.keyValueWidth
+    unsafe outputStride = configuration.queryWidth
+    unsafe window = configuration.slidingWindow ?? Int.max
+  }
+
+  /// Lets some queries, at most `AttentionTile.capacity`, attend to the keys that their positions see.
+  ///
+  /// - Parameters:
+  ///   - queries: Which of the queries of the run.
+  ///   - head: The key-value head that they share.
+  ///   - firstRow: The first row of the run.
+  ///   - position: Its position.
+  ///   - kernel: The kernel for the type of the keys.
+  ///   - keys: The keys of the head, from position 0 on.
+  ///   - values: The values of the head, from position 0 on.
+  ///   - scratch: The memory of the worker.
+  func attend(
+    _ queries: Range<Int>, head: Int, firstRow: Int, position: Int, _ kernel: kernels_attend,
+    keys: UnsafeRawPointer, values: UnsafeRawPointer, scratch: UnsafeMutablePointer<Float>
+  ) {
+    var tile = unsafe AttentionTile(query: projected, output: output)
+    for query in queries {
+      let (token, inGroup) = unsafe (query / group, query % group)
+      let row = firstRow + token
+      let offset = unsafe (head * group + inGroup) * headSize
+      let last = position + token + 1
       unsafe tile.append(
-        query: queries + token * inputStride + head * headSize,
-        output: outputs + token * outputStride + head * headSize,
+        query: projected + row * inputStride + offset, output: output + row * outputStride + offset,
         keys: max(0, window >= last ? 0 : last - window)..<last)
     }
-    let offset = unsafe keyValueHead * headByteCount
     unsafe tile.run(
-      kernel, headSize: headSize, scale: scale, keys: keys + offset, values: values + offset,
-      scratch: scratch + worker * scratchStride)
+      kernel, headSize: headSize, scale: 1 / Float(headSize).squareRoot(), keys: keys,
+      values: values, scratch: scratch)
   }
 }
 
 /// The arguments of one call of an attention kernel, gathered on the stack.
 @unsafe
 struct AttentionTile {
+  /// The most queries of a tile.
+  static var capacity: Int { Int(KERNELS_MAX_QUERIES) }
+
   // 64 is KERNELS_MAX_QUERIES. The first query fills all places until others take them: the kernel wants no null pointer.
   private var queries: InlineArray<64, UnsafePointer<Float>>
   private var outputs: InlineArray<64, UnsafeMutablePointer<Float>>

@@ -1,3 +1,4 @@
+internal import DuetSystem
 internal import Kernels
 
 /// The memory between the steps of a product with compressed weights.

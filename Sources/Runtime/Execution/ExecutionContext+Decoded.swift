@@ -1,3 +1,4 @@
+internal import DuetSystem
 internal import Kernels
 
 /// Products of packed matrices with activations in single precision.

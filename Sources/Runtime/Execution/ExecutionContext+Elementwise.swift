@@ -1,3 +1,4 @@
+internal import DuetSystem
 internal import Kernels
 
 extension ExecutionContext {

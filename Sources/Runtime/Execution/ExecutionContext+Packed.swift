@@ -1,3 +1,4 @@
+package import DuetSystem
 internal import Kernels
 
 extension ExecutionContext {

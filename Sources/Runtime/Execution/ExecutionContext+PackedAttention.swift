@@ -1,3 +1,4 @@
+internal import DuetSystem
 internal import Kernels
 
 extension ExecutionContext {
@@ -20,8 +21,9 @@ extension ExecutionContext {
     let keyValueHeadCount = configuration.keyValueHeadCount
     let headCount = configuration.headCount
     let group = configuration.queriesPerKeyValueHead
-    let inputStride = (headCount + 2 * keyValueHeadCount) * headSize
-    let outputStride = headCount * headSize
+    let batch = unsafe AttentionRows(projected.pointer, output: output.pointer, configuration)
+    let tileSize = unsafe AttentionTile.capacity
+    let (inputStride, outputStride) = unsafe (batch.inputStride, batch.outputStride)
     let runs = sequences.flatMap(\.runs)
     let rowCount = runs.map(\.rows.upperBound).max() ?? 0
     let length = runs.map { $0.position + $0.rows.count }.max() ?? 0
@@ -32,12 +34,8 @@ extension ExecutionContext {
       "attention of \(rowCount) rows over \(length) of \(keys.capacity) positions")
     let rows = unsafe projected.pointer
     let angles = unsafe UnsafePointer(table.pointer)
-    let outputs = unsafe output.pointer
     let store = unsafe keys.numbers.pointer
     let (countPerWorker, valueOffset) = (keys.countPerWorker, keys.capacity * headSize)
-    let scale = 1 / Float(headSize).squareRoot()
-    let window = configuration.slidingWindow ?? Int.max
-    let tileSize = Int(KERNELS_MAX_QUERIES)
 
     pool.run(sequences.count * keyValueHeadCount) { part, worker in
       let head = part % keyValueHeadCount
@@ -58,18 +56,9 @@ extension ExecutionContext {
         }
         let queryCount = run.rows.count * group
         for first in stride(from: 0, to: queryCount, by: tileSize) {
-          var tile = unsafe AttentionTile(query: UnsafePointer(rows), output: outputs)
-          for query in first..<min(first + tileSize, queryCount) {
-            let row = run.rows.lowerBound + query / group
-            let offset = (head * group + query % group) * headSize
-            let last = run.position + query / group + 1
-            unsafe tile.append(
-              query: UnsafePointer(rows) + row * inputStride + offset,
-              output: outputs + row * outputStride + offset,
-              keys: max(0, window >= last ? 0 : last - window)..<last)
-          }
-          unsafe tile.run(
-            kernels.pointee.attend_f32, headSize: headSize, scale: scale,
+          unsafe batch.attend(
+            first..<min(first + tileSize, queryCount), head: head,
+            firstRow: run.rows.lowerBound, position: run.position, kernels.pointee.attend_f32,
             keys: UnsafeRawPointer(keys), values: UnsafeRawPointer(values),
             scratch: scratch(of: worker))
         }

@@ -1,4 +1,5 @@
 internal import COpenBLAS
+internal import DuetSystem
 internal import Kernels
 
 extension ExecutionContext {
@@ -94,7 +95,7 @@ extension ExecutionContext {
     _ linear: DenseRows, _ x: UnsafePointer<Float>, _ xStride: Int, _ tokenCount: Int,
     _ y: UnsafeMutablePointer<Float>
   ) {
-    Self.prepareBLAS()
+    BLASThreads.useOne()
     let blockRows = max(32, min(1024, (linear.outputSize + 7) / 8))
     let partCount = (linear.outputSize + blockRows - 1) / blockRows
     pool.run(partCount) { part, worker in
@@ -140,11 +141,6 @@ extension ExecutionContext {
   private static func share(_ part: Int, of partCount: Int, from count: Int) -> Range<Int> {
     (part * count / partCount)..<((part + 1) * count / partCount)
   }
-
-  /// Tells BLAS to leave the threads to the pool, once.
-  private static func prepareBLAS() { _ = singleThreadedBLAS }
-
-  private static let singleThreadedBLAS: Void = openblas_set_num_threads(1)
 }
 
 extension DenseRows {

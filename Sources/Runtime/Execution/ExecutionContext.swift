@@ -1,3 +1,4 @@
+internal import DuetSystem
 internal import Kernels
 
 /// What a forward pass computes with: kernels, threads and each thread's scratch memory.

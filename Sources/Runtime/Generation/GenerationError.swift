@@ -1,3 +1,5 @@
+public import DuetSystem
+
 /// What can go wrong while a model runs.
 public enum GenerationError: DuetError, Equatable {
   /// The tokens do not fit in what is left of the context.

@@ -1,3 +1,5 @@
+internal import DuetSystem
+
 /// One run of a model over one sequence of tokens: its KV cache, activations and logits.
 ///
 /// ```swift
@@ -16,8 +18,10 @@ public struct Session: ~Copyable {
   /// The number of tokens evaluated so far, which is the position of the next one.
   public private(set) var position = 0
 
-  /// The forward pass of every layer, with the KV cache of all of them.
-  var pass: DecoderLayerPass
+  /// The forward pass of every layer.
+  var pass: ForwardPass
+  /// The keys and values of all layers.
+  private var cache: KVCache
   /// The residual stream of one batch, (token, hiddenSize).
   private var residual: Buffer<Float>
   /// (rows, vocabularySize): one row, or as many as `evaluate` hands out together.
@@ -43,9 +47,11 @@ public struct Session: ~Copyable {
     self.model = model
     contextLength = length
     let tokenLimit = max(1, min(options.batchSize, length))
-    pass = DecoderLayerPass(
+    cache = KVCache(
+      configuration, layerCount: configuration.layerCount, capacity: length,
+      type: options.cacheType)
+    pass = ForwardPass(
       configuration, tokenLimit: tokenLimit,
-      cache: KVCache(configuration, capacity: length, type: options.cacheType),
       context: ExecutionContext(
         configuration, kernelSet: options.kernelSet,
         pool: WorkerPool(threadCount: max(1, options.threadCount))),
@@ -120,8 +126,7 @@ public struct Session: ~Copyable {
   ) throws(GenerationError) {
     try check(tokens)
     let vocabularySize = model.configuration.vocabularySize
-    // At most 64 MiB of logits at a time, and enough rows for BLAS to work well.
-    let rowLimit = min(pass.tokenLimit, max(16, min(256, (1 << 24) / vocabularySize)))
+    let rowLimit = pass.logitRowLimit
     if logitRowCount < min(rowLimit, tokens.count) {
       logitRowCount = min(rowLimit, tokens.count)
       logitRows = Buffer(count: logitRowCount * vocabularySize)
@@ -161,27 +166,19 @@ public struct Session: ~Copyable {
   private mutating func forward(
     _ tokens: ArraySlice<Int>, _ isCancelled: () -> Bool
   ) throws(GenerationError) {
-    let n = tokens.count
-    try model.embed(tokens, into: &residual)
-    for (index, layer) in model.layers.enumerated() {
-      if isCancelled() { throw .cancelled }
+    let (position, n) = (position, tokens.count)
+    try pass.run(model, tokens, &residual, &cache, isCancelled: isCancelled) {
+      pass, layer, index, residual, cache in
       pass.run(
-        layer, &residual, cacheLayer: index, position: position, tokenCount: n,
+        layer, &residual, cache: &cache, cacheLayer: index, position: position, tokenCount: n,
         observe: { _, _, _, _ in })
-      guard pass.isFinite(residual, count: n * model.configuration.hiddenSize) else {
-        throw .nonFinite(layer: index, tensor: model.firstNonFiniteWeight())
-      }
     }
-    position += n
+    self.position += n
   }
 
   /// The logits of `count` tokens of the last batch, the first at `firstToken`, into `logitRows`.
   private mutating func computeLogits(firstToken: Int, count: Int) throws(GenerationError) {
-    guard
-      pass.computeLogits(
-        of: model, residual, firstToken: firstToken, count: count, into: &logitRows)
-    else {
-      throw .nonFinite(layer: nil, tensor: model.firstNonFiniteWeight())
-    }
+    try pass.computeFiniteLogits(
+      of: model, residual, firstToken: firstToken, count: count, into: &logitRows)
   }
 }

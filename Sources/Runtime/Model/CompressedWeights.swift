@@ -1,3 +1,5 @@
+internal import DuetSystem
+
 /// The compressed parts of a linear layer: y = S_out B_out^T (Q z + L (R z) + C x_O), z = B_in S_in x.
 ///
 /// All parts share z. The factors L and R are packed in four bits, and then computed with Q as one job, or
@@ -22,14 +24,14 @@ struct CompressedWeights: Sendable {
 
   /// Where a part's rows are rotated back.
   struct OutputRotation: Sendable {
-    let rotation: Incoherence
+    let rotation: IncoherenceTransform
     let outputRow: Int
   }
 
   /// Q, packed factors and outlier columns of all parts.
   let linear: PackedLinear
   /// B_in S_in, or nil.
-  let inputRotation: Incoherence?
+  let inputRotation: IncoherenceTransform?
   /// S_out B_out^T of the parts; empty without.
   let outputRotations: [OutputRotation]
   /// R of all parts in half precision, (sum of ranks, inputSize), or nil.
@@ -53,7 +55,7 @@ struct CompressedWeights: Sendable {
   ///   scale or factor that is not finite.
   init(
     _ checkpoint: borrowing Checkpoint, _ sources: [Source], inputSize: Int, outputSize: Int,
-    _ rotations: Rotations
+    _ rotations: ModelRotations
   ) throws(CheckpointError) {
     guard let compression = checkpoint.configuration.compression else {
       preconditionFailure("compressed weights of a dense model")

@@ -20,12 +20,12 @@ public struct DecoderLayer: Sendable {
   package init(
     _ checkpoint: borrowing Checkpoint, index: Int
   ) throws(CheckpointError) {
-    try self.init(checkpoint, index: index, rotations: Rotations(checkpoint))
+    try self.init(checkpoint, index: index, rotations: ModelRotations(checkpoint))
   }
 
   /// The layer of a checkpoint whose rotations are loaded already.
   init(
-    _ checkpoint: borrowing Checkpoint, index: Int, rotations: Rotations
+    _ checkpoint: borrowing Checkpoint, index: Int, rotations: ModelRotations
   ) throws(CheckpointError) {
     attentionNorm = try checkpoint.gains(before: .attention, layer: index)
     queriesKeysValues = try Linear(checkpoint, .attention, layer: index, rotations)

@@ -1,3 +1,5 @@
+internal import DuetSystem
+
 /// A weight matrix in the element type it is stored in: a view of a mapped file.
 ///
 /// (outputSize, inputSize), row-major, multiplied from the right by activations: y = x W^T.

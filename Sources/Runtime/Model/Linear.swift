@@ -75,7 +75,7 @@ public struct Linear: Sendable {
   /// - Throws: `CheckpointError` when a tensor is missing or not what is expected.
   init(
     _ checkpoint: borrowing Checkpoint, _ parts: [(name: String, outputSize: Int)], inputSize: Int,
-    hasBias: Bool = false, rotations: Rotations = Rotations()
+    hasBias: Bool = false, rotations: ModelRotations = ModelRotations()
   ) throws(CheckpointError) {
     var dense: [DenseRows.Part] = []
     var compressed: [CompressedWeights.Source] = []
@@ -126,7 +126,7 @@ public struct Linear: Sendable {
   package var packed: PackedLinear? { compressed?.linear }
 
   /// The rotations of the compressed parts that one token takes: of their input, and of their outputs.
-  package var rotations: [Incoherence] {
+  package var rotations: [IncoherenceTransform] {
     guard let compressed else { return [] }
     return (compressed.inputRotation.map { [$0] } ?? [])
       + compressed.outputRotations.map(\.rotation)

@@ -18,7 +18,7 @@ extension Model {
       used += linear.compressed?.tensorNames ?? []
     }
     used += head.compressed?.tensorNames ?? []
-    if configuration.compression != nil { used += Rotations.names(checkpoint) }
+    if configuration.compression != nil { used += ModelRotations.names(checkpoint) }
     for index in layers.indices {
       used += LayerTensors.norms.map { $0.name(inLayer: index) }
     }

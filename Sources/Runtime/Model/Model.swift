@@ -44,7 +44,7 @@ public struct Model: Sendable {
       checkpoint, "\(embeddingName).weight", outputSize: configuration.vocabularySize,
       inputSize: configuration.hiddenSize)
     var layers: [DecoderLayer] = []
-    let rotations = try Rotations(checkpoint)
+    let rotations = try ModelRotations(checkpoint)
     for index in 0..<configuration.layerCount {
       layers.append(try DecoderLayer(checkpoint, index: index, rotations: rotations))
     }

@@ -1,3 +1,5 @@
+internal import DuetText
+
 /// The E8P codebook: 2^16 points of the lattices E8 + 1/4 and E8 - 1/4, generated from their definition.
 ///
 /// A code is an index byte, the low one, and a sign byte. The index names one of 256 patterns of

@@ -64,7 +64,7 @@ public struct PackedColumns: Sendable {
 ///
 /// The rows of the parts follow each other in the output, as in `Linear`: the queries, keys and values
 /// of a token stand side by side, and so do gate and up. The input is the rotated one where the matrices
-/// were compressed under `Incoherence`; this type knows nothing of rotations.
+/// were compressed under `IncoherenceTransform`; this type knows nothing of rotations.
 public struct PackedLinear: Sendable {
   /// A matrix W = Q + L R, Q alone, or L R alone.
   public struct Part: Sendable {

@@ -1,3 +1,5 @@
+internal import DuetSystem
+
 extension PackedMatrix {
   /// Packs the codes of an integer format.
   ///

@@ -1,3 +1,4 @@
+public import DuetSystem
 package import Kernels
 
 /// A weight matrix in few bits, laid out as the kernels read it: a view of a mapped file or memory.

@@ -12,7 +12,7 @@ public enum MethodOptions {
 
   /// How Q is stored.
   public static let format = MethodOption<WeightFormat>(
-    "format", key: "format", among: QuantizationOptions.formats,
+    "format", key: "format", among: CompressedFormat.quantizedFormats,
     help: "How Q is stored; see below", unreadReason: noQuantized, standard: .e8p)
   /// How many columns of Q share a scale.
   public static let groupSize = MethodOption<GroupSize>(

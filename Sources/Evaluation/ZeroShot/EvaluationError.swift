@@ -1,0 +1,79 @@
+public import DuetRuntime
+public import DuetSystem
+
+/// What can be wrong with an evaluation.
+public enum EvaluationError: DuetError, Equatable {
+  /// None of the files in which a task's data may be is there.
+  case noData(task: String, folder: String, names: [String])
+  /// A file could not be read or written.
+  case file(FileError)
+  /// A line of the data is not what the task's lines are; lines count from 1.
+  case malformedLine(path: String, line: Int, problem: String)
+  /// The file of answers does not fit the file of questions.
+  case labels(path: String, count: Int, documentCount: Int)
+  /// A file without documents.
+  case noDocuments(path: String)
+  /// The tokenizer has neither a token to begin nor one to end a text, and a context is empty.
+  case noPrefixToken
+  /// A document gave an infinity or NaN, after a layer (nil: in the logits); documents count from 0.
+  case nonFinite(task: String, document: Int, layer: Int?, tensor: String?)
+  /// The model could not be run.
+  case generation(GenerationError)
+  /// Samples that are already there belong to another run.
+  case otherRun(path: String, difference: String)
+  /// Samples are there, and nothing was said of what to do with them.
+  case samplesExist(path: String)
+  /// A file that is to hold samples holds something else.
+  case notSamples(path: String)
+  /// The results to compare with are not those of this program, or of other questions.
+  case notComparable(path: String, problem: String)
+
+  /// The kind of trouble, for the exit code.
+  public var category: FailureCategory {
+    switch self {
+    case .noData: .inputOutput
+    case .malformedLine, .labels, .noDocuments, .noPrefixToken, .notComparable: .refusedData
+    case .nonFinite: .numerical
+    case .otherRun: .resumable
+    case .samplesExist, .notSamples: .usage
+    case .file(let error): error.category
+    case .generation(let error): error.category
+    }
+  }
+
+  /// One sentence that says what is wrong and what to do.
+  public var description: String {
+    switch self {
+    case .noData(let task, let folder, let names):
+      "\(printable(folder)): there is no data of \(printable(task)); it is looked for in "
+        + names.joined(separator: ", ")
+    case .file(let error): error.description
+    case .malformedLine(let path, let line, let problem):
+      "\(printable(path)): line \(line): \(printable(problem))"
+    case .labels(let path, let count, let documentCount):
+      "\(printable(path)): \(count) answers for \(documentCount) questions; the two files do not "
+        + "belong together"
+    case .noDocuments(let path): "\(printable(path)): there is no document in the file"
+    case .noPrefixToken:
+      "the tokenizer has neither a BOS nor an EOS token to stand for an empty context; add one to "
+        + "tokenizer_config.json"
+    case .nonFinite(let task, let document, let layer, let tensor):
+      "document \(document) of \(printable(task)) produced an infinity or NaN "
+        + (layer.map { "after layer \($0)" } ?? "in the logits")
+        + (tensor.map { "; the weight \(printable($0)) holds one already" } ?? "")
+        + "; no accuracy can be given"
+    case .generation(let error): error.description
+    case .otherRun(let path, let difference):
+      "\(printable(path)): the samples to resume from are of another run: \(printable(difference)); "
+        + "give what that run was given, another --samples-out, or --force to start over"
+    case .samplesExist(let path):
+      "\(printable(path)): there are samples already; add --resume to go on with them, or --force to "
+        + "start over"
+    case .notSamples(let path):
+      "\(printable(path)): this file holds no samples and is not overwritten; give another "
+        + "--samples-out"
+    case .notComparable(let path, let problem):
+      "\(printable(path)): cannot be compared with: \(printable(problem))"
+    }
+  }
+}

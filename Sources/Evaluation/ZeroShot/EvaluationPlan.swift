@@ -1,0 +1,143 @@
+public import DuetRuntime
+internal import DuetSystem
+public import DuetText
+
+/// The documents of a task as tokens, in the steps in which they are scored.
+///
+/// A step is as many documents as make a batch. Steps depend on the documents only, so that a run that
+/// goes on at a step computes what a run without a break computes, to the last bit.
+public struct EvaluationPlan: Sendable {
+  /// Where the documents come from.
+  public let data: TaskData
+  /// How texts became tokens.
+  public let `protocol`: EvaluationProtocol
+  /// The most tokens that the model may evaluate at once.
+  public let contextLength: Int
+  /// The documents that are scored: all, or the first ones.
+  public let documents: [EncodedDocument]
+  /// The documents of each step.
+  public let steps: [Range<Int>]
+
+  /// Encodes the documents of a task.
+  ///
+  /// - Parameters:
+  ///   - data: The documents.
+  ///   - limit: How many to score, from the first on; nil: all.
+  ///   - name: How texts become tokens.
+  ///   - tokenizer: What encodes them.
+  ///   - contextLength: The most tokens that the model may evaluate at once.
+  ///   - stepLength: The tokens of a step, where its first document alone has not more.
+  /// - Throws: `EvaluationError.noPrefixToken`.
+  /// - Complexity: O(length of the texts).
+  public init(
+    _ data: TaskData, limit: Int? = nil, protocol name: EvaluationProtocol, tokenizer: Tokenizer,
+    contextLength: Int, stepLength: Int = 512
+  ) throws(EvaluationError) {
+    var documents: [EncodedDocument] = []
+    var steps: [Range<Int>] = []
+    var length = 0
+    for document in data.documents.prefix(limit ?? .max) {
+      let encoded = try EncodedDocument(
+        document, protocol: name, tokenizer: tokenizer, contextLength: contextLength)
+      length += encoded.evaluatedCount
+      if let last = steps.last, length <= stepLength {
+        steps[steps.count - 1] = last.lowerBound..<documents.count + 1
+      } else {
+        steps.append(documents.count..<documents.count + 1)
+        length = encoded.evaluatedCount
+      }
+      documents.append(encoded)
+    }
+    self.data = data
+    self.protocol = name
+    self.contextLength = contextLength
+    self.documents = documents
+    self.steps = steps
+  }
+
+  /// The tokens that the model has to evaluate for the first `count` documents.
+  public func evaluatedCount(first count: Int) -> Int {
+    documents.prefix(count).reduce(0) { $0 + $1.evaluatedCount }
+  }
+
+  /// The tokens of the longest sequence.
+  public var longestSequence: Int { documents.map(\.longestSequence).max() ?? 0 }
+
+  /// Whether documents are left out.
+  public var isPartial: Bool { documents.count < data.documents.count }
+
+  /// A SHA-256 over the documents that are scored.
+  public var documentsDigest: String {
+    EvaluationOutcomes.digest(data.documents.prefix(documents.count).map(\.digest))
+  }
+
+  /// A SHA-256 over all tokens: over what the model reads and is asked for.
+  public var tokensDigest: String {
+    var hash = SHA256()
+    for context in documents.flatMap(\.contexts) {
+      let parts = [context.context] + context.continuations
+      let text = parts.map { $0.map(String.init).joined(separator: " ") }.joined(separator: ";")
+      hash.update(Array("\(text)\n".utf8).span)
+    }
+    return SHA256.hexadecimal(hash.finalized())
+  }
+
+  /// The document at `index` with its scores.
+  func sample(_ index: Int, _ logLikelihoods: [Double]) -> EvaluationSample {
+    EvaluationSample(
+      index: index, document: data.documents[index], encoded: documents[index],
+      logLikelihoods: logLikelihoods)
+  }
+
+  /// Scores the documents of a step.
+  ///
+  /// - Parameters:
+  ///   - step: The index of the step.
+  ///   - scorer: What runs the model.
+  ///   - isCancelled: Asked between layers.
+  /// - Returns: A sample for each document of the step.
+  /// - Throws: `EvaluationError.nonFinite` naming the document and the layer, or `generation`.
+  /// - Complexity: One pass over the weights for every `scorer.tokenLimit` tokens.
+  public func score(
+    step: Int, _ scorer: inout ContinuationScorer, isCancelled: () -> Bool = { false }
+  ) throws(EvaluationError) -> [EvaluationSample] {
+    let range = steps[step]
+    do throws(GenerationError) {
+      let contexts = documents[range].flatMap(\.contexts)
+      var results = try scorer.logLikelihoods(contexts, isCancelled: isCancelled)[...]
+      return range.map { index in
+        let count = documents[index].contexts.count
+        let own = results.prefix(count).flatMap { $0 }
+        results = results.dropFirst(count)
+        return sample(index, own)
+      }
+    } catch {
+      guard case .nonFinite(let layer, let tensor) = error else { throw .generation(error) }
+      throw failure(in: range, &scorer, layer: layer, tensor: tensor)
+    }
+  }
+
+  /// The error of the first document of a failed step that fails by itself.
+  private func failure(
+    in range: Range<Int>, _ scorer: inout ContinuationScorer, layer: Int?, tensor: String?
+  ) -> EvaluationError {
+    for index in range {
+      guard let error = failure(ofDocument: index, &scorer) else { continue }
+      guard case .nonFinite(let layer, let tensor) = error else { return .generation(error) }
+      return .nonFinite(task: data.task.name, document: index, layer: layer, tensor: tensor)
+    }
+    return .nonFinite(
+      task: data.task.name, document: range.lowerBound, layer: layer, tensor: tensor)
+  }
+
+  private func failure(
+    ofDocument index: Int, _ scorer: inout ContinuationScorer
+  ) -> GenerationError? {
+    do throws(GenerationError) {
+      _ = try scorer.logLikelihoods(documents[index].contexts)
+      return nil
+    } catch {
+      return error
+    }
+  }
+}

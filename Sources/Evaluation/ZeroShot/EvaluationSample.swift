@@ -1,0 +1,81 @@
+internal import DuetSystem
+public import DuetText
+
+/// A document with the scores of its choices.
+public struct EvaluationSample: Sendable, Equatable {
+  /// The index of the document in its data.
+  public let index: Int
+  /// What tells the document apart; see `ChoiceDocument.digest`.
+  public let digest: String
+  /// The index of the right answer.
+  public let gold: Int
+  /// The log-likelihoods of the choices, in nats.
+  public let logLikelihoods: [Double]
+  /// The code points of the answers.
+  public let lengths: [Int]
+  /// What the choices became.
+  public let choices: [EncodedDocument.Choice]
+
+  /// The scores of a document.
+  ///
+  /// - Precondition: There is a log-likelihood for each choice.
+  public init(
+    index: Int, document: ChoiceDocument, encoded: EncodedDocument, logLikelihoods: [Double]
+  ) {
+    precondition(
+      logLikelihoods.count == document.choices.count,
+      "\(logLikelihoods.count) scores of \(document.choices.count) choices")
+    self.index = index
+    digest = document.digest
+    gold = document.gold
+    self.logLikelihoods = logLikelihoods
+    lengths = document.choices.map(\.length)
+    choices = encoded.choices
+  }
+
+  /// The likeliest choice; the first of several that are equally likely.
+  public var prediction: Int { Self.firstMaximum(logLikelihoods) }
+
+  /// The choice with the most log-likelihood per code point; the first of several with the same.
+  public var normalizedPrediction: Int {
+    Self.firstMaximum(
+      zip(logLikelihoods, lengths).map { value, length in
+        // Python's reference divides by zero here, and gets an infinity that is never the best.
+        length > 0 ? value / Double(length) : -.infinity
+      })
+  }
+
+  /// Whether `prediction` is right.
+  public var isCorrect: Bool { prediction == gold }
+
+  /// Whether `normalizedPrediction` is right.
+  public var isCorrectNormalized: Bool { normalizedPrediction == gold }
+
+  private static func firstMaximum(_ values: [Double]) -> Int {
+    var best = 0
+    for index in values.indices where values[index] > values[best] { best = index }
+    return best
+  }
+
+  /// The line of a samples file; numbers only, nothing of the text.
+  public var json: JSONOutput {
+    func integers(_ values: [Int]) -> JSONOutput { .array(values.map { .integer($0) }) }
+    return [
+      "doc_id": .integer(index), "doc_hash": .string(digest), "target": .integer(gold),
+      "prediction": .integer(prediction), "prediction_norm": .integer(normalizedPrediction),
+      "acc": .integer(isCorrect ? 1 : 0), "acc_norm": .integer(isCorrectNormalized ? 1 : 0),
+      "log_likelihoods": .array(logLikelihoods.map { .number($0) }),
+      "lengths": integers(lengths), "context_tokens": integers(choices.map(\.contextTokenCount)),
+      "continuation_tokens": integers(choices.map(\.continuationTokenCount)),
+      "flags": .array(
+        choices.map { choice in .array(choice.flags.map { .string($0.rawValue) }) }),
+    ]
+  }
+
+  /// The log-likelihoods in a line of a samples file, or nil when there are none.
+  static func logLikelihoods(inLine value: JSONValue) -> [Double]? {
+    guard let elements = value["log_likelihoods"]?.elements else { return nil }
+    let numbers = elements.compactMap(\.double)
+    return numbers.count == elements.count ? numbers : nil
+  }
+}

@@ -1,0 +1,106 @@
+internal import DuetSystem
+internal import DuetText
+
+/// The documents of a task, with what identifies the data.
+public struct TaskData: Sendable {
+  /// The task.
+  public let task: EvaluationTask
+  /// The file of documents.
+  public let path: String
+  /// The size of the file, in bytes.
+  public let byteCount: Int
+  /// The SHA-256 of the file, in hexadecimal.
+  public let digest: String
+  /// The file of answers beside it and its SHA-256, when there is one.
+  public let labels: (path: String, digest: String)?
+  /// The documents, in the order of the file.
+  public let documents: [ChoiceDocument]
+  /// Documents of HellaSwag whose context was stored as one text; see `TaskRecord`.
+  public let joinedContextCount: Int
+
+  /// The largest file read: hundreds of times the largest data set.
+  private static let byteLimit = 1 << 30
+
+  /// Reads the data of `task`.
+  ///
+  /// - Parameters:
+  ///   - task: The task.
+  ///   - folder: The folder of data, needed for tasks that have names.
+  /// - Throws: `EvaluationError`.
+  /// - Complexity: O(bytes).
+  public init(_ task: EvaluationTask, folder: String?) throws(EvaluationError) {
+    let (path, bytes) = try Self.read(task, folder: folder)
+    let labels = task.kind == .piqa ? try Self.readLabels(beside: path) : nil
+    var documents: [ChoiceDocument] = []
+    var joinedCount = 0
+    try JSONLines.forEach(
+      in: bytes,
+      malformed: { EvaluationError.malformedLine(path: path, line: $0, problem: $1) }
+    ) { (line, value) throws(EvaluationError) in
+      if let labels, documents.count >= labels.answers.count {
+        throw .labels(
+          path: labels.path, count: labels.answers.count, documentCount: documents.count + 1)
+      }
+      do throws(TaskRecord.Problem) {
+        let record = try TaskRecord(
+          value, kind: task.kind, label: labels?.answers[documents.count])
+        documents.append(record.document)
+        if record.hasJoinedContext { joinedCount += 1 }
+      } catch {
+        throw .malformedLine(path: path, line: line, problem: error.sentence)
+      }
+    }
+    guard !documents.isEmpty else { throw .noDocuments(path: path) }
+    if let labels, labels.answers.count != documents.count {
+      throw .labels(
+        path: labels.path, count: labels.answers.count, documentCount: documents.count)
+    }
+    self.task = task
+    self.path = path
+    self.documents = documents
+    byteCount = bytes.count
+    digest = SHA256.hexadecimalDigest(of: bytes)
+    self.labels = labels.map { ($0.path, $0.digest) }
+    joinedContextCount = joinedCount
+  }
+
+  /// Whether the number of documents is that of the published split, or none is published.
+  public var hasExpectedCount: Bool {
+    task.expectedCount.map { $0 == documents.count } ?? true
+  }
+
+  private static func read(
+    _ task: EvaluationTask, folder: String?
+  ) throws(EvaluationError) -> (path: String, bytes: [UInt8]) {
+    for name in task.fileNames {
+      let path = task.kind == .generic ? name : "\(folder ?? ".")/\(name)"
+      do throws(FileError) {
+        return (path, try readFile(path, limit: byteLimit))
+      } catch {
+        if case .notFound = error, task.kind != .generic { continue }
+        throw .file(error)
+      }
+    }
+    throw .noData(task: task.name, folder: folder ?? ".", names: task.fileNames)
+  }
+
+  /// The answers in `NAME-labels.lst` beside `NAME.jsonl`, or nil when there is no such file.
+  private static func readLabels(
+    beside path: String
+  ) throws(EvaluationError) -> (path: String, digest: String, answers: [String])? {
+    guard path.hasSuffix(".jsonl") else { return nil }
+    let labelPath = path.dropLast(".jsonl".count) + "-labels.lst"
+    let bytes: [UInt8]
+    do throws(FileError) {
+      bytes = try readFile(String(labelPath), limit: byteLimit)
+    } catch {
+      if case .notFound = error { return nil }
+      throw .file(error)
+    }
+    let lines = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isNewline)
+    return (
+      String(labelPath), SHA256.hexadecimalDigest(of: bytes),
+      lines.map { PythonText.stripped(String($0)) }.filter { !$0.isEmpty }
+    )
+  }
+}

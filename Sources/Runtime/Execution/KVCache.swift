@@ -1,0 +1,70 @@
+internal import DuetSystem
+
+/// The element type of a `KVCache`.
+public enum KVCacheType: String, Sendable, CaseIterable {
+  /// Half precision: 11 bits of significand, enough for keys and values, at half the memory.
+  case f16
+  /// Single precision: what the activations are computed in.
+  case f32
+
+  /// The bytes of one number.
+  var byteCount: Int { self == .f16 ? 2 : 4 }
+}
+
+/// The keys and values of all positions so far, (layer, keyValueHead, position, headSize).
+///
+/// Memory for all positions is reserved at once; pages are only used as positions are filled.
+public struct KVCache: ~Copyable {
+  /// The element type.
+  public let type: KVCacheType
+  /// The largest number of positions.
+  public let capacity: Int
+
+  let keyValueHeadCount: Int
+  let headSize: Int
+  /// Keys, rotated, then values, in bytes; see `byteOffset`.
+  var keys: Buffer<UInt8>
+  var values: Buffer<UInt8>
+
+  /// An empty cache.
+  ///
+  /// - Parameters:
+  ///   - configuration: The sizes of the layers.
+  ///   - layerCount: The number of layers that there is room for.
+  ///   - capacity: The largest number of positions.
+  ///   - type: The element type.
+  /// - Precondition: `capacity` is positive, and the sizes were checked by `byteCount`.
+  init(_ configuration: Configuration, layerCount: Int, capacity: Int, type: KVCacheType) {
+    self.type = type
+    self.capacity = capacity
+    keyValueHeadCount = configuration.keyValueHeadCount
+    headSize = configuration.headSize
+    let byteCount = layerCount * keyValueHeadCount * capacity * headSize * type.byteCount
+    keys = Buffer(count: byteCount)
+    values = Buffer(count: byteCount)
+  }
+
+  /// The bytes that keys and values of `capacity` positions take, or nil beyond `Int.max`.
+  public static func byteCount(
+    _ configuration: Configuration, capacity: Int, type: KVCacheType
+  ) -> Int? {
+    var result = 2
+    for factor in [
+      configuration.layerCount, configuration.keyValueHeadCount, capacity, configuration.headSize,
+      type.byteCount,
+    ] {
+      let (product, overflow) = result.multipliedReportingOverflow(by: factor)
+      if overflow { return nil }
+      result = product
+    }
+    return result
+  }
+
+  /// Where the row of `position` of a head begins in `keys` and `values`.
+  func byteOffset(layer: Int, head: Int, position: Int) -> Int {
+    (layer * keyValueHeadCount + head) * headByteCount + position * headSize * type.byteCount
+  }
+
+  /// The distance in bytes of the heads of a layer.
+  var headByteCount: Int { capacity * headSize * type.byteCount }
+}

@@ -1,0 +1,192 @@
+/// How the low-rank factors of a compressed model are stored.
+public enum FactorFormat: String, Sendable, CaseIterable {
+  /// Two bits with group scales.
+  case int2
+  /// Three bits with group scales.
+  case int3
+  /// Four bits with group scales.
+  case int4
+  /// Eight bits with group scales.
+  case int8
+  /// Half precision.
+  case f16
+
+  /// The packed format, or nil for half precision, which is not packed.
+  public var weightFormat: WeightFormat? {
+    switch self {
+    case .int2: .int2
+    case .int3: .int3
+    case .int4: .int4
+    case .int8: .int8
+    case .f16: nil
+    }
+  }
+}
+
+/// How L and R of a matrix are laid out.
+public struct FactorStorage: Sendable, Hashable {
+  /// How their entries are stored.
+  public var format: FactorFormat
+  /// The components that were found together and share a scale in L, or nil for as many as 128.
+  public var blockSize: GroupSize?
+
+  /// A way to store factors.
+  public init(_ format: FactorFormat, blockSize: GroupSize? = nil) {
+    self.format = format
+    self.blockSize = blockSize
+  }
+
+  /// The layouts of L (outputSize, rank) and R (rank, inputSize), or nil in half precision.
+  public func layouts(
+    rank: Int, outputSize: Int, inputSize: Int
+  ) -> (left: PackedLayout, right: PackedLayout)? {
+    format.weightFormat.map { packed in
+      (
+        CompressedFormat.leftLayout(
+          packed, outputSize: outputSize, rank: rank, blockSize: blockSize),
+        CompressedFormat.rightLayout(packed, rank: rank, inputSize: inputSize)
+      )
+    }
+  }
+
+  /// The bytes of both factors.
+  public func byteCount(rank: Int, outputSize: Int, inputSize: Int) -> Int {
+    if rank == 0 { return 0 }
+    guard let (left, right) = layouts(rank: rank, outputSize: outputSize, inputSize: inputSize)
+    else { return 2 * rank * (outputSize + inputSize) }
+    return left.byteCount() + right.byteCount()
+  }
+}
+
+/// Where the values of an integer format lie.
+public enum GridKind: String, Sendable, CaseIterable {
+  /// At the odd multiples of half a scale.
+  case symmetric
+  /// At multiples of a scale from an offset, one of which is zero.
+  case asymmetric
+}
+
+/// Which sides of the weight matrices of a compressed model are rotated.
+public enum IncoherenceSides: String, Sendable, CaseIterable {
+  /// Neither.
+  case none
+  /// The inputs.
+  case input
+  /// The inputs and the outputs.
+  case both
+}
+
+/// What config.json says of compressed weights: the formats of the packed tensors.
+public struct CompressedFormat: Sendable, Hashable {
+  /// How Q is stored, or nil when there is no Q: then all weights are L R.
+  public var format: WeightFormat?
+  /// How many columns of Q share a scale.
+  public var groupSize: GroupSize
+  /// Where the values of Q lie: with offsets beside the scales, or without.
+  public var grid: GridKind
+  /// The rank of the low-rank part, where a matrix is not too small for it.
+  public var rank: Int
+  /// The ranks of the layers that have another one, by name.
+  public var moduleRanks: [String: Int]
+  /// How the low-rank factors are stored.
+  public var factors: FactorStorage
+  /// Which sides are rotated.
+  public var incoherence: IncoherenceSides
+
+  /// The version of the format that is read and written.
+  public static let version = 1
+  /// The value of "quant_method".
+  package static let methodName = "duet"
+  /// The formats that Q may have: int8 is for factors, outlier columns and the head.
+  package static let quantizedFormats = WeightFormat.allCases.filter { $0 != .int8 }
+  /// The value of "format" where there is no Q.
+  package static let withoutQuantized = "none"
+
+  /// A description of formats.
+  public init(
+    format: WeightFormat?, groupSize: GroupSize, grid: GridKind = .symmetric, rank: Int,
+    moduleRanks: [String: Int] = [:], factors: FactorStorage, incoherence: IncoherenceSides
+  ) {
+    self.format = format
+    self.groupSize = groupSize
+    self.grid = grid
+    self.rank = rank
+    self.moduleRanks = moduleRanks
+    self.factors = factors
+    self.incoherence = incoherence
+  }
+
+  /// The rank of the layer `name`, (outputSize, inputSize).
+  public func rank(of name: String, outputSize: Int, inputSize: Int) -> Int {
+    moduleRanks[name] ?? min(rank, outputSize, inputSize)
+  }
+
+  /// The layout of Q of a matrix (outputSize, inputSize), or nil without Q.
+  public func quantizedLayout(outputSize: Int, inputSize: Int) -> PackedLayout? {
+    format.map {
+      PackedLayout($0, groupSize: groupSize, outputSize: outputSize, inputSize: inputSize)
+    }
+  }
+
+  /// The layout of L in a packed format: one scale for each row, of up to 128 components, or of those
+  /// of a block.
+  ///
+  /// All components of a scale have equally long columns in L, so that it serves them alike.
+  public static func leftLayout(
+    _ format: WeightFormat = .int4, outputSize: Int, rank: Int, blockSize: GroupSize? = nil
+  ) -> PackedLayout {
+    PackedLayout(
+      format, groupSize: blockSize ?? (rank <= 128 ? .row : .columns128), outputSize: outputSize,
+      inputSize: rank)
+  }
+
+  /// The layout of R in a packed format: a scale for 128 inputs of a component.
+  public static func rightLayout(
+    _ format: WeightFormat = .int4, rank: Int, inputSize: Int
+  ) -> PackedLayout {
+    PackedLayout(format, groupSize: .columns128, outputSize: rank, inputSize: inputSize)
+  }
+
+  /// The layout of outlier columns: eight bits, one scale for each row.
+  public static func columnsLayout(outputSize: Int, count: Int) -> PackedLayout {
+    PackedLayout(.int8, groupSize: .row, outputSize: outputSize, inputSize: count)
+  }
+
+  /// The layout of an output head in eight bits, (vocabularySize, hiddenSize).
+  public static func headLayout(vocabularySize: Int, hiddenSize: Int) -> PackedLayout {
+    PackedLayout(
+      .int8, groupSize: .columns128, outputSize: vocabularySize, inputSize: hiddenSize)
+  }
+}
+
+extension CompressedFormat {
+  /// The keys that config.json of a compressed model has for it.
+  package enum Key {
+    /// The key of the object that has all others.
+    package static let section = "quantization_config"
+
+    // What a reader needs.
+    package static let method = "quant_method"
+    package static let version = "format_version"
+    package static let format = "format"
+    package static let groupSize = "group_size"
+    package static let grid = "grid"
+    package static let rank = "rank"
+    package static let moduleRanks = "module_ranks"
+    package static let factorFormat = "lr_format"
+    package static let factorBlockSize = "lr_block_size"
+    package static let incoherence = "incoherence"
+
+    // What says how the model was made.
+    package static let toolVersion = "tool_version"
+    package static let compressionMethod = "method"
+    package static let bits = "bits"
+    package static let headFormat = "head_format"
+    package static let outlierStorage = "outlier_storage"
+    package static let outlierChannels = "outlier_channels"
+    package static let seed = "seed"
+    package static let damping = "damping"
+    package static let unconverted = "modules_not_converted"
+    package static let sourceDigest = "source_sha256"
+  }
+}

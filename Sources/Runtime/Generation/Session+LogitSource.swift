@@ -1,7 +1,0 @@
-extension Session: LogitSource {
-  /// The number of logits after each token.
-  public var vocabularySize: Int { model.configuration.vocabularySize }
-
-  /// Forgets all tokens.
-  public mutating func restart() { truncate(to: 0) }
-}

@@ -1,0 +1,123 @@
+internal import DuetSystem
+package import Kernels
+
+/// Activations in int8, with a scale per token and group of 128: what packed matrices multiply.
+///
+/// The memory is allocated once for a number of tokens and filled again and again by
+/// `ExecutionContext.quantize`. Several vectors of a token may stand one after the other, each padded to
+/// whole groups.
+///
+/// Layout and arithmetic: `kernels_activations` in PackedFormats.h.
+@safe
+package struct QuantizedActivations: ~Copyable {
+  /// The most tokens there is room for.
+  package let tokenCapacity: Int
+  /// The vectors of a token.
+  package private(set) var segments: ActivationSegments
+  /// The tokens it holds now.
+  package internal(set) var tokenCount = 0
+
+  /// The groups there is room for, of all tokens.
+  private let groupCapacity: Int
+  private let values: Buffer<Int8>
+  private let latticeValues: Buffer<Int8>
+  private let scales: Buffer<Float>
+  private let sums: Buffer<Int32>
+
+  /// Room for `tokenCapacity` tokens of vectors of sizes `segments`.
+  ///
+  /// - Parameters:
+  ///   - tokenCapacity: Tokens that are multiplied together.
+  ///   - segments: The sizes of a token's vectors.
+  ///   - inLatticeOrder: Whether e8p matrices are to read them too.
+  package init(tokenCapacity: Int, segments: [Int], inLatticeOrder: Bool) {
+    precondition(tokenCapacity > 0, "room for \(tokenCapacity) tokens")
+    self.tokenCapacity = tokenCapacity
+    self.segments = ActivationSegments(segments)
+    let group = Int(KERNELS_ACTIVATION_GROUP)
+    let groupCount = self.segments.groupCount * tokenCapacity
+    groupCapacity = groupCount
+    values = Buffer(count: groupCount * group)
+    latticeValues = Buffer(count: inLatticeOrder ? groupCount * group : 0)
+    scales = Buffer(count: groupCount)
+    sums = Buffer(count: groupCount * group / Int(KERNELS_SUM_COLUMNS))
+  }
+
+  /// Makes room for other vectors in the same memory; what it holds is lost.
+  ///
+  /// - Precondition: They take no more groups for `tokenCapacity` tokens than the first ones.
+  /// - Complexity: O(1); no allocation.
+  mutating func reshape(_ segments: ActivationSegments) {
+    precondition(
+      segments.groupCount * tokenCapacity <= groupCapacity,
+      "vectors of \(segments.sizes) numbers in \(groupCapacity) groups for \(tokenCapacity) tokens")
+    self.segments = segments
+    tokenCount = 0
+  }
+
+  /// Whether e8p matrices can read them.
+  private var hasLatticeOrder: Bool { latticeValues.count > 0 }
+
+  /// The addresses, valid while this memory lives and keeps its number of tokens.
+  @unsafe
+  var memory: ActivationMemory {
+    unsafe ActivationMemory(
+      values: values.pointer, latticeValues: hasLatticeOrder ? latticeValues.pointer : nil,
+      scales: scales.pointer, sums: sums.pointer, tokenCount: tokenCount)
+  }
+
+  /// The addresses of vector `segment` of all tokens, for matrices of `format`.
+  ///
+  /// - Precondition: For e8p they were made in its order too.
+  @unsafe
+  package func kernelsActivations(segment: Int, for format: WeightFormat) -> kernels_activations {
+    unsafe memory.kernelsActivations(
+      firstGroup: segments.firstGroups[segment], isLattice: format == .e8p)
+  }
+}
+
+/// Where quantised activations lie: what the threads of a job share.
+@unsafe
+struct ActivationMemory {
+  let values: UnsafeMutablePointer<Int8>
+  /// The values in the order of e8p, unless no matrix wants them.
+  let latticeValues: UnsafeMutablePointer<Int8>?
+  let scales: UnsafeMutablePointer<Float>
+  let sums: UnsafeMutablePointer<Int32>
+  let tokenCount: Int
+
+  /// Quantises a vector of `token`, `size` numbers at `x`, into the groups from `firstGroup` on.
+  ///
+  /// Calls for different tokens or vectors write different memory and may run at once.
+  func fill(
+    firstGroup: Int, size: Int, token: Int, from x: UnsafePointer<Float>,
+    _ kernels: UnsafePointer<kernels_set>
+  ) {
+    let group = Int(KERNELS_ACTIVATION_GROUP)
+    let first = unsafe firstGroup * tokenCount
+    unsafe kernels.pointee.quantize_int8(
+      x, size, tokenCount, values + (first + token) * group, scales + first + token,
+      sums + first * group / Int(KERNELS_SUM_COLUMNS) + token)
+    guard let latticeValues = unsafe latticeValues else { return }
+    for index in firstGroup..<firstGroup + ActivationSegments.groupCount(size) {
+      let offset = unsafe (index * tokenCount + token) * group
+      unsafe kernels.pointee.reorder_e8p(values + offset, group, latticeValues + offset)
+    }
+  }
+
+  /// The vector from `firstGroup` on, of all tokens.
+  func kernelsActivations(firstGroup: Int, isLattice: Bool) -> kernels_activations {
+    let group = Int(KERNELS_ACTIVATION_GROUP)
+    let first = unsafe firstGroup * tokenCount
+    var codes = unsafe values
+    if isLattice {
+      guard let latticeValues = unsafe latticeValues else {
+        preconditionFailure("activations without the order of e8p")
+      }
+      unsafe codes = unsafe latticeValues
+    }
+    return unsafe kernels_activations(
+      values: codes + first * group, scales: scales + first,
+      sums: sums + first * group / Int(KERNELS_SUM_COLUMNS), tokens: tokenCount)
+  }
+}

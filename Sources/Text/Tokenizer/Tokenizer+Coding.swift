@@ -1,0 +1,120 @@
+internal import DuetSystem
+
+extension Tokenizer {
+  // MARK: - Encoding
+
+  /// The ids of a text.
+  ///
+  /// Added tokens that the text spells become those tokens: use `encode(_: [TextSegment])` for text
+  /// that comes from a person.
+  ///
+  /// - Parameters:
+  ///   - text: Any text; the empty one has no ids of its own.
+  ///   - addingSpecialTokens: Whether the file's post-processor adds its tokens, such as the one that
+  ///     starts a sequence.
+  /// - Returns: The ids, all below `vocabularySize`.
+  /// - Complexity: O(length), also for text without spaces.
+  public func encode(_ text: String, addingSpecialTokens: Bool = true) -> [Int] {
+    encode(TaggedText(Array(text.utf8)), addingSpecialTokens: addingSpecialTokens)
+  }
+
+  /// The ids of a text given as UTF-8.
+  ///
+  /// Bytes that are not UTF-8 count as U+FFFD; see `offsetOfInvalidUTF8(in:)`.
+  ///
+  /// - Complexity: O(length).
+  public func encode(utf8 bytes: [UInt8], addingSpecialTokens: Bool = true) -> [Int] {
+    let isValid = offsetOfInvalidUTF8(in: bytes) == nil
+    let valid = isValid ? bytes : Array(String(decoding: bytes, as: UTF8.self).utf8)
+    return encode(TaggedText(valid), addingSpecialTokens: addingSpecialTokens)
+  }
+
+  /// The ids of a conversation, without those that the post-processor would add.
+  ///
+  /// The segments are encoded as the one text that they are together, so the borders leave no trace,
+  /// except that no added token is seen where a byte of it is content: a special token that a person
+  /// typed stays plain text.
+  ///
+  /// - Complexity: O(length).
+  public func encode(_ segments: [TextSegment]) -> [Int] {
+    encode(TaggedText(joining: segments), addingSpecialTokens: false)
+  }
+
+  private func encode(_ text: TaggedText, addingSpecialTokens: Bool) -> [Int] {
+    var ids = addingSpecialTokens ? model.prefix : []
+    var workspace = BytePairEncoding.Workspace()
+    for part in rawMatcher.split(text) {
+      switch part {
+      case .token(let id): ids.append(id)
+      case .text(let range):
+        let isWhole = range == text.bytes.indices
+        encodeBetweenTokens(
+          isWhole ? text : TaggedText(text, in: range), isFirst: range.lowerBound == 0,
+          workspace: &workspace, into: &ids)
+      }
+    }
+    if addingSpecialTokens { ids += model.suffix }
+    return ids
+  }
+
+  /// Appends the ids of text in which only added tokens of the normalized kind are left.
+  private func encodeBetweenTokens(
+    _ text: TaggedText, isFirst: Bool, workspace: inout BytePairEncoding.Workspace,
+    into ids: inout [Int]
+  ) {
+    let normalized = model.normalizer.normalized(text)
+    for part in normalizedMatcher.split(normalized) {
+      switch part {
+      case .token(let id): ids.append(id)
+      case .text(let range):
+        model.preTokenizer.forEachWord(
+          in: normalized.bytes, range, isFirst: isFirst && range.lowerBound == 0
+        ) { bytes, word in
+          model.encoding.encode(bytes, in: word, workspace: &workspace, into: &ids)
+        }
+      }
+    }
+  }
+
+  /// The ids of a text that is taken as one word, neither normalized nor split.
+  ///
+  /// For tests, which show that the size of the windows makes no difference.
+  package func encodeWord(_ word: [UInt8], windowSize: Int) -> [Int] {
+    var workspace = BytePairEncoding.Workspace()
+    var ids: [Int] = []
+    model.encoding.mergeLongWord(
+      word, in: word.indices, windowSize: windowSize, &workspace, into: &ids)
+    return ids
+  }
+
+  // MARK: - Decoding
+
+  /// The text of `ids`.
+  ///
+  /// Follows the file's decoder; bytes that are not UTF-8 become U+FFFD, ids without a piece nothing.
+  ///
+  /// - Parameters:
+  ///   - ids: The tokens of one text from its beginning.
+  ///   - skippingSpecialTokens: Whether tokens that control the model are left out.
+  /// - Returns: The text.
+  /// - Complexity: O(length of the text).
+  public func decode(_ ids: [Int], skippingSpecialTokens: Bool = false) -> String {
+    var stream = TokenStream(self, skippingSpecialTokens: skippingSpecialTokens)
+    var output: [UInt8] = []
+    for id in ids { stream.append(id, to: &output) }
+    stream.finish(to: &output)
+    return String(decoding: output, as: UTF8.self)
+  }
+}
+
+/// The position of the first byte at which `bytes` stops being UTF-8, or nil if it is valid.
+///
+/// - Complexity: O(length).
+public func offsetOfInvalidUTF8(in bytes: [UInt8]) -> Int? {
+  do {
+    _ = try UTF8Span(validating: bytes.span)
+    return nil
+  } catch {
+    return error.byteOffsets.lowerBound
+  }
+}

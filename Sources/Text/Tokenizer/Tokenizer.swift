@@ -1,0 +1,129 @@
+internal import DuetSystem
+
+/// A tokenizer of the Llama or Mistral family: text to token ids and back.
+///
+/// Read from the tokenizer.json of a Hugging Face folder, or from its tokenizer.model when there is no
+/// tokenizer.json. Immutable: one tokenizer may be used from several threads.
+public struct Tokenizer: Sendable {
+  /// The tokens that are cut out of the text before anything else, in the order of the file.
+  public let addedTokens: [AddedToken]
+  /// The id that starts a sequence.
+  public let beginningOfSequence: Int?
+  /// The id that ends a sequence, as the tokenizer's files name it; models may have more.
+  public let endOfSequence: Int?
+  /// The id for what has no piece.
+  public let unknown: Int?
+
+  let model: TokenizerModel
+  let rawMatcher: AddedTokenMatcher
+  let normalizedMatcher: AddedTokenMatcher
+  /// The ids of special tokens.
+  private let controlIDs: Set<Int>
+  /// The ids of added tokens by the bytes of their text.
+  private let addedIDs: [[UInt8]: Int]
+  /// The text of added tokens that are matched in a form that differs from their own.
+  private let normalizedContents: [Int: [UInt8]]
+
+  /// Reads the tokenizer of a folder.
+  ///
+  /// Only the tokenizer's own files are needed: tokenizer.json or tokenizer.model, and, if they are
+  /// there, tokenizer_config.json and special_tokens_map.json.
+  ///
+  /// - Throws: `TokenizerError`.
+  /// - Complexity: O(size of the files).
+  public init(contentsOf folder: String) throws(TokenizerError) {
+    let configuration = try TokenizerConfiguration(folder: folder)
+    do {
+      try self.init(
+        TokenizerModel(tokenizerFile: "\(folder)/tokenizer.json"), configuration: configuration)
+      return
+    } catch .unreadable(.notFound) {}
+    do {
+      try self.init(
+        TokenizerModel(
+          sentencePieceFile: "\(folder)/tokenizer.model", configuration: configuration),
+        configuration: configuration)
+    } catch .unreadable(.notFound) {
+      throw .notFound(folder: folder)
+    }
+  }
+
+  private init(
+    _ model: TokenizerModel, configuration: TokenizerConfiguration
+  ) throws(TokenizerError) {
+    self.model = model
+    addedTokens = model.addedTokens
+    var controlIDs: Set<Int> = []
+    var addedIDs: [[UInt8]: Int] = [:]
+    var contents: [Int: [UInt8]] = [:]
+    for token in model.addedTokens {
+      let content = Array(token.content.utf8)
+      addedIDs[content] = token.id
+      if token.isSpecial { controlIDs.insert(token.id) }
+      if token.isNormalized {
+        contents[token.id] = model.normalizer.normalized(TaggedText(content)).bytes
+      }
+    }
+    let raw = model.addedTokens.filter { !$0.isNormalized }
+    let normalized = model.addedTokens.filter(\.isNormalized)
+    rawMatcher = AddedTokenMatcher(raw, contents: raw.map { Array($0.content.utf8) })
+    normalizedMatcher = AddedTokenMatcher(
+      normalized, contents: normalized.map { contents[$0.id] ?? [] })
+    normalizedContents = contents
+    self.controlIDs = controlIDs
+    self.addedIDs = addedIDs
+
+    func id(_ role: String, _ text: String?) throws(TokenizerError) -> Int? {
+      guard let text else { return nil }
+      let bytes = Array(text.utf8)
+      if let id = addedIDs[bytes] { return id }
+      if let id = model.encoding.vocabulary.id(of: bytes) { return Int(id) }
+      throw .tokenNotInVocabulary(path: configuration.path, role: role, token: text)
+    }
+    beginningOfSequence =
+      try id("beginning-of-sequence token", configuration.beginningOfSequence)
+      ?? model.namedTokens.beginningOfSequence ?? model.prefix.first
+    endOfSequence =
+      try id("end-of-sequence token", configuration.endOfSequence)
+      ?? model.namedTokens.endOfSequence ?? model.suffix.last
+    unknown = try id("unknown token", configuration.unknown) ?? model.namedTokens.unknown
+  }
+
+  // MARK: - Vocabulary
+
+  /// The highest id plus one.
+  public var vocabularySize: Int { model.encoding.vocabulary.idCount }
+
+  /// Whether an encoded text starts with `beginningOfSequence`.
+  public var addsBeginningOfSequence: Bool {
+    model.prefix.first.map { $0 == beginningOfSequence } ?? false
+  }
+
+  /// Whether the id belongs to a special token: one that controls the model instead of being text.
+  public func isControl(_ id: Int) -> Bool { controlIDs.contains(id) }
+
+  /// The bytes of the piece as the vocabulary spells it, or nil for an id without a piece.
+  ///
+  /// SentencePiece vocabularies write a space as "▁" and some bytes as `<0xHH>`; byte-level
+  /// vocabularies write each byte as a character of its own ("Ġ" for a space).
+  public func piece(_ id: Int) -> [UInt8]? { model.encoding.vocabulary.piece(id).map(Array.init) }
+
+  /// The piece made fit for a message, or nil for an id without a piece.
+  public func displayedPiece(_ id: Int) -> String? {
+    model.encoding.vocabulary.piece(id).map { printable(String(decoding: $0, as: UTF8.self)) }
+  }
+
+  /// The id of the piece that the vocabulary spells with exactly these bytes.
+  public func token(_ piece: [UInt8]) -> Int? {
+    addedIDs[piece] ?? model.encoding.vocabulary.id(of: piece).map { Int($0) }
+  }
+
+  /// The id of the piece that the vocabulary spells with exactly the UTF-8 of `piece`.
+  public func token(_ piece: String) -> Int? { token(Array(piece.utf8)) }
+
+  /// The steps from tokens back to text.
+  var decoder: TokenDecoder { model.decoder }
+
+  /// What the decoder sees of a token.
+  func textOfToken(_ id: Int) -> [UInt8]? { normalizedContents[id] ?? piece(id) }
+}
