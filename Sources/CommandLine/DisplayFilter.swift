@@ -1,4 +1,4 @@
-internal import DuetRuntime
+internal import DuetSystem
 
 /// The way of a model's text to the user.
 ///

@@ -1,4 +1,4 @@
-public import DuetRuntime
+public import DuetSystem
 
 /// The exit codes of every executable, as `--help` documents them.
 public enum ExitCode: Int32, Sendable, CaseIterable {

@@ -1,3 +1,5 @@
+internal import DuetSystem
+
 extension Command {
   /// The text of `--help`: usage, every option with its default, exit codes, notes.
   var helpText: String {

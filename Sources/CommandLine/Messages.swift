@@ -1,4 +1,4 @@
-internal import DuetRuntime
+internal import DuetSystem
 internal import Glibc
 
 /// The lines that an executable writes to standard error, each `name: sentence`.

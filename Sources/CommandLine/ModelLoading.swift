@@ -1,4 +1,5 @@
 public import DuetRuntime
+internal import DuetSystem
 
 extension Invocation {
   /// Loads the model in `folder` as `--no-mmap` and `--verify` ask, and warns of tensors that it does

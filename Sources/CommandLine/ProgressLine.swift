@@ -1,3 +1,4 @@
+internal import DuetRuntime
 internal import Glibc
 
 /// How far a long piece of work has come, on standard error.

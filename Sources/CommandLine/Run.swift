@@ -1,4 +1,5 @@
-internal import DuetRuntime
+internal import DuetSystem
+internal import DuetText
 internal import Glibc
 
 /// What the body of an executable works with.

@@ -1,4 +1,4 @@
-public import DuetRuntime
+public import DuetSystem
 internal import Glibc
 
 /// A text on standard input that cannot be used.

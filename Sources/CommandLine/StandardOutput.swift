@@ -1,4 +1,5 @@
-public import DuetRuntime
+public import DuetSystem
+public import DuetText
 internal import Glibc
 
 /// Output that could not be written.

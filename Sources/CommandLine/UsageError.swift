@@ -1,4 +1,4 @@
-public import DuetRuntime
+public import DuetSystem
 
 /// A command line that cannot be understood.
 public enum UsageError: DuetError, Equatable {

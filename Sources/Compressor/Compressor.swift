@@ -1,4 +1,5 @@
 public import DuetRuntime
+internal import DuetSystem
 
 /// The compression of a model, one decoder layer at a time.
 ///
@@ -95,7 +96,8 @@ public struct Compressor {
       let head = try layers.compressHead()
       let all = linears + (head.map { [$0] } ?? [])
       try export?.assemble(
-        all, DenseReconstruction(algebra, plan.compressedFormat, layers.rotation), observer: observer)
+        all, DenseReconstruction(algebra, plan.compressedFormat, layers.rotation),
+        observer: observer)
       observer.phaseBegan(.writing)
       let totals = try CompressedModelWriter(
         folder, checkpoint: checkpoint, plan: plan, sourceDigest: fingerprint.sourceDigest

@@ -1,5 +1,6 @@
 import DuetCommandLine
 import DuetRuntime
+import DuetText
 
 /// What a figure must reach, from the project's table of bars.
 struct Bar {

@@ -1,5 +1,6 @@
 import DuetCommandLine
 import DuetRuntime
+import DuetSystem
 
 /// What `bench` refuses to do.
 enum BenchError: DuetError, Equatable {

@@ -1,5 +1,6 @@
 import DuetCommandLine
 import DuetRuntime
+import DuetText
 
 /// How the random weights of a shape are stored: dense, or compressed.
 enum ShapeFormat: String, CaseIterable, Sendable {

@@ -1,5 +1,7 @@
 import DuetCommandLine
 import DuetRuntime
+import DuetSystem
+import DuetText
 
 /// What opening a checkpoint and its first token cost.
 struct LoadingCost {

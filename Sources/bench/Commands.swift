@@ -1,6 +1,7 @@
 import DuetCommandLine
 import DuetCompressor
 import DuetRuntime
+import DuetSystem
 import Glibc
 
 /// `bench -m DIR` and `bench --shape NAME`.

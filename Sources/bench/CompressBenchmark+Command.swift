@@ -1,6 +1,7 @@
 import DuetCommandLine
 import DuetCompressor
 import DuetRuntime
+import DuetText
 
 /// The options of `bench compress`.
 private enum CompressOptions {
@@ -16,7 +17,9 @@ private enum CompressOptions {
     "format", CompressedFormat.quantizedFormats.map(\.rawValue).joined(separator: "|"),
     help: "How Q is stored", initial: nil, defaultText: "that of the method",
     expected: "one of \(CompressedFormat.quantizedFormats.map(\.rawValue).joined(separator: ", "))",
-    read: { text in CompressedFormat.quantizedFormats.first { $0.rawValue == text }.map { .some($0) } })
+    read: { text in
+      CompressedFormat.quantizedFormats.first { $0.rawValue == text }.map { .some($0) }
+    })
   static let rank = Option<Int?>.integer(
     "rank", "R", in: 0...4096, defaultText: "that of the method", help: "The rank of L R")
   static let square = Option.flag("square-only", help: "Leave out 4096 x 11008")

@@ -1,6 +1,7 @@
 import DuetCommandLine
 import DuetCompressor
 import DuetRuntime
+import DuetSystem
 
 /// The measurement of one compression step after another, each beside the speed of plain sgemm.
 struct CompressBenchmark {

@@ -1,5 +1,6 @@
 import DuetCommandLine
 import DuetRuntime
+import DuetText
 
 extension KernelBenchmark {
   /// More than the last-level cache holds.

@@ -1,5 +1,6 @@
 import DuetCommandLine
 import DuetRuntime
+import DuetText
 
 /// The table of `bench kernels`.
 let kernelBenchmarkCommand = Command(

@@ -1,4 +1,5 @@
 import DuetRuntime
+import DuetSystem
 import Kernels
 
 /// A call of one function of a kernel set on memory of its own, to be timed.

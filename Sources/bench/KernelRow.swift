@@ -1,5 +1,5 @@
 import DuetCommandLine
-import DuetRuntime
+import DuetText
 
 /// One kernel on one shape: its times, and its shares of the limits measured around them.
 struct KernelRow {

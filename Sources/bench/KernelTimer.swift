@@ -1,5 +1,6 @@
 import DuetCommandLine
 import DuetRuntime
+import DuetText
 
 /// A kernel set and a team of threads, which timers and limits share.
 final class Engine {

@@ -1,4 +1,5 @@
 import DuetRuntime
+import DuetSystem
 
 /// The input and output of linear layers of one size.
 final class LinearStation {

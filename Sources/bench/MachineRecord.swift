@@ -1,5 +1,7 @@
 import DuetCommandLine
 import DuetRuntime
+import DuetSystem
+import DuetText
 
 /// What a benchmark ran on: figures without it mean nothing.
 struct MachineRecord {

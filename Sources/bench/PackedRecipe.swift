@@ -1,5 +1,6 @@
 import DuetCommandLine
 import DuetRuntime
+import DuetText
 
 /// How a random packed matrix is stored: the format, and the low-rank part beside it.
 struct PackedRecipe {

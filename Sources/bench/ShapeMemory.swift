@@ -1,3 +1,5 @@
+import DuetSystem
+
 /// What the weights of a shape take in memory.
 struct ShapeMemory {
   /// The bytes of a decoder layer.

@@ -1,4 +1,5 @@
 import DuetRuntime
+import DuetSystem
 
 /// A checkpoint with random weights of a published shape, for measuring speed without the model.
 enum SyntheticCheckpoint {

@@ -1,4 +1,5 @@
 import DuetRuntime
+import DuetSystem
 import Kernels
 
 /// The calls of a token that multiply no weights: norms, sums, positions, attention, the gate.

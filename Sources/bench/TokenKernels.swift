@@ -1,4 +1,5 @@
 import DuetRuntime
+import DuetSystem
 import Kernels
 
 /// The kernels that one token of a model calls, each by itself, on one thread: what a token cannot take

@@ -1,5 +1,6 @@
 import DuetCommandLine
 import DuetRuntime
+import DuetText
 import Glibc
 
 /// The table of `bench tokenizer`.

@@ -1,6 +1,8 @@
 import DuetCommandLine
 import DuetCompressor
 import DuetRuntime
+import DuetSystem
+import DuetText
 import Glibc
 
 /// `bench write`: a checkpoint of random weights in a new folder, config.json last.

@@ -1,5 +1,5 @@
 internal import DuetCommandLine
-package import DuetRuntime
+package import DuetText
 
 /// Why an answer ended.
 package enum StopReason: String, Sendable {

@@ -1,5 +1,5 @@
 package import DuetCommandLine
-package import DuetRuntime
+package import DuetText
 
 /// A conversation with a model: makes answers, prints them as they come, and reports on them.
 package final class Chat<Engine: TextEngine & ~Copyable> {

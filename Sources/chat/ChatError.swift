@@ -1,4 +1,5 @@
-package import DuetRuntime
+package import DuetSystem
+package import DuetText
 
 /// What can be wrong with a conversation or its file.
 package enum ChatError: DuetError, Equatable {

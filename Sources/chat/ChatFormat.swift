@@ -1,4 +1,4 @@
-package import DuetRuntime
+package import DuetText
 import Glibc
 
 /// How a conversation becomes tokens: by the model's template, or as plain text.

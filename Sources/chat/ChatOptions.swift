@@ -1,5 +1,6 @@
 package import DuetCommandLine
 package import DuetRuntime
+import DuetText
 
 /// Which chat template to use.
 package enum TemplateChoice: String, CaseIterable, Sendable {

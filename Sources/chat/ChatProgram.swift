@@ -1,5 +1,6 @@
 import DuetCommandLine
 import DuetRuntime
+import DuetText
 
 /// The program: loads what the options name and talks once or many times.
 enum ChatProgram {

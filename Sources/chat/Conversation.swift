@@ -1,4 +1,4 @@
-package import DuetRuntime
+package import DuetText
 
 /// What was said so far, and which part of it the model still sees.
 package struct Conversation: Sendable, Equatable {

@@ -1,5 +1,6 @@
 import DuetCommandLine
-import DuetRuntime
+import DuetSystem
+import DuetText
 import Glibc
 
 /// Conversations on disk: `{"messages":[{"role":"user","content":"..."}, ...]}`.

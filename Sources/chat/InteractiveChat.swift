@@ -1,5 +1,6 @@
 package import DuetCommandLine
-import DuetRuntime
+import DuetSystem
+import DuetText
 
 /// The loop at the prompt: lines in, answers and commands out.
 package struct InteractiveChat<Engine: TextEngine & ~Copyable> {

@@ -1,4 +1,5 @@
-package import DuetRuntime
+import DuetRuntime
+package import DuetText
 
 /// What to do when the context is full.
 package enum FullContextPolicy: String, CaseIterable, Sendable {

@@ -1,6 +1,8 @@
 import DuetCommandLine
 import DuetCompressor
 import DuetRuntime
+import DuetSystem
+import DuetText
 
 /// What an analysis says, for people and for programs.
 struct AnalysisReport {

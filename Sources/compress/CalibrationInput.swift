@@ -1,6 +1,7 @@
 import DuetCommandLine
 import DuetCompressor
-import DuetRuntime
+import DuetSystem
+import DuetText
 
 extension CalibrationSamples {
   /// The samples of the texts that `--calibration` names, or of the text that came with the model.

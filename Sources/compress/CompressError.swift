@@ -1,4 +1,4 @@
-import DuetRuntime
+import DuetSystem
 
 /// A reason not to start a compression that the command line allows.
 enum CompressError: DuetError, Equatable {

@@ -1,6 +1,7 @@
 import DuetCommandLine
 import DuetCompressor
 import DuetRuntime
+import DuetSystem
 
 /// A compression as the command line asks for it, looked at from all sides before it begins.
 struct CompressionTask {

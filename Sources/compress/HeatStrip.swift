@@ -1,6 +1,7 @@
 import DuetCommandLine
 import DuetCompressor
 import DuetRuntime
+import DuetSystem
 
 /// A picture of an analysis: for each layer a strip of its matrices, three times, shaded by the error
 /// of Q, by the energy in the best L R, and by the share of the largest input.

@@ -1,6 +1,7 @@
 import DuetCommandLine
 import DuetCompressor
 import DuetRuntime
+import DuetText
 
 /// The command line of `compress`, its defaults those of a plan.
 enum Options {

@@ -1,5 +1,6 @@
 import DuetCommandLine
 import DuetCompressor
+import DuetRuntime
 
 extension CompressionRequest {
   /// What a command line asks for.

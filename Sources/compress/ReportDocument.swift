@@ -1,6 +1,7 @@
 import DuetCommandLine
 import DuetCompressor
 import DuetRuntime
+import DuetText
 
 /// The JSON documents of a run.
 enum ReportDocument {

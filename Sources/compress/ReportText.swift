@@ -1,6 +1,7 @@
 import DuetCommandLine
 package import DuetCompressor
 import DuetRuntime
+import DuetSystem
 
 /// The lines that people read.
 package enum ReportText {

@@ -1,6 +1,6 @@
 import DuetCommandLine
 import DuetCompressor
-import DuetRuntime
+import DuetSystem
 
 run(Options.command) { invocation in
   if invocation.arguments.command.name == Options.analysis.name { return try analyze(invocation) }

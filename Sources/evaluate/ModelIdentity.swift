@@ -1,4 +1,6 @@
 import DuetRuntime
+import DuetSystem
+import DuetText
 
 /// What runs on the same weights have in common.
 enum ModelIdentity {

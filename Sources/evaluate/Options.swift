@@ -1,5 +1,6 @@
 import DuetCommandLine
-import DuetRuntime
+import DuetEvaluation
+import DuetText
 
 /// The command line of `evaluate`.
 enum Options {

@@ -1,4 +1,5 @@
-import DuetRuntime
+import DuetEvaluation
+import DuetText
 
 /// The results of another run that `--compare` names.
 struct OtherResults {

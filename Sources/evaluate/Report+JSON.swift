@@ -1,5 +1,7 @@
 import DuetCommandLine
+import DuetEvaluation
 import DuetRuntime
+import DuetText
 
 extension Report {
   /// The results for programs; those of a task by the names that lm-eval gives them.

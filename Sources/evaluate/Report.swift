@@ -1,5 +1,6 @@
 import DuetCommandLine
-import DuetRuntime
+import DuetEvaluation
+import DuetSystem
 
 /// The results of a task.
 struct TaskResult {

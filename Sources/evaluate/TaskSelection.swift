@@ -1,5 +1,7 @@
 import DuetCommandLine
+import DuetEvaluation
 import DuetRuntime
+import DuetSystem
 
 /// The tasks that `--tasks` names.
 struct TaskSelection {

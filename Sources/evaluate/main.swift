@@ -1,5 +1,7 @@
 import DuetCommandLine
 import DuetRuntime
+import DuetSystem
+import DuetText
 
 run(Options.command) { invocation in
   let arguments = invocation.arguments

@@ -1,5 +1,7 @@
 import DuetCommandLine
+import DuetEvaluation
 import DuetRuntime
+import DuetText
 
 /// The command line of `perplexity`.
 enum Options {

@@ -1,5 +1,8 @@
 import DuetCommandLine
+import DuetEvaluation
 import DuetRuntime
+import DuetSystem
+import DuetText
 
 /// The threads to compute with.
 func threadCount(_ arguments: Arguments) -> Int {

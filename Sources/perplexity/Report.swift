@@ -1,5 +1,7 @@
 import DuetCommandLine
-import DuetRuntime
+import DuetEvaluation
+import DuetSystem
+import DuetText
 
 /// The result of one file, for people and for programs.
 struct Report {

@@ -1,5 +1,8 @@
 import DuetCommandLine
+import DuetEvaluation
 import DuetRuntime
+import DuetSystem
+import DuetText
 
 run(Options.command) { invocation in
   let arguments = invocation.arguments

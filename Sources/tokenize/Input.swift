@@ -1,5 +1,5 @@
 import DuetCommandLine
-import DuetRuntime
+import DuetSystem
 import Glibc
 
 /// The most text that is read at once, in bytes.

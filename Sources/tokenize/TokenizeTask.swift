@@ -1,5 +1,7 @@
 import DuetCommandLine
 import DuetRuntime
+import DuetSystem
+import DuetText
 
 /// What the arguments ask for.
 struct TokenizeTask {

@@ -1,5 +1,6 @@
 import DuetCommandLine
-import DuetRuntime
+import DuetSystem
+import DuetText
 
 let prompt: Option<String?> = .string("prompt", short: "p", "TEXT", help: "The text to tokenize")
 let file: Option<String?> = .string(

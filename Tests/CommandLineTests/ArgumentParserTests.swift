@@ -1,4 +1,6 @@
 import DuetCommandLine
+import DuetRuntime
+import DuetText
 import Testing
 
 private enum Choice: String, CaseIterable {

@@ -1,5 +1,6 @@
 import DuetCommandLine
 import DuetRuntime
+import DuetSystem
 import Testing
 
 /// Feeds bytes to a decoder and an editor, as a terminal would.

@@ -1,5 +1,7 @@
 import DuetCommandLine
 import DuetRuntime
+import DuetSystem
+import DuetText
 import Foundation
 import Testing
 

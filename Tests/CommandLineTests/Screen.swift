@@ -1,3 +1,5 @@
+import DuetSystem
+
 /// A terminal in memory, for the sequences that the line editor writes: a grid of cells that wraps
 /// like xterm (the cursor stays in the last column until the next character), and scrolls.
 struct Screen {

@@ -1,5 +1,6 @@
 import DuetCompressor
 import DuetRuntime
+import DuetSystem
 import Testing
 
 /// The grid whose values are scale * (code - zero).

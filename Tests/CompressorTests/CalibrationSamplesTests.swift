@@ -1,5 +1,7 @@
 import DuetCompressor
-import DuetRuntime
+import DuetEvaluation
+import DuetSystem
+import DuetText
 import TestSupport
 import Testing
 

@@ -1,5 +1,6 @@
 import DuetCompressor
 import DuetRuntime
+import DuetText
 import Foundation
 import TestSupport
 import Testing

@@ -1,5 +1,6 @@
 import DuetCompressor
 import DuetRuntime
+import DuetSystem
 import Foundation
 import TestSupport
 import Testing
@@ -28,7 +29,8 @@ struct CompressedModelTests {
         fixture.plan.incoherence == .none
         ? nil
         : try MatrixRotation(sizes: sizes, seed: fixture.plan.seed, KernelSet.standard, algebra)
-      let reconstruction = DenseReconstruction(algebra, fixture.plan.made.compressedFormat, rotation)
+      let reconstruction = DenseReconstruction(
+        algebra, fixture.plan.made.compressedFormat, rotation)
       for linear in try fixture.linears(in: path, summary.records) {
         let weight = try reconstruction.weight(of: linear, fixture.checkpoint.configuration)
         tensors.append(try weight.storedTensor(named: "\(linear.record.name).weight"))

@@ -1,5 +1,6 @@
 import DuetCompressor
 import DuetRuntime
+import DuetSystem
 import Testing
 
 /// A thousand Hessians and weights as bad calibration texts, dead layers and damaged checkpoints give them.

@@ -1,5 +1,6 @@
 import DuetCompressor
 import DuetRuntime
+import DuetSystem
 import Foundation
 import TestSupport
 import Testing

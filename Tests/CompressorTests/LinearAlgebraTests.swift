@@ -1,5 +1,6 @@
 import DuetCompressor
 import DuetRuntime
+import DuetSystem
 import Testing
 
 /// A matrix of numbers drawn evenly from -1 ..< 1.

@@ -1,5 +1,6 @@
 import DuetCompressor
 import DuetRuntime
+import DuetSystem
 import Testing
 
 @Suite("MatrixCompressor")
@@ -103,7 +104,9 @@ struct MatrixCompressorTests {
   @Test("the record's error is that of the weights that the tensors stand for", arguments: cases)
   private func record(item: Case) throws {
     let linear = try compressed(item.plan, algebra)
-    let dense = try DenseReconstruction(algebra, item.plan.made.compressedFormat, Self.rotation(algebra)).weight(
+    let dense = try DenseReconstruction(
+      algebra, item.plan.made.compressedFormat, Self.rotation(algebra)
+    ).weight(
       of: linear, CompressedModelFixture.configuration)
     let weight = Numerics.weights(Self.m, Self.n, seed: 182, deviation: 0.02)
     let hessian = hessian()

@@ -1,5 +1,5 @@
 import DuetCompressor
-import DuetRuntime
+import DuetSystem
 import Foundation
 import Glibc
 import TestSupport

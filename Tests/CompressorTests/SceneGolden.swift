@@ -1,5 +1,7 @@
 import DuetCompressor
 import DuetRuntime
+import DuetSystem
+import DuetText
 import TestSupport
 import Testing
 

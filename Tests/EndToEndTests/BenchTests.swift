@@ -1,3 +1,5 @@
+import DuetRuntime
+import DuetSystem
 import Foundation
 import TestSupport
 import Testing

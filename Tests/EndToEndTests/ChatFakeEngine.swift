@@ -1,4 +1,5 @@
 import DuetRuntime
+import DuetText
 import chat
 
 /// An engine without a model: the next token is a mixture of all tokens before it, so that it shows

@@ -1,5 +1,5 @@
 import DuetCommandLine
-import DuetRuntime
+import DuetText
 import Foundation
 import TestSupport
 import Testing

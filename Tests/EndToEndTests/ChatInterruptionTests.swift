@@ -1,4 +1,5 @@
 import DuetRuntime
+import DuetText
 import TestSupport
 import Testing
 import chat

@@ -1,6 +1,7 @@
 import DuetCommandLine
 import DuetCompressor
 import DuetRuntime
+import DuetSystem
 import Foundation
 import TestSupport
 import Testing

@@ -1,4 +1,4 @@
-import DuetRuntime
+import DuetSystem
 import Foundation
 import TestSupport
 import Testing

@@ -1,4 +1,5 @@
 import DuetRuntime
+import DuetSystem
 import Kernels
 import Testing
 

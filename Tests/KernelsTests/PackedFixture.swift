@@ -1,4 +1,5 @@
 import DuetRuntime
+import DuetSystem
 import Kernels
 
 /// Which codes a packed matrix is filled with.

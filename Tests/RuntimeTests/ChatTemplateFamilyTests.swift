@@ -1,4 +1,5 @@
-import DuetRuntime
+import DuetSystem
+import DuetText
 import Testing
 
 /// A day for templates that ask for one.

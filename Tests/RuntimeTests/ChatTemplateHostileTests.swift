@@ -1,4 +1,6 @@
 import DuetRuntime
+import DuetSystem
+import DuetText
 public import TestSupport
 public import Testing
 

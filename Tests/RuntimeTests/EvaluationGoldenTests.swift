@@ -1,4 +1,6 @@
+import DuetEvaluation
 import DuetRuntime
+import DuetText
 import Foundation
 import TestSupport
 import Testing

@@ -1,4 +1,4 @@
-import DuetRuntime
+import DuetEvaluation
 import Foundation
 import TestSupport
 import Testing

@@ -1,4 +1,5 @@
 import DuetRuntime
+import DuetSystem
 import Testing
 
 /// Products of decomposed matrices over the worker pool.

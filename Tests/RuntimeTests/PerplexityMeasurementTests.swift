@@ -1,4 +1,6 @@
+import DuetEvaluation
 import DuetRuntime
+import DuetSystem
 import Foundation
 import Testing
 

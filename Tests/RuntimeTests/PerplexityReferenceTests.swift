@@ -1,4 +1,7 @@
+import DuetEvaluation
 import DuetRuntime
+import DuetSystem
+import DuetText
 import Foundation
 import TestSupport
 import Testing

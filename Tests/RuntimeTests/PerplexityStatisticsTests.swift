@@ -1,4 +1,4 @@
-import DuetRuntime
+import DuetEvaluation
 import Testing
 
 @Suite struct PerplexityStatisticsTests {

@@ -1,4 +1,5 @@
-import DuetRuntime
+import DuetEvaluation
+import DuetSystem
 import Foundation
 import TestSupport
 import Testing

@@ -1,4 +1,4 @@
-import DuetRuntime
+import DuetEvaluation
 import Testing
 
 /// Examples worked by hand: the text is 10, 11, 12, ...; BOS is 1.

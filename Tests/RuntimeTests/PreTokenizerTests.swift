@@ -1,4 +1,5 @@
 import DuetRuntime
+import DuetText
 import Foundation
 import TestSupport
 import Testing

@@ -1,4 +1,4 @@
-import DuetRuntime
+import DuetSystem
 import Testing
 
 @Suite struct SHA256Tests {

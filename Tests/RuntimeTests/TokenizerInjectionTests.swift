@@ -1,4 +1,4 @@
-import DuetRuntime
+import DuetText
 import TestSupport
 import Testing
 

@@ -1,4 +1,7 @@
+import DuetEvaluation
 import DuetRuntime
+import DuetSystem
+import DuetText
 import Foundation
 
 /// A kind of file or text from strangers, and what Duet makes of it: the same for the tests, the

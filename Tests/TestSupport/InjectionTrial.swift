@@ -1,4 +1,5 @@
-public import DuetRuntime
+import DuetSystem
+public import DuetText
 import Foundation
 
 /// Control tokens typed in messages, in every built-in template and those of the golden renderings.

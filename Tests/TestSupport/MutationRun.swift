@@ -1,4 +1,5 @@
 import DuetRuntime
+import DuetSystem
 import Glibc
 
 /// Many mutations of good inputs, given to the readers of one kind in this process.

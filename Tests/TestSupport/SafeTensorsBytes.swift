@@ -1,4 +1,4 @@
-public import DuetRuntime
+public import DuetSystem
 
 /// The bytes of a safetensors file with this header, whatever it says, and `dataBytes` bytes of data.
 ///

@@ -1,4 +1,5 @@
 public import DuetRuntime
+import DuetSystem
 import Foundation
 
 /// A checkpoint of a few small random matrices, to run, to compare and to damage.

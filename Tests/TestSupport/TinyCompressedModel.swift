@@ -1,4 +1,5 @@
 public import DuetRuntime
+import DuetSystem
 import Foundation
 
 /// A folder with a compressed model of one small layer: random codes and scales, which stand for nothing.

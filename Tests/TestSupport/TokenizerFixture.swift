@@ -1,4 +1,4 @@
-public import DuetRuntime
+public import DuetText
 public import Foundation
 
 extension TemporaryFolder {

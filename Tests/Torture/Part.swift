@@ -1,3 +1,5 @@
+import DuetSystem
+
 /// What a part is asked to do.
 struct PartOptions {
   let name: String

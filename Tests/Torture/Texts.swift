@@ -1,4 +1,6 @@
 import DuetRuntime
+import DuetSystem
+import DuetText
 import Foundation
 import TestSupport
 

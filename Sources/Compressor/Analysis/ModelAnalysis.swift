@@ -1,4 +1,5 @@
 public import DuetRuntime
+internal import DuetSystem
 
 /// What can be said of all matrices of a model: one pass of the samples through it as it is.
 ///

@@ -1,4 +1,6 @@
-public import DuetRuntime
+internal import DuetRuntime
+internal import DuetSystem
+public import DuetText
 
 /// The token sequences whose activations stand for all text: what a model is calibrated with.
 ///

@@ -1,4 +1,5 @@
-public import DuetRuntime
+public import DuetEvaluation
+internal import DuetSystem
 
 /// The documents of a file that calibration samples are cut from.
 ///

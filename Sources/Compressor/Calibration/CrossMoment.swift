@@ -1,4 +1,5 @@
 internal import DuetRuntime
+internal import DuetSystem
 
 /// The sum of d x^T over the tokens, d being the original model minus the compressed one at some point and
 /// x an input of the compressed model there.

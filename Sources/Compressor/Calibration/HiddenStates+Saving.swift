@@ -1,4 +1,4 @@
-package import DuetRuntime
+package import DuetSystem
 
 /// A reason why saved hidden states could not be restored.
 package enum HiddenStatesError: DuetError, Equatable {

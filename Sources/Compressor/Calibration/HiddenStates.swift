@@ -1,4 +1,4 @@
-package import DuetRuntime
+package import DuetSystem
 
 /// The residual streams of all calibration samples at one boundary between layers.
 ///

@@ -1,4 +1,4 @@
-internal import DuetRuntime
+internal import DuetSystem
 
 #if canImport(Glibc)
   internal import Glibc

@@ -1,4 +1,5 @@
 package import DuetRuntime
+internal import DuetSystem
 
 /// What is measured of an input of a layer when both models run.
 package struct InputComparison: ~Copyable {

@@ -1,4 +1,5 @@
 package import DuetRuntime
+internal import DuetSystem
 
 /// Runs the calibration samples through decoder layers, one layer at a time.
 ///

@@ -1,4 +1,5 @@
 package import DuetRuntime
+package import DuetSystem
 
 /// A reason why a layer could not be calibrated.
 package enum LayerCalibrationError: DuetError, Equatable {

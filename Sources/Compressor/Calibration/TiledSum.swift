@@ -1,4 +1,5 @@
 internal import DuetRuntime
+internal import DuetSystem
 
 /// The sum of x y^T over the tokens, x and y being vectors of two sizes.
 ///

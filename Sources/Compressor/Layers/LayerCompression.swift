@@ -20,7 +20,8 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
 
   /// The compression of `context`'s model, of which nothing is done but what the journal has.
   init(
-    _ context: CompressionContext, journal: Journal, rotation: MatrixRotation?, samples: CalibrationSamples,
+    _ context: CompressionContext, journal: Journal, rotation: MatrixRotation?,
+    samples: CalibrationSamples,
     observer: Observer
   ) {
     self.context = context

@@ -163,7 +163,8 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   /// The layer with its finished matrices as they are compressed, and all else as in the original.
   private func decompressed(_ finished: [CompressedLinear]) throws -> DecoderLayer {
     let (checkpoint, configuration) = (context.checkpoint, context.model.configuration)
-    let reconstruction = DenseReconstruction(context.algebra, context.plan.compressedFormat, rotation)
+    let reconstruction = DenseReconstruction(
+      context.algebra, context.plan.compressedFormat, rotation)
     var tensors: [StoredTensor] = []
     for linear in finished {
       let weight = try reconstruction.weight(of: linear, configuration)

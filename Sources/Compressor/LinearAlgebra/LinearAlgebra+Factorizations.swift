@@ -1,5 +1,6 @@
 internal import COpenBLAS
 package import DuetRuntime
+internal import DuetSystem
 
 /// A factorisation that LAPACK could not do.
 public enum LinearAlgebraError: Error, Equatable {

@@ -1,5 +1,6 @@
 internal import COpenBLAS
 package import DuetRuntime
+internal import DuetSystem
 
 /// Products and factorisations of matrices on a pool of threads.
 ///

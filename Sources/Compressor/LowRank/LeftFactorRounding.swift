@@ -1,4 +1,5 @@
 internal import DuetRuntime
+internal import DuetSystem
 
 /// The rounding of L to few bits, component by component, each making up for the errors of those before.
 ///

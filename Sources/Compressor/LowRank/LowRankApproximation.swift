@@ -1,4 +1,5 @@
 package import DuetRuntime
+internal import DuetSystem
 
 /// The best approximation of a matrix by one of low rank, in the metric of the activations.
 ///

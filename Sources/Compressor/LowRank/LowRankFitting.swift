@@ -1,4 +1,5 @@
 package import DuetRuntime
+internal import DuetSystem
 
 /// The fitting of factors that are stored in few bits: L R near A in the metric of the activations.
 ///

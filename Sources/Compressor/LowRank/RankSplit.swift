@@ -1,4 +1,5 @@
 package import DuetRuntime
+internal import DuetSystem
 
 /// How many components of L R should preserve a matrix before Q is rounded, the others repairing Q.
 ///

@@ -1,4 +1,5 @@
 package import DuetRuntime
+internal import DuetSystem
 
 /// L and R as they are stored: their values, and the scales of their grids.
 public struct StoredFactors: ~Copyable {

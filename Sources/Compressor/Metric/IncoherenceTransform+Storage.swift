@@ -1,4 +1,5 @@
 public import DuetRuntime
+public import DuetSystem
 
 extension IncoherenceTransform {
   /// The tensors to store, the same for all matrices of this size.

@@ -1,4 +1,5 @@
 package import DuetRuntime
+internal import DuetSystem
 
 /// The randomised Hadamard transforms of a model, one for each size, and what they do to matrices.
 ///

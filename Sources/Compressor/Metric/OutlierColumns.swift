@@ -1,4 +1,5 @@
 package import DuetRuntime
+internal import DuetSystem
 
 /// Input channels whose weights are stored as columns of their own, C beside Q + L R.
 ///

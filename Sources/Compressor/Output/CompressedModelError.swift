@@ -1,4 +1,6 @@
 public import DuetRuntime
+public import DuetSystem
+public import DuetText
 
 /// A reason why a compressed model could not be written.
 public enum CompressedModelError: DuetError, Equatable {

@@ -1,4 +1,6 @@
 public import DuetRuntime
+internal import DuetSystem
+internal import DuetText
 
 /// The last step of a run: the files of the compressed model, from the matrices of the journal and the
 /// rest of the source.

@@ -1,4 +1,5 @@
-public import DuetRuntime
+internal import DuetRuntime
+public import DuetText
 
 /// The figures of a whole compressed model.
 public struct CompressionTotals: Sendable, Hashable {

@@ -1,4 +1,5 @@
 internal import DuetRuntime
+internal import DuetSystem
 
 /// The writing of a compressed model as dense weights, for programs that know nothing of Q + L R.
 ///

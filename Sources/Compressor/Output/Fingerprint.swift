@@ -1,4 +1,6 @@
 public import DuetRuntime
+internal import DuetSystem
+internal import DuetText
 
 /// What a run compresses and how: all that must be the same for a run to be resumed.
 ///

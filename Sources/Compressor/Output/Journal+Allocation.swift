@@ -1,4 +1,5 @@
-internal import DuetRuntime
+internal import DuetSystem
+internal import DuetText
 
 /// The ranks that a run has chosen, which a resumed run must not choose anew from other inputs.
 extension Journal {

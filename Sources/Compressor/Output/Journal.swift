@@ -1,4 +1,6 @@
 internal import DuetRuntime
+internal import DuetSystem
+internal import DuetText
 
 /// The finished matrices of a run, each on the disk before the next is begun.
 ///

@@ -1,4 +1,5 @@
 public import DuetRuntime
+public import DuetSystem
 
 /// A reason why a run cannot be begun, resumed or recorded.
 public enum JournalError: DuetError, Equatable {

@@ -1,4 +1,6 @@
 internal import DuetRuntime
+internal import DuetSystem
+internal import DuetText
 
 /// What the file of a finished matrix says besides its tensors.
 struct JournalPart {

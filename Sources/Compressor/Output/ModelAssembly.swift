@@ -1,4 +1,6 @@
 internal import DuetRuntime
+internal import DuetSystem
+internal import DuetText
 
 /// The files of a model while they wait in the output's `.compress/out` until all of them are written.
 struct ModelAssembly {

@@ -1,4 +1,4 @@
-package import DuetRuntime
+package import DuetSystem
 
 #if canImport(Glibc)
   internal import Glibc

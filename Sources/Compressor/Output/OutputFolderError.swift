@@ -1,4 +1,4 @@
-public import DuetRuntime
+public import DuetSystem
 
 /// A reason why a folder cannot take a compressed model.
 public enum OutputFolderError: DuetError, Equatable {

@@ -1,4 +1,6 @@
 internal import DuetRuntime
+internal import DuetSystem
+internal import DuetText
 
 /// What config.json of a compressed model says beyond that of its source.
 package struct QuantizationConfiguration {

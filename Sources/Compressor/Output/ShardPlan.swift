@@ -1,4 +1,6 @@
 package import DuetRuntime
+internal import DuetSystem
+package import DuetText
 
 /// Which tensor goes into which file of weights.
 package struct ShardPlan {

@@ -1,4 +1,5 @@
 package import DuetRuntime
+internal import DuetSystem
 
 /// The dense weights that a compressed linear layer stands for, in the original basis.
 ///

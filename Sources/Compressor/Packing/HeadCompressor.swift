@@ -1,4 +1,5 @@
 package import DuetRuntime
+internal import DuetSystem
 
 /// The packing of the output head in eight bits.
 ///

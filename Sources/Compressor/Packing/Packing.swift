@@ -1,4 +1,5 @@
 package import DuetRuntime
+internal import DuetSystem
 
 /// The tensors of a compressed linear layer, as they lie in the file.
 package struct Packing {

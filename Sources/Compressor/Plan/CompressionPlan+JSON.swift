@@ -1,4 +1,5 @@
-public import DuetRuntime
+internal import DuetRuntime
+public import DuetText
 
 extension CompressionPlan {
   /// Every choice by name, for the report and the fingerprint.

@@ -1,4 +1,5 @@
 public import DuetRuntime
+internal import DuetText
 
 /// How the output head is stored.
 public enum HeadFormat: String, Sendable, CaseIterable {

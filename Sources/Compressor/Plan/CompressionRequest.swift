@@ -1,4 +1,5 @@
 public import DuetRuntime
+internal import DuetSystem
 
 /// What somebody asks of a compression: the choices that were made, nil where a default applies.
 ///

@@ -1,4 +1,4 @@
-public import DuetRuntime
+public import DuetSystem
 
 /// A reason why a compression ended without a model: the error of the part that failed.
 ///

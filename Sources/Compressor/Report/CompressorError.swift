@@ -1,4 +1,5 @@
 public import DuetRuntime
+public import DuetSystem
 
 /// A reason why a model could not be compressed.
 public enum CompressorError: DuetError, Equatable {

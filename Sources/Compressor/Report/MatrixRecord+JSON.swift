@@ -1,4 +1,5 @@
-public import DuetRuntime
+internal import DuetSystem
+public import DuetText
 
 extension MatrixRecord {
   /// Every figure by name, for the report and the journal.

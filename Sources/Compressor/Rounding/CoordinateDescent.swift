@@ -1,4 +1,5 @@
 package import DuetRuntime
+internal import DuetSystem
 
 extension FeedbackRounding {
   /// Rounds the columns of Q anew, one after the other with all others fixed, scales fixed too.

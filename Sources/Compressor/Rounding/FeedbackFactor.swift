@@ -1,4 +1,5 @@
 package import DuetRuntime
+package import DuetSystem
 
 /// A Hessian as H = U D U^T, the form that rounding with feedback reads.
 ///

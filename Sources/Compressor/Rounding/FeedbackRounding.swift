@@ -1,4 +1,5 @@
 package import DuetRuntime
+internal import DuetSystem
 
 /// Rounding of a weight matrix column by column, each column making up for the errors of those before it.
 ///

@@ -1,4 +1,4 @@
-internal import DuetRuntime
+internal import DuetSystem
 
 /// Some rows of a matrix with the columns outermost: (columns, rows), rows padded to 16 with zeros.
 ///

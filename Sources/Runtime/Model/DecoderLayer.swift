@@ -42,7 +42,8 @@ public struct DecoderLayer: Sendable {
 extension Linear {
   /// The matrices of a decoder layer that share an input.
   fileprivate init(
-    _ checkpoint: borrowing Checkpoint, _ input: LinearInput, layer: Int, _ rotations: Rotations
+    _ checkpoint: borrowing Checkpoint, _ input: LinearInput, layer: Int,
+    _ rotations: ModelRotations
   ) throws(CheckpointError) {
     let configuration = checkpoint.configuration
     let matrices = input.matrices

@@ -1,3 +1,5 @@
+internal import DuetSystem
+
 extension LayerTensors {
   /// Refuses a checkpoint with a tensor in one of its layers that the table does not have.
   ///

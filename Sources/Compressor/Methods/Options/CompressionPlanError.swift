@@ -1,4 +1,4 @@
-public import DuetRuntime
+public import DuetSystem
 
 /// A reason why a model cannot be compressed in the way that is asked for.
 public enum CompressionPlanError: DuetError, Equatable {

@@ -1,4 +1,4 @@
-public import DuetRuntime
+public import DuetText
 
 /// An option that methods can read, declared once for the library, the command line and the reports.
 ///

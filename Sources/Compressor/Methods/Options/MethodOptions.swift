@@ -1,4 +1,5 @@
 public import DuetRuntime
+internal import DuetText
 
 /// The options that methods read, in the order of reports.
 ///

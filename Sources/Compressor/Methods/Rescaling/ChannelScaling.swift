@@ -1,4 +1,5 @@
 package import DuetRuntime
+internal import DuetSystem
 
 #if canImport(Glibc)
   internal import Glibc
