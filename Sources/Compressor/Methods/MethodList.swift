@@ -14,6 +14,9 @@ public enum MethodList {
   /// The method that is worth most where L R is not worth its bytes.
   public static var withoutLowRank: any CompressionMethod.Type { GPTQ.self }
 
+  /// The method that rounds to nearest, as the output head is rounded.
+  static var nearest: any CompressionMethod.Type { RTN.self }
+
   /// The method of a name, with the values that are given for its options.
   ///
   /// - Parameters:

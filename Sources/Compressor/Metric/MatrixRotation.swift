@@ -26,18 +26,6 @@ package struct MatrixRotation: Sendable {
     self.algebra = algebra
   }
 
-  /// The transforms that matrices need under a plan, or nil when it rotates nothing.
-  ///
-  /// - Throws: `IncoherenceError` for a size without a transform.
-  init?(
-    linears: [LayerLinears.Linear], _ plan: CompressionPlan, _ algebra: LinearAlgebra
-  ) throws(IncoherenceError) {
-    if plan.incoherence == .none { return nil }
-    var sizes = linears.map(\.inputSize)
-    if plan.incoherence == .both { sizes += linears.map(\.outputSize) }
-    try self.init(sizes: sizes, seed: plan.seed, .standard, algebra)
-  }
-
   /// The transform of vectors of `size`.
   ///
   /// - Precondition: The size was among those of `init`.

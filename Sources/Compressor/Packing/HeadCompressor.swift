@@ -36,7 +36,7 @@ package struct HeadCompressor {
     record.name = name
     record.outputSize = weight.rowCount
     record.inputSize = weight.columnCount
-    record.method = "rtn int8"
+    record.method = "\(MethodList.nearest.name) int8"
     record.relativeError =
       square > 0 ? (algebra.dot(residual, residual) / square).squareRoot() : 0
     record.dampedRelativeError = record.relativeError
