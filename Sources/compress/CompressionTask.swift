@@ -14,7 +14,7 @@ struct CompressionTask {
   let forecast: CompressionForecast
   let machine: MachineState
   let memoryLimit: Int?
-  let resume: Journal.ResumeMode
+  let resume: ResumeMode
   let force: Bool
   /// Where the dense weights go, if anywhere.
   let denseFolder: String?

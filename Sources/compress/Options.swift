@@ -72,7 +72,7 @@ enum Options {
     read: { text in ByteCount(reading: text).map { .some($0.value) } })
   static let dryRun = Option.flag(
     "dry-run", help: "Print the plan with its bytes, memory and time, and stop")
-  static let resume = Option<Journal.ResumeMode>.choice(
+  static let resume = Option<ResumeMode>.choice(
     "resume", default: .auto, help: "Whether to go on from an earlier run; see below")
   static let exportDense: Option<String?> = .string(
     "export-dense", "DIR", defaultText: "none",

@@ -99,7 +99,7 @@ struct JournalTests {
     let folder = try TemporaryFolder()
     let fingerprint = try fixture.fingerprint()
     let linear = fixture.linears[0]
-    func journal(_ mode: Journal.ResumeMode, force: Bool = false) throws -> Journal {
+    func journal(_ mode: ResumeMode, force: Bool = false) throws -> Journal {
       try Journal(
         try OutputFolder(folder.path, source: fixture.source.path, force: force),
         fingerprint: fingerprint, resume: mode)
@@ -112,7 +112,7 @@ struct JournalTests {
       try first.record(linear)
     }
     #expect(throws: JournalError.runExists(path: folder.path)) { try journal(.never) }
-    for mode in [Journal.ResumeMode.auto, .required] {
+    for mode in [ResumeMode.auto, .required] {
       var resumed = try journal(mode)
       #expect(try resumed.completed(linear.record.name) != nil)
     }

@@ -5,7 +5,7 @@ public struct CompressorOptions: Sendable {
   /// The most bytes of hidden states that are held in memory; more go into a file.
   public var hiddenStatesLimit: Int
   /// What to do with an earlier run in the folder.
-  public var resume: Journal.ResumeMode
+  public var resume: ResumeMode
   /// Whether what is in the folder may be replaced.
   public var force: Bool
   /// The bytes that the run will write, or 0 when nobody knows: the disk must have room for them.
@@ -15,7 +15,7 @@ public struct CompressorOptions: Sendable {
 
   /// Options.
   public init(
-    threadCount: Int, hiddenStatesLimit: Int = Int.max, resume: Journal.ResumeMode = .auto,
+    threadCount: Int, hiddenStatesLimit: Int = Int.max, resume: ResumeMode = .auto,
     force: Bool = false, neededByteCount: Int = 0, denseFolder: String? = nil
   ) {
     self.threadCount = threadCount

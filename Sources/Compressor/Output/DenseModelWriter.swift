@@ -21,7 +21,7 @@ struct DenseModelWriter {
   /// - Throws: `JournalError`, `OutputFolderError.notEnoughSpace`.
   init(
     _ output: OutputFolder, checkpoint: Checkpoint, fingerprint: Fingerprint,
-    resume: Journal.ResumeMode
+    resume: ResumeMode
   ) throws {
     // Its folder may be new when that of the run is not.
     let journal = try Journal(

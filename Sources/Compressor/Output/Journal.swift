@@ -7,16 +7,6 @@ internal import DuetText
 /// A matrix is one safetensors file in `parts` with its record and a digest in `__metadata__`: a file
 /// that is there and whole is the entry of the journal, and there is nothing else to agree with.
 public struct Journal {
-  /// What to do with a run that is in the folder.
-  public enum ResumeMode: String, Sendable, CaseIterable {
-    /// Go on with it, or begin one.
-    case auto
-    /// Begin a new one.
-    case never
-    /// Go on with it; there must be one.
-    case required
-  }
-
   /// The folder.
   public let output: OutputFolder
   /// Whether an earlier run is being resumed.
