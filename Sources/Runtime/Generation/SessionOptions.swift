@@ -19,19 +19,29 @@ public struct SessionOptions: Sendable {
   /// The most tokens evaluated together: more is faster and takes more memory.
   public var batchSize: Int
   /// The kernels to compute with.
-  public var kernelSet: KernelSet
+  package var kernelSet = KernelSet.standard
 
   /// Options with their defaults: all processors, an F16 cache, int8 activations, batches of 512 tokens.
   public init(
     contextLength: Int? = nil, threadCount: Int = SessionOptions.processorCount,
-    cacheType: KVCacheType = .f16, activations: ActivationType = .int8, batchSize: Int = 512,
-    kernelSet: KernelSet = .standard
+    cacheType: KVCacheType = .f16, activations: ActivationType = .int8, batchSize: Int = 512
   ) {
     self.contextLength = contextLength
     self.threadCount = threadCount
     self.cacheType = cacheType
     self.activations = activations
     self.batchSize = batchSize
+  }
+
+  /// Options that compute with a given set of kernels.
+  package init(
+    contextLength: Int? = nil, threadCount: Int = SessionOptions.processorCount,
+    cacheType: KVCacheType = .f16, activations: ActivationType = .int8, batchSize: Int = 512,
+    kernelSet: KernelSet
+  ) {
+    self.init(
+      contextLength: contextLength, threadCount: threadCount, cacheType: cacheType,
+      activations: activations, batchSize: batchSize)
     self.kernelSet = kernelSet
   }
 
