@@ -1,11 +1,11 @@
 internal import DuetRuntime
 
 /// The parsed arguments of a command.
-public struct Arguments: Sendable {
+package struct Arguments: Sendable {
   /// The command or subcommand that was chosen.
-  public let command: Command
+  package let command: Command
   /// The positional arguments.
-  public let operands: [String]
+  package let operands: [String]
   private let values: [String: [String]]
 
   init(command: Command, operands: [String], values: [String: [String]]) {
@@ -15,19 +15,19 @@ public struct Arguments: Sendable {
   }
 
   /// The value of an option: the one given, or its default.
-  public subscript<Value>(option: Option<Value>) -> Value {
+  package subscript<Value>(option: Option<Value>) -> Value {
     guard let texts = values[option.declaration.name], !texts.isEmpty else { return option.initial }
     return option.value(texts) ?? option.initial
   }
 
   /// Whether an option was given, rather than left at its default.
-  public func isGiven<Value>(_ option: Option<Value>) -> Bool {
+  package func isGiven<Value>(_ option: Option<Value>) -> Bool {
     values[option.declaration.name] != nil
   }
 }
 
 /// What a command line asks for.
-public enum ParsedCommandLine: Sendable {
+package enum ParsedCommandLine: Sendable {
   /// Run the command.
   case run(Arguments)
   /// Print this text and exit.
@@ -39,11 +39,11 @@ public enum ParsedCommandLine: Sendable {
 /// `--name value` and `--name=value`, `-n value` and `-n=value`; `--` ends the options; `-` alone is
 /// an ordinary argument. Names are never abbreviated. A value that is itself the name of an option
 /// must be joined with `=`, so that a forgotten value is noticed.
-public struct ArgumentParser: Sendable {
+package struct ArgumentParser: Sendable {
   private let command: Command
 
   /// Makes a parser for a command.
-  public init(_ command: Command) {
+  package init(_ command: Command) {
     self.command = command
   }
 
@@ -51,7 +51,7 @@ public struct ArgumentParser: Sendable {
   ///
   /// - Returns: The values, or the text that `--help` or `--version` asks for.
   /// - Throws: `UsageError` for the first thing that is wrong, from the left.
-  public func parse(_ arguments: [String]) throws(UsageError) -> ParsedCommandLine {
+  package func parse(_ arguments: [String]) throws(UsageError) -> ParsedCommandLine {
     if let first = arguments.first, !first.hasPrefix("-"), !command.subcommands.isEmpty {
       if let chosen = command.subcommands.first(where: { $0.word == first }) {
         return try ArgumentParser(chosen).parse(Array(arguments.dropFirst()))

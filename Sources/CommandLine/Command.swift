@@ -1,16 +1,16 @@
 /// A positional argument.
-public struct Operand: Sendable {
+package struct Operand: Sendable {
   /// The name in `--help`, in capitals.
-  public let name: String
+  package let name: String
   /// What it is, without a full stop.
-  public let help: String
+  package let help: String
   /// Whether it must be given.
-  public let isRequired: Bool
+  package let isRequired: Bool
   /// Whether it takes all remaining arguments; only the last operand may.
-  public let isRepeated: Bool
+  package let isRepeated: Bool
 
   /// Declares a positional argument.
-  public init(_ name: String, help: String, isRequired: Bool = true, isRepeated: Bool = false) {
+  package init(_ name: String, help: String, isRequired: Bool = true, isRepeated: Bool = false) {
     self.name = name
     self.help = help
     self.isRequired = isRequired
@@ -20,19 +20,19 @@ public struct Operand: Sendable {
 
 /// An executable, or a subcommand of one: the table from which arguments are parsed and help is
 /// printed.
-public struct Command: Sendable {
+package struct Command: Sendable {
   /// The name that the user types; "bench kernels" for a subcommand.
-  public let name: String
+  package let name: String
   /// What the command does, in one sentence.
-  public let summary: String
+  package let summary: String
   /// The options in the order of the help text; those for help and version come by themselves.
-  public let options: [any DeclaredOption]
+  package let options: [any DeclaredOption]
   /// The positional arguments.
-  public let operands: [Operand]
+  package let operands: [Operand]
   /// The subcommands; the first argument chooses one by the last word of its name.
-  public let subcommands: [Command]
+  package let subcommands: [Command]
   /// Paragraphs at the end of `--help`.
-  public let notes: [String]
+  package let notes: [String]
   /// Whether the arguments ask for JSON output, told before they are parsed, so that an error in
   /// them can be reported as JSON too.
   let requestsJSON: @Sendable ([String]) -> Bool
@@ -47,7 +47,7 @@ public struct Command: Sendable {
   ///   - subcommands: The subcommands.
   ///   - notes: Paragraphs at the end of `--help`.
   ///   - requestsJSON: Whether the arguments ask for JSON; by default, whether `--json` is there.
-  public init(
+  package init(
     name: String, summary: String, options: [any DeclaredOption] = [], operands: [Operand] = [],
     subcommands: [Command] = [], notes: [String] = [],
     requestsJSON: @escaping @Sendable ([String]) -> Bool = { $0.contains("--json") }

@@ -1,35 +1,35 @@
-public import DuetRuntime
+package import DuetRuntime
 
 /// The options that several executables share, declared once.
-public enum CommonOptions {
+package enum CommonOptions {
   /// The checkpoint folder.
-  public static let model = Option.required(
+  package static let model = Option.required(
     "model", short: "m", "DIR", help: "The folder of the checkpoint (Hugging Face layout)")
   /// The number of threads.
-  public static let threads: Option<Int?> = .integer(
+  package static let threads: Option<Int?> = .integer(
     "threads", short: "t", "N", in: 1...1024, defaultText: "one per processor",
     help: "Threads to compute with")
   /// What compressed weights are multiplied with.
-  public static let activations: Option<ActivationType> = .choice(
+  package static let activations: Option<ActivationType> = .choice(
     "activations", default: .int8,
     help: "What compressed weights are multiplied with; f32 is slow and shows what int8 costs")
   /// Weights in memory of the process instead of a mapped file.
-  public static let withoutMapping = Option.flag(
+  package static let withoutMapping = Option.flag(
     "no-mmap",
     help: "Read the weights into memory instead of mapping the files, which nobody can then change "
       + "under the run; takes as much memory as the files have bytes")
   /// Whether the weights are compared with their recorded checksums.
-  public static let verify = Option.flag(
+  package static let verify = Option.flag(
     "verify",
     help: "First compare the SHA-256 of every file of weights with compression_report.json, which "
       + "compressed models have")
   /// One JSON document on standard output.
-  public static let json = Option.flag(
+  package static let json = Option.flag(
     "json", help: "Print one JSON document on standard output, on failure too")
   /// Fewer messages.
-  public static let quiet = Option.flag(
+  package static let quiet = Option.flag(
     "quiet", help: "No progress and no notes on standard error, only warnings and errors")
   /// More messages.
-  public static let verbose = Option.flag(
+  package static let verbose = Option.flag(
     "verbose", help: "More notes on standard error")
 }

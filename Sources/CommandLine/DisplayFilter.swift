@@ -5,11 +5,11 @@ internal import DuetSystem
 /// On a terminal only tabs, line feeds and printable scalars pass; the others, which could move the
 /// cursor, write the clipboard or turn the text around, are shown as `\x1b` or `\u{202e}`. Elsewhere
 /// the text passes as it is.
-public struct DisplayFilter: Sendable {
+package struct DisplayFilter: Sendable {
   private let isTerminal: Bool
 
   /// Makes a filter for a terminal or for anything else.
-  public init(isTerminal: Bool) {
+  package init(isTerminal: Bool) {
     self.isTerminal = isTerminal
   }
 
@@ -18,7 +18,7 @@ public struct DisplayFilter: Sendable {
   /// Works scalar by scalar and so gives the same for a text in one piece and in several.
   ///
   /// - Complexity: O(length of `text`).
-  public func callAsFunction(_ text: String) -> String {
+  package func callAsFunction(_ text: String) -> String {
     guard isTerminal, !text.unicodeScalars.allSatisfy(Self.passes) else { return text }
     var result = ""
     for scalar in text.unicodeScalars {

@@ -5,7 +5,7 @@
 /// counts as its parts, which is what terminals without knowledge of sequences show.
 ///
 /// - Complexity: O(log of the table's size).
-public func displayWidth(_ scalar: Unicode.Scalar) -> Int {
+package func displayWidth(_ scalar: Unicode.Scalar) -> Int {
   let value = scalar.value
   if value < 0x300 {
     return value == 0xAD || (value >= 0x20 && !(0x7F..<0xA0).contains(value)) ? 1 : 0
@@ -20,7 +20,7 @@ public func displayWidth(_ scalar: Unicode.Scalar) -> Int {
 }
 
 /// The number of terminal columns that a text of one line takes.
-public func displayWidth(_ text: String) -> Int {
+package func displayWidth(_ text: String) -> Int {
   text.unicodeScalars.reduce(0) { $0 + displayWidth($1) }
 }
 

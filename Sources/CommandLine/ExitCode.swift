@@ -1,7 +1,7 @@
-public import DuetSystem
+package import DuetSystem
 
 /// The exit codes of every executable, as `--help` documents them.
-public enum ExitCode: Int32, Sendable, CaseIterable {
+package enum ExitCode: Int32, Sendable, CaseIterable {
   /// Everything asked for was done.
   case success = 0
   /// Something went wrong while running.
@@ -24,7 +24,7 @@ public enum ExitCode: Int32, Sendable, CaseIterable {
   case terminated = 143
 
   /// The exit code for an error of the given category.
-  public init(_ category: FailureCategory) {
+  package init(_ category: FailureCategory) {
     self =
       switch category {
       case .refusedData: .refusedData

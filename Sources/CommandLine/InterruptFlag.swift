@@ -5,13 +5,13 @@ internal import Synchronization
 ///
 /// The handlers only count. Whoever does long work looks here between two steps. When nobody has
 /// looked at three SIGINT or two SIGTERM, the process ends at once, terminal restored.
-public enum InterruptFlag {
+package enum InterruptFlag {
   private static let interrupts = Atomic<Int>(0)
   private static let terminations = Atomic<Int>(0)
   private static let isInstalled = Atomic<Bool>(false)
 
   /// Starts to catch the two signals; before that they end the process.
-  public static func install() {
+  package static func install() {
     // Reading them here makes sure that they exist before a handler needs them.
     _ = interrupts.load(ordering: .relaxed) + terminations.load(ordering: .relaxed)
     guard !isInstalled.exchange(true, ordering: .acquiringAndReleasing) else { return }
@@ -24,20 +24,20 @@ public enum InterruptFlag {
   }
 
   /// Whether work should stop.
-  public static var isRaised: Bool {
+  package static var isRaised: Bool {
     interrupts.load(ordering: .acquiring) > 0 || isTerminated
   }
 
   /// Whether SIGTERM has come; the process should end with code 143.
-  public static var isTerminated: Bool { terminations.load(ordering: .acquiring) > 0 }
+  package static var isTerminated: Bool { terminations.load(ordering: .acquiring) > 0 }
 
   /// Whether SIGINT has come since the last call; forgets it.
-  public static func takeInterrupt() -> Bool {
+  package static func takeInterrupt() -> Bool {
     interrupts.exchange(0, ordering: .acquiringAndReleasing) > 0
   }
 
   /// The exit code of a run that stopped because of the flag.
-  public static var exitCode: ExitCode { isTerminated ? .terminated : .interrupted }
+  package static var exitCode: ExitCode { isTerminated ? .terminated : .interrupted }
 
   private static func count(_ counter: borrowing Atomic<Int>, patience: Int, _ code: ExitCode) {
     if counter.wrappingAdd(1, ordering: .acquiringAndReleasing).newValue >= patience {

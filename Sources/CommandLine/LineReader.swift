@@ -1,7 +1,7 @@
 internal import Glibc
 
 /// What came from the terminal in place of, or as, a line.
-public enum LineInput: Equatable, Sendable {
+package enum LineInput: Equatable, Sendable {
   /// A line, possibly with line feeds from pasted text.
   case line(String)
   /// Ctrl-D on an empty line, or the terminal went away.
@@ -17,7 +17,7 @@ public enum LineInput: Equatable, Sendable {
 /// From the first line until `close` the terminal echoes nothing by itself; between two lines Ctrl-C
 /// and Ctrl-Z act as signals. A terminal without cursor movement (`TERM` is `dumb` or unset) is left
 /// as it is, and edits its lines itself. Not safe for use from several threads.
-public final class LineReader {
+package final class LineReader {
   private let output: StandardOutput
   private var editor = LineEditor()
   private var decoder = KeyDecoder()
@@ -30,7 +30,7 @@ public final class LineReader {
   private var plainBytes: [UInt8] = []
 
   /// Takes the terminal; nil when standard input or standard output is none.
-  public init?(output: StandardOutput) {
+  package init?(output: StandardOutput) {
     guard output.isTerminal, TerminalMode.prepare() else { return nil }
     self.output = output
     InterruptFlag.install()
@@ -42,19 +42,19 @@ public final class LineReader {
   deinit { close() }
 
   /// Gives the terminal back as it was found.
-  public func close() {
+  package func close() {
     TerminalMode.restore()
   }
 
   /// Adds a line to those that the up arrow brings back.
-  public func remember(_ line: String) { editor.remember(line) }
+  package func remember(_ line: String) { editor.remember(line) }
 
   /// Reads a line.
   ///
   /// - Parameter prompt: What stands before the line.
   /// - Returns: The line without its end, or what came instead.
   /// - Throws: `OutputError` when the terminal cannot be written to.
-  public func readLine(prompt: String) throws(OutputError) -> LineInput {
+  package func readLine(prompt: String) throws(OutputError) -> LineInput {
     if isPlain { return try readPlainLine(prompt) }
     TerminalMode.enter(.keys)
     defer { TerminalMode.enter(.silent) }

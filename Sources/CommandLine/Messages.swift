@@ -5,9 +5,9 @@ internal import Glibc
 ///
 /// Everything is escaped so that a line stays a line and no text from a file reaches the terminal
 /// as a control sequence. Not safe for use from several threads.
-public final class Messages {
+package final class Messages {
   /// How much is told.
-  public enum Level: Sendable {
+  package enum Level: Sendable {
     /// Warnings and errors only.
     case quiet
     /// Notes too.
@@ -19,35 +19,35 @@ public final class Messages {
   private let name: String
   private let descriptor: Int32
   /// How much is told.
-  public let level: Level
+  package let level: Level
   /// Erases the progress line that stands on the terminal, if one does.
   var eraseProgress: (() -> Void)?
 
   /// Makes a writer of messages of the executable `name`.
-  public init(name: String, level: Level = .normal, descriptor: Int32 = 2) {
+  package init(name: String, level: Level = .normal, descriptor: Int32 = 2) {
     self.name = name
     self.level = level
     self.descriptor = descriptor
   }
 
   /// Tells of an error; always shown.
-  public func error(_ sentence: String) { line("\(name): \(sentence)") }
+  package func error(_ sentence: String) { line("\(name): \(sentence)") }
 
   /// Tells of something that the user should know although the run goes on; always shown.
-  public func warning(_ sentence: String) { line("\(name): warning: \(sentence)") }
+  package func warning(_ sentence: String) { line("\(name): warning: \(sentence)") }
 
   /// Tells of something normal; not shown with `--quiet`.
-  public func note(_ sentence: String) {
+  package func note(_ sentence: String) {
     if level != .quiet { line("\(name): \(sentence)") }
   }
 
   /// Tells of a detail; shown with `--verbose` only.
-  public func detail(_ sentence: String) {
+  package func detail(_ sentence: String) {
     if level == .verbose { line("\(name): \(sentence)") }
   }
 
   /// Writes a line without the name in front, such as a line of statistics.
-  public func line(_ text: String) {
+  package func line(_ text: String) {
     eraseProgress?()
     // Long enough for any message with two long paths in it.
     writeToDescriptor(descriptor, printable(text, limit: 10_000) + "\n")

@@ -1,4 +1,4 @@
-public import DuetRuntime
+package import DuetRuntime
 internal import DuetSystem
 
 extension Invocation {
@@ -6,7 +6,7 @@ extension Invocation {
   /// not use.
   ///
   /// - Throws: `CheckpointError`, and `ChecksumError` with `--verify`.
-  public func loadModel(_ folder: String) throws -> Model {
+  package func loadModel(_ folder: String) throws -> Model {
     let checkpoint = try Checkpoint(contentsOf: folder, loading: arguments.weightLoading)
     if arguments[CommonOptions.verify] {
       let count = try checkpoint.verifyChecksums()
@@ -27,7 +27,7 @@ extension Invocation {
 
 extension Arguments {
   /// How weights come into memory, by `--no-mmap` where the command has it.
-  public var weightLoading: Checkpoint.Loading {
+  package var weightLoading: Checkpoint.Loading {
     self[CommonOptions.withoutMapping] ? .read : .mapped
   }
 }

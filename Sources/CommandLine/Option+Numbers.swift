@@ -1,6 +1,6 @@
 extension Option where Value == Int {
   /// Declares an option with an integer of a range as its value.
-  public static func integer(
+  package static func integer(
     _ name: String, short: Character? = nil, _ placeholder: String, in range: ClosedRange<Int>,
     default initial: Int, help: String
   ) -> Option {
@@ -13,7 +13,7 @@ extension Option where Value == Int {
 
 extension Option where Value == Int? {
   /// Declares an option with an integer of a range as its value and no fixed default.
-  public static func integer(
+  package static func integer(
     _ name: String, short: Character? = nil, _ placeholder: String, in range: ClosedRange<Int>,
     defaultText: String? = nil, help: String
   ) -> Option {
@@ -25,7 +25,7 @@ extension Option where Value == Int? {
 
 extension Option where Value == [Int] {
   /// Declares an option with integers of a range, separated by commas, as its value.
-  public static func integers(
+  package static func integers(
     _ name: String, short: Character? = nil, _ placeholder: String, in range: ClosedRange<Int>,
     default initial: [Int], help: String
   ) -> Option {
@@ -44,7 +44,7 @@ extension Option where Value == [Int] {
 
 extension Option where Value == UInt64? {
   /// Declares an option with a seed, any unsigned 64-bit integer, as its value.
-  public static func seed(
+  package static func seed(
     _ name: String, short: Character? = nil, _ placeholder: String, defaultText: String,
     help: String
   ) -> Option {
@@ -56,7 +56,7 @@ extension Option where Value == UInt64? {
 
 extension Option where Value == UInt64 {
   /// Declares an option with a seed, any unsigned 64-bit integer, as its value.
-  public static func seed(
+  package static func seed(
     _ name: String, short: Character? = nil, _ placeholder: String, default initial: UInt64,
     help: String
   ) -> Option {
@@ -69,7 +69,7 @@ extension Option where Value == UInt64 {
 
 extension Option where Value == Double {
   /// Declares an option with a number of a range as its value.
-  public static func number(
+  package static func number(
     _ name: String, short: Character? = nil, _ placeholder: String, in range: ClosedRange<Double>,
     default initial: Double, help: String
   ) -> Option {
@@ -82,7 +82,7 @@ extension Option where Value == Double {
 
 extension Option where Value == Double? {
   /// Declares an option with a number of a range as its value and no fixed default.
-  public static func number(
+  package static func number(
     _ name: String, short: Character? = nil, _ placeholder: String, in range: ClosedRange<Double>,
     defaultText: String? = nil, help: String
   ) -> Option {

@@ -1,19 +1,19 @@
 /// What the parser and `--help` know of an option.
-public struct OptionDeclaration: Sendable {
+package struct OptionDeclaration: Sendable {
   /// The long name without dashes, in kebab-case.
-  public let name: String
+  package let name: String
   /// The one-letter name, for the few options that everybody expects one for.
-  public let short: Character?
+  package let short: Character?
   /// The stand-in for the value in `--help`, or nil for a flag, which takes no value.
-  public let placeholder: String?
+  package let placeholder: String?
   /// What the option does, without a full stop.
-  public let help: String
+  package let help: String
   /// The default as `--help` shows it.
-  public let defaultText: String?
+  package let defaultText: String?
   /// Whether the option may be given more than once.
-  public let isRepeated: Bool
+  package let isRepeated: Bool
   /// Whether the option must be given.
-  public let isRequired: Bool
+  package let isRequired: Bool
   /// What a value must be, for the error message: "an integer from 1 to 8".
   let expected: String
   /// Whether a single value is acceptable.
@@ -21,7 +21,7 @@ public struct OptionDeclaration: Sendable {
 }
 
 /// A declaration of any type of option, to put options of several types into one table.
-public protocol DeclaredOption: Sendable {
+package protocol DeclaredOption: Sendable {
   /// What the parser needs to know.
   var declaration: OptionDeclaration { get }
 }
@@ -32,9 +32,9 @@ public protocol DeclaredOption: Sendable {
 ///
 ///     let context = Option.integer("context", short: "c", "N", in: 1...1_000_000, default: 4096,
 ///       help: "Tokens of context")
-public struct Option<Value: Sendable>: DeclaredOption {
+package struct Option<Value: Sendable>: DeclaredOption {
   /// What the parser needs to know.
-  public let declaration: OptionDeclaration
+  package let declaration: OptionDeclaration
   /// The value when the option is absent.
   let initial: Value
   /// The value from the texts given, at least one, each accepted by the declaration.
@@ -52,7 +52,7 @@ public struct Option<Value: Sendable>: DeclaredOption {
   ///   - isRequired: Whether the option must be given.
   ///   - expected: What a value must be: "a size such as 8GiB".
   ///   - read: The value of a text, or nil when the text is not acceptable.
-  public init(
+  package init(
     _ name: String, short: Character? = nil, _ placeholder: String, help: String,
     initial: Value, defaultText: String? = nil, isRequired: Bool = false, expected: String,
     read: @escaping @Sendable (String) -> Value?
@@ -76,7 +76,7 @@ public struct Option<Value: Sendable>: DeclaredOption {
 
 extension Option where Value == Bool {
   /// Declares an option without a value.
-  public static func flag(_ name: String, short: Character? = nil, help: String) -> Option {
+  package static func flag(_ name: String, short: Character? = nil, help: String) -> Option {
     Option(
       declaration: OptionDeclaration(
         name: name, short: short, placeholder: nil, help: help, defaultText: nil,
@@ -87,7 +87,7 @@ extension Option where Value == Bool {
 
 extension Option where Value == String {
   /// Declares an option with any text as its value.
-  public static func string(
+  package static func string(
     _ name: String, short: Character? = nil, _ placeholder: String, default initial: String,
     help: String
   ) -> Option {
@@ -97,7 +97,7 @@ extension Option where Value == String {
   }
 
   /// Declares an option that must be given.
-  public static func required(
+  package static func required(
     _ name: String, short: Character? = nil, _ placeholder: String, help: String
   ) -> Option {
     Option(
@@ -108,7 +108,7 @@ extension Option where Value == String {
 
 extension Option where Value == String? {
   /// Declares an option with any text as its value and no default.
-  public static func string(
+  package static func string(
     _ name: String, short: Character? = nil, _ placeholder: String, defaultText: String? = nil,
     help: String
   ) -> Option {
@@ -120,7 +120,7 @@ extension Option where Value == String? {
 
 extension Option where Value == [String] {
   /// Declares an option that may be given many times.
-  public static func strings(
+  package static func strings(
     _ name: String, short: Character? = nil, _ placeholder: String, isRequired: Bool = false,
     help: String
   ) -> Option {
@@ -134,7 +134,7 @@ extension Option where Value == [String] {
 
 extension Option where Value: RawRepresentable & CaseIterable, Value.RawValue == String {
   /// Declares an option whose value is one of the cases of an enum.
-  public static func choice(
+  package static func choice(
     _ name: String, short: Character? = nil, default initial: Value, help: String
   ) -> Option {
     let names = Value.allCases.map(\.rawValue)

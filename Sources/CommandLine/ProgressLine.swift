@@ -6,9 +6,9 @@ internal import Glibc
 /// On a terminal one line rewrites itself at most ten times a second; elsewhere a plain line comes
 /// after each 30 seconds or 5 % of the work. No escape sequences are used: the line is rewritten
 /// with a carriage return and spaces. Not safe for use from several threads.
-public final class ProgressLine {
+package final class ProgressLine {
   /// How the line is shown.
-  public enum Style: Sendable {
+  package enum Style: Sendable {
     /// Not at all.
     case silent
     /// As lines of a log.
@@ -29,7 +29,7 @@ public final class ProgressLine {
   private var shownWidth = 0
 
   /// Whether progress on standard error is one line that rewrites itself, not lines of a log.
-  public static var isRewriting: Bool { Environment.rewritesLines(on: 2) }
+  package static var isRewriting: Bool { Environment.rewritesLines(on: 2) }
 
   /// Starts a progress line on standard error.
   ///
@@ -39,7 +39,7 @@ public final class ProgressLine {
   ///   - unit: The unit, in the plural: "tok".
   ///   - startingAt: The units done before, which do not count for the rate.
   ///   - messages: The messages of the run; with `--quiet` nothing is shown.
-  public convenience init(
+  package convenience init(
     _ label: String, total: Int, unit: String, startingAt: Int = 0, messages: Messages
   ) {
     let style: Style =
@@ -62,7 +62,7 @@ public final class ProgressLine {
   ///   - style: How the line is shown.
   ///   - now: The time in seconds from any origin.
   ///   - emit: Writes to the place of the line.
-  public init(
+  package init(
     _ label: String, total: Int, unit: String, startingAt: Int = 0, style: Style,
     now: @escaping () -> Double, emit: @escaping (String) -> Void
   ) {
@@ -82,14 +82,14 @@ public final class ProgressLine {
   /// - Parameters:
   ///   - done: The units done, those before the start included.
   ///   - detail: A text at the end of the line, such as a running result.
-  public func update(_ done: Int, detail: String = "") {
+  package func update(_ done: Int, detail: String = "") {
     let time = now()
     guard schedule.isDue(time: time, done: done) else { return }
     show(line(done, detail, elapsed: time - started))
   }
 
   /// Removes the line from a terminal; a log gets the last state if it has not had it.
-  public func finish(_ done: Int, detail: String = "") {
+  package func finish(_ done: Int, detail: String = "") {
     if case .plain = style, schedule.hasShown, schedule.lastDone != done {
       show(line(done, detail, elapsed: now() - started))
     }
@@ -116,7 +116,7 @@ public final class ProgressLine {
   }
 
   /// Removes the line from a terminal, for work that is given up.
-  public func erase() {
+  package func erase() {
     guard shownWidth > 0 else { return }
     emit("\r" + String(repeating: " ", count: shownWidth) + "\r")
     shownWidth = 0
@@ -169,14 +169,14 @@ func progressText(
 }
 
 /// A rate with three significant digits or all digits before the point, whichever are more.
-public func rateText(_ rate: Double) -> String {
+package func rateText(_ rate: Double) -> String {
   guard rate.isFinite, rate < 1e15 else { return "?" }
   if rate >= 99.95 { return String(Int(rate.rounded())) }
   return decimalText(rate, digits: rate >= 9.995 ? 1 : 2)
 }
 
 /// A duration as `m:ss`, or `h:mm:ss` from an hour on.
-public func durationText(_ seconds: Double) -> String {
+package func durationText(_ seconds: Double) -> String {
   guard seconds.isFinite, seconds >= 0, seconds < 1e15 else { return "?" }
   let whole = Int(seconds.rounded())
   let (hours, minutes, rest) = (whole / 3600, whole / 60 % 60, whole % 60)
@@ -187,7 +187,7 @@ public func durationText(_ seconds: Double) -> String {
 /// A number rounded to so many digits after the point.
 ///
 /// Magnitudes from 10^15 on, and what is not finite, are written as Swift writes them.
-public func decimalText(_ value: Double, digits: Int) -> String {
+package func decimalText(_ value: Double, digits: Int) -> String {
   let digits = min(max(digits, 0), 9)
   var scale = 1
   for _ in 0..<digits { scale *= 10 }

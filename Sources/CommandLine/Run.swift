@@ -3,13 +3,13 @@ internal import DuetText
 internal import Glibc
 
 /// What the body of an executable works with.
-public struct Invocation {
+package struct Invocation {
   /// The parsed arguments.
-  public let arguments: Arguments
+  package let arguments: Arguments
   /// Standard output: results only.
-  public let output: StandardOutput
+  package let output: StandardOutput
   /// Standard error: notes and warnings.
-  public let messages: Messages
+  package let messages: Messages
 }
 
 /// Runs an executable: parses the process's arguments, calls `body`, reports errors and exits.
@@ -23,7 +23,7 @@ public struct Invocation {
 ///   - body: The work. It returns the exit code and may throw any error; a `DuetError` decides the
 ///     exit code by its category.
 /// - Returns: Never.
-public func run(_ command: Command, _ body: (Invocation) throws -> ExitCode) -> Never {
+package func run(_ command: Command, _ body: (Invocation) throws -> ExitCode) -> Never {
   chooseBLASCore()
   // A closed pipe must become an error of `write`, so that the terminal is restored on the way out.
   _ = signal(SIGPIPE, SIG_IGN)

@@ -1,8 +1,8 @@
-public import DuetSystem
+package import DuetSystem
 internal import Glibc
 
 /// A text on standard input that cannot be used.
-public enum InputError: DuetError, Equatable {
+package enum InputError: DuetError, Equatable {
   /// The system refused to read.
   case failed(code: Int32)
   /// The bytes at an offset are not UTF-8.
@@ -11,12 +11,12 @@ public enum InputError: DuetError, Equatable {
   case tooLong(limit: Int)
 
   /// Text that was read and refused, or a read that failed.
-  public var category: FailureCategory {
+  package var category: FailureCategory {
     if case .failed = self { .inputOutput } else { .refusedData }
   }
 
   /// What is wrong with the input.
-  public var description: String {
+  package var description: String {
     switch self {
     case .failed(let code):
       "cannot read standard input: \(unsafe String(cString: strerror(code)))"
@@ -27,16 +27,16 @@ public enum InputError: DuetError, Equatable {
 }
 
 /// Standard input read as a whole.
-public enum StandardInput {
+package enum StandardInput {
   /// Whether standard input is a terminal.
-  public static var isTerminal: Bool { isatty(0) == 1 }
+  package static var isTerminal: Bool { isatty(0) == 1 }
 
   /// All of standard input as text.
   ///
   /// - Parameter limit: The number of bytes accepted.
   /// - Returns: The text; carriage returns and a byte order mark stay as they are.
   /// - Throws: `InputError`.
-  public static func readText(limit: Int) throws(InputError) -> String {
+  package static func readText(limit: Int) throws(InputError) -> String {
     var bytes: [UInt8] = []
     var block = [UInt8](repeating: 0, count: 65_536)
     while true {

@@ -1,19 +1,19 @@
-public import DuetSystem
-public import DuetText
+package import DuetSystem
+package import DuetText
 internal import Glibc
 
 /// Output that could not be written.
-public enum OutputError: DuetError, Equatable {
+package enum OutputError: DuetError, Equatable {
   /// The reader of a pipe went away.
   case closed
   /// The system refused, with its error number.
   case failed(code: Int32)
 
   /// Output problems are the system's.
-  public var category: FailureCategory { .inputOutput }
+  package var category: FailureCategory { .inputOutput }
 
   /// What happened to the output.
-  public var description: String {
+  package var description: String {
     switch self {
     case .closed: "nobody reads standard output any more"
     case .failed(let code):
@@ -25,18 +25,18 @@ public enum OutputError: DuetError, Equatable {
 /// The one buffered way to standard output; no result is lost without an error.
 ///
 /// Not safe for use from several threads.
-public final class StandardOutput {
+package final class StandardOutput {
   private let descriptor: Int32
   private var buffer: [UInt8] = []
 
   /// Whether any byte has left the buffer.
-  public private(set) var hasWritten = false
+  package private(set) var hasWritten = false
 
   /// Whether the output is a terminal.
-  public let isTerminal: Bool
+  package let isTerminal: Bool
 
   /// Makes a writer for a descriptor: standard output unless told otherwise.
-  public init(descriptor: Int32 = 1) {
+  package init(descriptor: Int32 = 1) {
     self.descriptor = descriptor
     isTerminal = isatty(descriptor) == 1
   }
@@ -44,7 +44,7 @@ public final class StandardOutput {
   /// Adds `text`, and writes when 16 KiB have come together.
   ///
   /// - Throws: `OutputError` when writing fails.
-  public func write(_ text: String) throws(OutputError) {
+  package func write(_ text: String) throws(OutputError) {
     buffer.append(contentsOf: text.utf8)
     // A pipe's capacity is 64 KiB; a quarter keeps the reader busy while the next part is made.
     if buffer.count >= 16_384 { try flush() }
@@ -53,7 +53,7 @@ public final class StandardOutput {
   /// Adds `text` and a line feed.
   ///
   /// - Throws: `OutputError` when writing fails.
-  public func writeLine(_ text: String = "") throws(OutputError) {
+  package func writeLine(_ text: String = "") throws(OutputError) {
     try write(text)
     try write("\n")
   }
@@ -61,7 +61,7 @@ public final class StandardOutput {
   /// Adds a JSON document and a line feed.
   ///
   /// - Throws: `OutputError` when writing fails.
-  public func write(_ document: JSONOutput) throws(OutputError) {
+  package func write(_ document: JSONOutput) throws(OutputError) {
     try writeLine(document.text)
   }
 
@@ -69,7 +69,7 @@ public final class StandardOutput {
   ///
   /// - Throws: `OutputError` when writing fails; what was waiting is dropped, so that a second
   ///   attempt cannot repeat a part of it.
-  public func flush() throws(OutputError) {
+  package func flush() throws(OutputError) {
     guard !buffer.isEmpty else { return }
     let bytes = buffer
     buffer.removeAll(keepingCapacity: true)

@@ -1,7 +1,7 @@
-public import DuetSystem
+package import DuetSystem
 
 /// A command line that cannot be understood.
-public enum UsageError: DuetError, Equatable {
+package enum UsageError: DuetError, Equatable {
   /// An option that the command does not have; the nearest one is named when there is one.
   case unknownOption(String, nearest: String?)
   /// A subcommand that the command does not have.
@@ -24,10 +24,10 @@ public enum UsageError: DuetError, Equatable {
   case conflict(String)
 
   /// A wrong command line is always the caller's.
-  public var category: FailureCategory { .usage }
+  package var category: FailureCategory { .usage }
 
   /// What is wrong with the command line, and what to write instead.
-  public var description: String {
+  package var description: String {
     switch self {
     case .unknownOption(let option, let nearest):
       "unknown option \(quoted(option))\(suggestion(nearest))"

@@ -14,18 +14,18 @@
 ///
 /// What loops call is inlinable, so that it is as fast in other modules as here.
 @safe
-public struct Buffer<Element: BitwiseCopyable>: ~Copyable {
+package struct Buffer<Element: BitwiseCopyable>: ~Copyable {
   @usableFromInline
   let base: UnsafeMutablePointer<Element>
 
   /// The number of elements.
-  public let count: Int
+  package let count: Int
 
   /// Allocates `count` elements, all bits zero.
   ///
   /// - Precondition: `count` is not negative and the size in bytes fits in `Int`.
   /// - Complexity: O(`count`); the system hands out large buffers as untouched zero pages.
-  public init(count: Int) {
+  package init(count: Int) {
     precondition(count >= 0, "a buffer of \(count) elements")
     let (bytes, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
     precondition(!overflow, "a buffer of \(count) elements does not fit in memory")
@@ -52,7 +52,7 @@ public struct Buffer<Element: BitwiseCopyable>: ~Copyable {
 
   /// The elements, for reading.
   @inlinable
-  public var span: Span<Element> {
+  package var span: Span<Element> {
     @_lifetime(borrow self)
     borrowing get {
       let span = unsafe Span(_unsafeStart: UnsafePointer(base), count: count)
@@ -62,7 +62,7 @@ public struct Buffer<Element: BitwiseCopyable>: ~Copyable {
 
   /// The elements, for reading and writing.
   @inlinable
-  public var mutableSpan: MutableSpan<Element> {
+  package var mutableSpan: MutableSpan<Element> {
     @_lifetime(&self)
     mutating get {
       let span = unsafe MutableSpan(_unsafeStart: base, count: count)
@@ -74,7 +74,7 @@ public struct Buffer<Element: BitwiseCopyable>: ~Copyable {
   ///
   /// - Precondition: `index` is in `0 ..< count`.
   @inlinable
-  public subscript(index: Int) -> Element {
+  package subscript(index: Int) -> Element {
     get {
       precondition(index >= 0 && index < count, "index \(index) of a buffer of \(count)")
       return unsafe base[index]
@@ -88,7 +88,7 @@ public struct Buffer<Element: BitwiseCopyable>: ~Copyable {
   /// A second buffer with the same elements.
   ///
   /// - Complexity: O(`count`).
-  public func copy() -> Buffer {
+  package func copy() -> Buffer {
     let result = Buffer(count: count)
     unsafe result.base.update(from: base, count: count)
     return result

@@ -29,7 +29,7 @@ public protocol DuetError: Error, CustomStringConvertible, Sendable {
 /// cut after `limit` scalars.
 ///
 /// - Complexity: O(`limit`).
-public func printable(_ text: some StringProtocol, limit: Int = 200) -> String {
+package func printable(_ text: some StringProtocol, limit: Int = 200) -> String {
   var result = String.UnicodeScalarView()
   var count = 0
   for scalar in text.unicodeScalars {
@@ -51,7 +51,7 @@ public func printable(_ text: some StringProtocol, limit: Int = 200) -> String {
 ///
 /// Unsafe are those that move the cursor (line feed and tab too), start an escape sequence or change
 /// the direction of the text around them.
-public func isSafeToDisplay(_ scalar: Unicode.Scalar) -> Bool {
+package func isSafeToDisplay(_ scalar: Unicode.Scalar) -> Bool {
   switch scalar.value {
   case 0x00...0x1F, 0x7F...0x9F: false
   case 0x2028, 0x2029: false

@@ -121,7 +121,7 @@ struct OpenFile: ~Copyable {
 ///   - limit: The largest size accepted, in bytes.
 /// - Returns: All bytes of the file.
 /// - Throws: `FileError`; `tooLarge` before anything is read.
-public func readFile(_ path: String, limit: Int) throws(FileError) -> [UInt8] {
+package func readFile(_ path: String, limit: Int) throws(FileError) -> [UInt8] {
   let file = try OpenFile(path: path)
   guard file.byteCount <= limit else {
     throw .tooLarge(path: path, byteCount: file.byteCount, limit: limit)

@@ -12,11 +12,11 @@
 /// several gigabytes in advance would delay the first token until the disk has been asked for all of
 /// it, and declaring it sequential would let the system drop weights that the next token needs.
 @safe
-public final class MappedFile: Sendable {
+package final class MappedFile: Sendable {
   /// Where the bytes come from, for messages.
-  public let path: String
+  package let path: String
   /// The number of bytes.
-  public let count: Int
+  package let count: Int
 
   private nonisolated(unsafe) let base: UnsafeMutableRawPointer?
   /// The place in the table of mapped files, if the file can be truncated under the mapping.
@@ -28,7 +28,7 @@ public final class MappedFile: Sendable {
   /// `installTruncationHandler(beforeExit:)`.
   ///
   /// - Throws: `FileError` when it is missing, unreadable or no regular file.
-  public init(contentsOf path: String) throws(FileError) {
+  package init(contentsOf path: String) throws(FileError) {
     let file = try OpenFile(path: path)
     self.path = path
     count = file.byteCount
@@ -48,7 +48,7 @@ public final class MappedFile: Sendable {
   /// Reads the file at `path` into memory, after which nobody can change it.
   ///
   /// - Throws: `FileError`, also when the file shrinks while it is read.
-  public convenience init(reading path: String) throws(FileError) {
+  package convenience init(reading path: String) throws(FileError) {
     let file = try OpenFile(path: path)
     try self.init(allocating: file.byteCount, path: path)
     var position = 0
@@ -69,7 +69,7 @@ public final class MappedFile: Sendable {
   /// Allocates `byteCount` zero bytes that belong to no file and lets `fill` change them.
   ///
   /// - Throws: `FileError.system` when there is not enough memory.
-  public convenience init(
+  package convenience init(
     anonymousByteCount byteCount: Int, path: String = "memory",
     fill: (inout MutableRawSpan) -> Void
   ) throws(FileError) {
@@ -120,7 +120,7 @@ public final class MappedFile: Sendable {
   }
 
   /// The bytes, the first of them at the start of a page.
-  public var bytes: RawSpan {
+  package var bytes: RawSpan {
     @_lifetime(borrow self)
     get {
       let span = unsafe RawSpan(_unsafeStart: base ?? Self.nowhere, byteCount: count)
@@ -131,7 +131,7 @@ public final class MappedFile: Sendable {
   /// A copy of the bytes at `range`.
   ///
   /// - Precondition: `range` is inside `0 ..< count`.
-  public func copyBytes(_ range: Range<Int>) -> [UInt8] {
+  package func copyBytes(_ range: Range<Int>) -> [UInt8] {
     precondition(
       range.lowerBound >= 0 && range.upperBound <= count, "bytes \(range) of a file of \(count)")
     return unsafe [UInt8](
@@ -169,7 +169,7 @@ public final class MappedFile: Sendable {
   ///
   /// - Parameter beforeExit: Called first, to set the terminal right. It runs inside a signal handler
   ///   and may do only what is async-signal-safe.
-  public static func installTruncationHandler(beforeExit: (@convention(c) () -> Void)? = nil) {
+  package static func installTruncationHandler(beforeExit: (@convention(c) () -> Void)? = nil) {
     TruncationTable.installHandler(beforeExit: beforeExit)
   }
 }

@@ -7,7 +7,7 @@
 /// ```
 ///
 /// Source: FIPS 180-4, sections 4.1.2, 5.1.1, 5.3.3 and 6.2.
-public struct SHA256: Sendable {
+package struct SHA256: Sendable {
   private var state: [UInt32] = [
     0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a,
     0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
@@ -18,12 +18,12 @@ public struct SHA256: Sendable {
   private var schedule = [UInt32](repeating: 0, count: 64)
 
   /// The hash of nothing, to be fed.
-  public init() {}
+  package init() {}
 
   /// Adds `bytes` to the message.
   ///
   /// - Complexity: O(bytes).
-  public mutating func update(_ bytes: Span<UInt8>) {
+  package mutating func update(_ bytes: Span<UInt8>) {
     byteCount &+= UInt64(bytes.count)
     var position = 0
     if !pending.isEmpty {
@@ -49,13 +49,13 @@ public struct SHA256: Sendable {
   /// Adds `bytes` to the message.
   ///
   /// - Complexity: O(bytes).
-  public mutating func update(_ bytes: RawSpan) {
+  package mutating func update(_ bytes: RawSpan) {
     // Every pattern of bits is a byte.
     update(Span<UInt8>(_bytes: bytes))
   }
 
   /// The 32 bytes of the digest; the hash itself can be fed further.
-  public func finalized() -> [UInt8] {
+  package func finalized() -> [UInt8] {
     var hash = self
     // A one bit, zeros up to 8 bytes before the end of a block, the length in bits.
     let zeroCount = (119 - Int(byteCount % 64)) % 64
@@ -73,14 +73,14 @@ public struct SHA256: Sendable {
   /// The digest of `bytes` as 64 lowercase hexadecimal digits.
   ///
   /// - Complexity: O(bytes).
-  public static func hexadecimalDigest(of bytes: [UInt8]) -> String {
+  package static func hexadecimalDigest(of bytes: [UInt8]) -> String {
     var hash = SHA256()
     hash.update(bytes.span)
     return hexadecimal(hash.finalized())
   }
 
   /// The bytes of a digest as lowercase hexadecimal digits.
-  public static func hexadecimal(_ digest: [UInt8]) -> String {
+  package static func hexadecimal(_ digest: [UInt8]) -> String {
     let digits = Array("0123456789abcdef".utf8)
     let text = digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
     return String(decoding: text, as: UTF8.self)

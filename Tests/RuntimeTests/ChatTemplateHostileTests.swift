@@ -1,8 +1,8 @@
 import DuetRuntime
 import DuetSystem
 import DuetText
-public import TestSupport
-public import Testing
+internal import TestSupport
+internal import Testing
 
 extension HostileTemplate: CustomTestStringConvertible {
   /// The name, for reports.

@@ -1,27 +1,27 @@
-public import Foundation
+package import Foundation
 import Glibc
 
 /// What a run of an executable left behind.
-public struct ExecutableResult: Sendable {
+package struct ExecutableResult: Sendable {
   /// The exit code, or 128 plus the signal that ended the process.
-  public let exitCode: Int32
+  package let exitCode: Int32
   /// The bytes written to standard output.
-  public let outputBytes: Data
+  package let outputBytes: Data
   /// The bytes written to standard error.
-  public let errorBytes: Data
+  package let errorBytes: Data
   /// Whether the process was killed because its time was up.
-  public let timedOut: Bool
+  package let timedOut: Bool
 
   /// Standard output as text, with malformed UTF-8 repaired.
-  public var stdout: String { String(decoding: outputBytes, as: UTF8.self) }
+  package var stdout: String { String(decoding: outputBytes, as: UTF8.self) }
   /// Standard error as text, with malformed UTF-8 repaired.
-  public var stderr: String { String(decoding: errorBytes, as: UTF8.self) }
+  package var stderr: String { String(decoding: errorBytes, as: UTF8.self) }
 }
 
 /// A test that could not start or observe a process.
-public struct ExecutableFailure: Error, CustomStringConvertible {
+package struct ExecutableFailure: Error, CustomStringConvertible {
   /// What went wrong.
-  public let description: String
+  package let description: String
 
   init(_ what: String, code: Int32 = errno) {
     description = "\(what): \(unsafe String(cString: strerror(code)))"
@@ -29,7 +29,7 @@ public struct ExecutableFailure: Error, CustomStringConvertible {
 }
 
 /// The path of a built executable of this package, which stands beside the running test bundle.
-public func executablePath(_ name: String) throws -> String {
+package func executablePath(_ name: String) throws -> String {
   let folder = try executableFolder()
   let path = folder + "/" + name
   guard unsafe access(path, X_OK) == 0 else { throw ExecutableFailure("no executable at \(path)") }
@@ -54,7 +54,7 @@ private func executableFolder() throws -> String {
 ///   - timeLimit: Seconds after which the process is killed.
 /// - Returns: The exit code and all output.
 /// - Throws: `ExecutableFailure` when the process could not be started.
-public func runExecutable(
+package func runExecutable(
   _ name: String, _ arguments: [String] = [], stdin: String? = nil,
   environment: [String: String] = [:], timeLimit: Double = 120
 ) throws -> ExecutableResult {
@@ -83,9 +83,9 @@ public func runExecutable(
 /// A process started by a test.
 ///
 /// It is killed and collected when the last reference goes away, so a failing test leaves none behind.
-public final class ChildProcess {
+package final class ChildProcess {
   /// What stands behind one descriptor of the child.
-  public enum Descriptor: Sendable {
+  package enum Descriptor: Sendable {
     /// The file at a path, opened in the child with the given flags.
     case open(Int32, String, Int32)
     /// A descriptor of the test process.
@@ -95,7 +95,7 @@ public final class ChildProcess {
   }
 
   /// The process id.
-  public let identifier: pid_t
+  package let identifier: pid_t
   private var exitCode: Int32?
 
   /// Starts a program.
@@ -108,7 +108,7 @@ public final class ChildProcess {
   ///   - ownSession: Whether the child leads a new session, so that the first terminal that it
   ///     opens controls it.
   /// - Throws: `ExecutableFailure` when the process could not be started.
-  public init(
+  package init(
     path: String, arguments: [String], environment: [String: String] = [:],
     descriptors: [Descriptor], ownSession: Bool = false
   ) throws {
@@ -154,12 +154,12 @@ public final class ChildProcess {
   deinit { end(SIGKILL) }
 
   /// Sends a signal to the process, unless it has ended.
-  public func signal(_ number: Int32) {
+  package func signal(_ number: Int32) {
     if exitCode == nil { kill(identifier, number) }
   }
 
   /// The exit code when the process has ended, 128 plus the signal when one ended it, else nil.
-  public func poll() -> Int32? {
+  package func poll() -> Int32? {
     if let exitCode { return exitCode }
     var status: Int32 = 0
     guard unsafe waitpid(identifier, &status, WNOHANG) == identifier else { return nil }
@@ -169,7 +169,7 @@ public final class ChildProcess {
   }
 
   /// Waits until the process ends, and kills it after `timeLimit` seconds.
-  public func wait(timeLimit: Double) -> (exitCode: Int32, timedOut: Bool) {
+  package func wait(timeLimit: Double) -> (exitCode: Int32, timedOut: Bool) {
     let deadline = Date().addingTimeInterval(timeLimit)
     while Date() < deadline {
       if let code = poll() { return (code, false) }

@@ -2,31 +2,31 @@ internal import DuetRuntime
 import Foundation
 
 /// The forward pass written out in Double, one token and one number at a time: the oracle of `Session`.
-public struct ForwardPassOracle {
+package struct ForwardPassOracle {
   private let checkpoint: TinyCheckpoint
 
   /// The rows of one sequence that a layer's matrices multiply, (tokens, inputs) each.
-  public struct LayerInputs {
+  package struct LayerInputs {
     /// The input of the query, key and value matrices.
-    public var attention: [[Double]] = []
+    package var attention: [[Double]] = []
     /// The input of the attention output matrix.
-    public var attentionOutput: [[Double]] = []
+    package var attentionOutput: [[Double]] = []
     /// The input of the gate and up matrices.
-    public var feedForward: [[Double]] = []
+    package var feedForward: [[Double]] = []
     /// The input of the down matrix.
-    public var down: [[Double]] = []
+    package var down: [[Double]] = []
 
     /// The rows of no token.
-    public init() {}
+    package init() {}
   }
 
   /// The oracle of a model of these weights.
-  public init(checkpoint: TinyCheckpoint) { self.checkpoint = checkpoint }
+  package init(checkpoint: TinyCheckpoint) { self.checkpoint = checkpoint }
 
   private var configuration: Configuration { checkpoint.configuration }
 
   /// The logits after each token, (tokens.count, vocabularySize).
-  public func logits(_ tokens: [Int]) -> [[Double]] {
+  package func logits(_ tokens: [Int]) -> [[Double]] {
     var stream = embeddings(tokens)
     for layer in 0..<configuration.layerCount { advance(&stream, through: layer) }
     let head = configuration.tiesEmbeddings ? "model.embed_tokens" : "lm_head"
@@ -34,13 +34,13 @@ public struct ForwardPassOracle {
   }
 
   /// The residual stream before the first layer, (tokens.count, hiddenSize).
-  public func embeddings(_ tokens: [Int]) -> [[Double]] {
+  package func embeddings(_ tokens: [Int]) -> [[Double]] {
     tokens.map { row($0, of: "model.embed_tokens.weight") }
   }
 
   /// Replaces the residual stream before a layer by that after it, and returns the matrices' inputs.
   @discardableResult
-  public func advance(_ stream: inout [[Double]], through layer: Int) -> LayerInputs {
+  package func advance(_ stream: inout [[Double]], through layer: Int) -> LayerInputs {
     let prefix = "model.layers.\(layer)"
     var inputs = LayerInputs()
     inputs.attention = stream.map { norm($0, "\(prefix).input_layernorm") }

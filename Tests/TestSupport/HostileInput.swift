@@ -6,7 +6,7 @@ import Foundation
 
 /// A kind of file or text from strangers, and what Duet makes of it: the same for the tests, the
 /// mutations of `Scripts/torture` and the fuzzer.
-public enum HostileKind: String, CaseIterable, Sendable {
+package enum HostileKind: String, CaseIterable, Sendable {
   /// A safetensors file, with data.
   case header
   /// Any JSON text.
@@ -28,14 +28,14 @@ public enum HostileKind: String, CaseIterable, Sendable {
 /// Reads inputs of one kind as the programs do, and checks what must hold whatever they contain.
 ///
 /// A broken promise is a trap, so that the fuzzer and the mutations count it as a crash.
-public final class HostileInput {
+package final class HostileInput {
   private let kind: HostileKind
   private let folder: String
   private let models: CompressedFolders?
 
   /// Makes a reader; some kinds need a folder of their own, which is made in memory where there is
   /// /dev/shm.
-  public init(_ kind: HostileKind) throws {
+  package init(_ kind: HostileKind) throws {
     self.kind = kind
     let parent = FileManager.default.fileExists(atPath: "/dev/shm") ? "/dev/shm" : "/tmp"
     folder =
@@ -57,7 +57,7 @@ public final class HostileInput {
   /// Reads `bytes`.
   ///
   /// - Returns: Whether they were accepted; otherwise they were refused with one printable sentence.
-  public func accepts(_ bytes: [UInt8]) -> Bool {
+  package func accepts(_ bytes: [UInt8]) -> Bool {
     do {
       switch kind {
       case .header: try readHeader(bytes)

@@ -3,7 +3,7 @@ import Foundation
 
 extension HostileKind {
   /// Good inputs to begin with, in a fixed order.
-  public func examples() throws -> [[UInt8]] {
+  package func examples() throws -> [[UInt8]] {
     switch self {
     case .header: Self.headers
     case .json: [Array(Self.jsonText.utf8)] + Self.configurations

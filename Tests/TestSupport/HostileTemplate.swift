@@ -1,9 +1,9 @@
 /// A template that tries to do harm.
-public struct HostileTemplate: Sendable {
+package struct HostileTemplate: Sendable {
   /// What it tries.
-  public var name: String
+  package var name: String
   /// Its text.
-  public var source: String
+  package var source: String
 }
 
 private func repeated(_ text: String, _ count: Int) -> String {
@@ -12,14 +12,14 @@ private func repeated(_ text: String, _ count: Int) -> String {
 
 extension HostileTemplate {
   /// An expression in `count` pairs of `open` and `close`.
-  public static func nested(_ open: String, _ core: String, _ close: String, _ count: Int) -> String
+  package static func nested(_ open: String, _ core: String, _ close: String, _ count: Int) -> String
   {
     "{{ " + String(repeating: open, count: count) + core + String(repeating: close, count: count)
       + " }}"
   }
 
   /// All of them, over 200.
-  public static let all: [HostileTemplate] =
+  package static let all: [HostileTemplate] =
     deep + chains + growth + forbidden + arithmetic + broken
 
   /// Nesting of every kind, just too deep and far too deep.

@@ -1,23 +1,23 @@
 import DuetSystem
-public import DuetText
+package import DuetText
 import Foundation
 
 /// Control tokens typed in messages, in every built-in template and those of the golden renderings.
-public struct InjectionTrial {
+package struct InjectionTrial {
   private let tokenizer: Tokenizer
   private let added: Set<Int>
   private let templates: [(name: String, template: ChatTemplate)]
 
   /// What was found.
-  public struct Outcome: Sendable {
+  package struct Outcome: Sendable {
     /// The conversations that were tried.
-    public var caseCount = 0
+    package var caseCount = 0
     /// A sentence for each conversation with a control token too many.
-    public var failures: [String] = []
+    package var failures: [String] = []
   }
 
   /// A trial of a tokenizer.
-  public init(_ tokenizer: Tokenizer) throws {
+  package init(_ tokenizer: Tokenizer) throws {
     self.tokenizer = tokenizer
     added = Set(tokenizer.addedTokens.map(\.id))
     let folder = SharedData.project("Tests/Golden/templates/sources")
@@ -38,7 +38,7 @@ public struct InjectionTrial {
   }
 
   /// Types every added token, alone, inside a word and around an end of line, in each of the three roles.
-  public func run() throws -> Outcome {
+  package func run() throws -> Outcome {
     var outcome = Outcome()
     for (name, template) in templates {
       for place in 0..<3 {

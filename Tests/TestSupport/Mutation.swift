@@ -1,10 +1,10 @@
-public import DuetRuntime
+package import DuetRuntime
 
 /// `original` after one to four random changes of the kinds that break parsers.
 ///
 /// A change flips a bit, replaces or removes or repeats a short run of bytes, cuts the end, or puts a
 /// number or a token with a special meaning somewhere, or swaps two words in quotation marks.
-public func mutated(_ original: [UInt8], using generator: inout RandomGenerator) -> [UInt8] {
+package func mutated(_ original: [UInt8], using generator: inout RandomGenerator) -> [UInt8] {
   let tokens = [
     "0", "1", "-1", "2147483648", "4294967296", "9007199254740992", "9223372036854775807",
     "9223372036854775808", "18446744073709551615", "18446744073709551616", "1.5", "1e400", "\"7\"",

@@ -6,43 +6,43 @@ import Glibc
 ///
 /// Case number n is the same for the same seed, whichever cases come before it: it can be replayed
 /// alone.
-public struct MutationRun {
+package struct MutationRun {
   /// What is mutated.
-  public let kind: HostileKind
+  package let kind: HostileKind
   /// Where the random changes come from.
-  public let seed: UInt64
+  package let seed: UInt64
   private let examples: [[UInt8]]
 
   /// How a run went.
-  public struct Outcome: Sendable {
+  package struct Outcome: Sendable {
     /// The inputs that were read.
-    public var acceptedCount = 0
+    package var acceptedCount = 0
     /// The inputs that were refused.
-    public var refusedCount = 0
+    package var refusedCount = 0
     /// The longest time of a case, in seconds of the processor.
-    public var slowestSeconds = 0.0
+    package var slowestSeconds = 0.0
     /// Its number.
-    public var slowestCase = 0
+    package var slowestCase = 0
     /// The cases that took more than `timeLimit`.
-    public var hangCount = 0
+    package var hangCount = 0
     /// How much the resident memory grew after the first thousandth of the cases, in bytes.
-    public var growth = 0
+    package var growth = 0
   }
 
   /// The longest that any input may take, in seconds of the processor.
-  public static let timeLimit = 1.0
+  package static let timeLimit = 1.0
   /// The largest growth of resident memory, in bytes.
-  public static let growthLimit = 64 << 20
+  package static let growthLimit = 64 << 20
 
   /// A run over `kind`.
-  public init(_ kind: HostileKind, seed: UInt64) throws {
+  package init(_ kind: HostileKind, seed: UInt64) throws {
     self.kind = kind
     self.seed = seed
     examples = try kind.examples()
   }
 
   /// The input of case `number`.
-  public func input(_ number: Int) -> [UInt8] {
+  package func input(_ number: Int) -> [UInt8] {
     var generator = RandomGenerator(seed: seed &* 0x9E37_79B9_7F4A_7C15 &+ UInt64(number))
     let example = examples[number % examples.count]
     // The first case of each example is the example itself.
@@ -113,7 +113,7 @@ public struct MutationRun {
   ///   - began: Called with the number of a case before its input is touched.
   /// - Returns: The counts.
   /// - Throws: When there is no folder to be had.
-  public func run(_ range: Range<Int>, began: (Int) -> Void = { _ in }) throws -> Outcome {
+  package func run(_ range: Range<Int>, began: (Int) -> Void = { _ in }) throws -> Outcome {
     let reader = try HostileInput(kind)
     var outcome = Outcome()
     var start = 0
@@ -138,7 +138,7 @@ public struct MutationRun {
 }
 
 /// The memory of this process that is in RAM, in bytes.
-public func residentBytes() -> Int {
+package func residentBytes() -> Int {
   guard let file = unsafe fopen("/proc/self/statm", "r") else { return 0 }
   defer { _ = unsafe fclose(file) }
   var text = [CChar](repeating: 0, count: 128)
@@ -151,7 +151,7 @@ public func residentBytes() -> Int {
 }
 
 /// The time that this thread has computed, in seconds, which other work on the machine does not lengthen.
-public func threadSeconds() -> Double {
+package func threadSeconds() -> Double {
   var time = timespec()
   guard unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) == 0 else { return 0 }
   return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9

@@ -1,14 +1,14 @@
 import Foundation
 
 /// A float32 array in NumPy's `.npy` format, version 1, in row-major order.
-public struct NumPyArray {
+package struct NumPyArray {
   /// The sizes of the dimensions, outermost first.
-  public let shape: [Int]
+  package let shape: [Int]
   /// The elements.
-  public let values: [Float]
+  package let values: [Float]
 
   /// Reads the array in the file at `path`.
-  public init(contentsOf path: String) throws {
+  package init(contentsOf path: String) throws {
     let data = try Data(contentsOf: URL(fileURLWithPath: path))
     // 6 bytes of magic, 2 of version, 2 of header length, then a Python dictionary.
     let headerLength = Int(data[8]) | Int(data[9]) << 8

@@ -1,17 +1,17 @@
 import Glibc
 
 /// A pseudoterminal: the test holds the side of the terminal, a program the side of the process.
-public final class Pseudoterminal {
+package final class Pseudoterminal {
   /// The descriptor on the terminal's side, nonblocking.
-  public let controller: Int32
+  package let controller: Int32
   /// The descriptor on the process's side.
   ///
   /// It stays open because the system resets the settings when the last one is closed.
-  public let processSide: Int32
+  package let processSide: Int32
   /// The path that a process opens to be on this terminal.
-  public let path: String
+  package let path: String
   /// Everything that was read so far.
-  public private(set) var received: [UInt8] = []
+  package private(set) var received: [UInt8] = []
 
   /// Opens a pseudoterminal of the given size.
   ///
@@ -19,7 +19,7 @@ public final class Pseudoterminal {
   ///   - columns: The width of the window.
   ///   - rows: The height of the window.
   /// - Throws: `ExecutableFailure` when the system has none left.
-  public init(columns: UInt16 = 80, rows: UInt16 = 24) throws {
+  package init(columns: UInt16 = 80, rows: UInt16 = 24) throws {
     let descriptor = unsafe open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw ExecutableFailure("cannot open /dev/ptmx") }
     // unlockpt and ptsname are hidden behind _XOPEN_SOURCE; these are the requests that they make:
@@ -50,13 +50,13 @@ public final class Pseudoterminal {
   }
 
   /// Changes the window's size, of which the foreground processes are told by SIGWINCH.
-  public func resize(columns: UInt16, rows: UInt16) {
+  package func resize(columns: UInt16, rows: UInt16) {
     var size = winsize(ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0)
     _ = unsafe ioctl(controller, UInt(TIOCSWINSZ), &size)
   }
 
   /// Types text on the terminal.
-  public func type(_ text: String) {
+  package func type(_ text: String) {
     let bytes = Array(text.utf8)
     var start = 0
     while start < bytes.count {
@@ -69,7 +69,7 @@ public final class Pseudoterminal {
   }
 
   /// Reads what has come, waiting up to so many milliseconds for the first byte.
-  public func drain(milliseconds: Int32 = 0) {
+  package func drain(milliseconds: Int32 = 0) {
     var wait = pollfd(fd: controller, events: Int16(POLLIN), revents: 0)
     var patience = milliseconds
     var block = [UInt8](repeating: 0, count: 65_536)
@@ -88,22 +88,22 @@ public final class Pseudoterminal {
   }
 
   /// Everything that was read so far, as text.
-  public var text: String { String(decoding: received, as: UTF8.self) }
+  package var text: String { String(decoding: received, as: UTF8.self) }
 
   /// Forgets what was read so far.
-  public func forget() { received.removeAll() }
+  package func forget() { received.removeAll() }
 
   /// Reads until `text` has come, or `seconds` have passed.
   ///
   /// - Returns: Whether it has come.
-  public func wait(for text: String, seconds: Double = 60) -> Bool {
+  package func wait(for text: String, seconds: Double = 60) -> Bool {
     wait(seconds: seconds) { self.text.contains(text) }
   }
 
   /// Reads until a condition holds, or `seconds` have passed.
   ///
   /// - Returns: Whether it holds.
-  public func wait(seconds: Double = 60, until condition: () -> Bool) -> Bool {
+  package func wait(seconds: Double = 60, until condition: () -> Bool) -> Bool {
     let deadline = ContinuousClock.now + .seconds(seconds)
     while true {
       drain(milliseconds: 20)
@@ -121,7 +121,7 @@ public final class Pseudoterminal {
   ///   - errorPath: A file for standard error; nil means the terminal.
   /// - Returns: The process.
   /// - Throws: `ExecutableFailure` when it could not be started.
-  public func start(
+  package func start(
     _ name: String, _ arguments: [String], environment: [String: String] = [:],
     errorPath: String? = nil
   ) throws -> ChildProcess {
@@ -135,7 +135,7 @@ public final class Pseudoterminal {
 
   /// The terminal's line settings, as numbers to compare: input, output, control and local flags, and the
   /// control characters.
-  public var settings: [UInt32] {
+  package var settings: [UInt32] {
     var settings = termios()
     guard unsafe tcgetattr(processSide, &settings) == 0 else { return [] }
     let characters = unsafe withUnsafeBytes(of: settings.c_cc) { unsafe $0.map { UInt32($0) } }

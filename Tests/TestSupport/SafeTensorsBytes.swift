@@ -3,7 +3,7 @@ public import DuetSystem
 /// The bytes of a safetensors file with this header, whatever it says, and `dataBytes` bytes of data.
 ///
 /// The data count 0, 1, 2, ... so that every byte has a known value.
-public func safeTensorsBytes(header: String, dataBytes: Int) -> [UInt8] {
+package func safeTensorsBytes(header: String, dataBytes: Int) -> [UInt8] {
   let text = Array(header.utf8)
   let size = (0..<8).map { UInt8(truncatingIfNeeded: text.count >> (8 * $0)) }
   return size + text + (0..<dataBytes).map { UInt8(truncatingIfNeeded: $0) }

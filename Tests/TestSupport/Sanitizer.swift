@@ -3,11 +3,11 @@ import Glibc
 /// The address or thread sanitizer, when the tests are built with one.
 ///
 /// It keeps shadow memory and slows what it watches, so tests that measure memory or time say nothing then.
-public enum Sanitizer {
+package enum Sanitizer {
   /// Whether this process, and with it every executable of the package, is built with one.
-  public static let isActive = has("__asan_init") || watchesThreads
+  package static let isActive = has("__asan_init") || watchesThreads
   /// Whether it is the thread sanitizer.
-  public static let watchesThreads = has("__tsan_init")
+  package static let watchesThreads = has("__tsan_init")
 
   /// Whether the process has a function: Swift code cannot ask the compiler what it is built with.
   private static func has(_ function: String) -> Bool {

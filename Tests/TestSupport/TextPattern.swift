@@ -1,13 +1,13 @@
-public import DuetRuntime
+package import DuetRuntime
 
 /// A text that is one thing over and over, of which splitters by regular expressions die.
-public struct TextPattern: Sendable {
+package struct TextPattern: Sendable {
   /// What it is made of.
-  public let name: String
+  package let name: String
   private let units: [String]
 
   /// The twelve kinds of run.
-  public static let all: [TextPattern] = [
+  package static let all: [TextPattern] = [
     TextPattern(name: "A", units: ["A"]), TextPattern(name: "space", units: [" "]),
     TextPattern(name: "line feed", units: ["\n"]), TextPattern(name: "full stop", units: ["."]),
     TextPattern(name: "zero", units: ["0"]), TextPattern(name: "e acute", units: ["\u{E9}"]),
@@ -19,7 +19,7 @@ public struct TextPattern: Sendable {
   ]
 
   /// The text of so many units, as UTF-8.
-  public func text(_ count: Int) -> [UInt8] {
+  package func text(_ count: Int) -> [UInt8] {
     let encoded = units.map { Array($0.utf8) }
     var bytes: [UInt8] = []
     bytes.reserveCapacity(count * 4)
@@ -29,7 +29,7 @@ public struct TextPattern: Sendable {
 }
 
 /// Random texts from one of six alphabets.
-public enum RandomText {
+package enum RandomText {
   /// ASCII; letters and blanks; digits and signs; Latin, Greek and Cyrillic; CJK, emoji and joiners; any
   /// scalar at all.
   private static let alphabets: [[ClosedRange<UInt32>]] = [
@@ -40,7 +40,7 @@ public enum RandomText {
   ]
 
   /// A text of 0 to 31 scalars.
-  public static func next(using generator: inout RandomGenerator) -> [UInt8] {
+  package static func next(using generator: inout RandomGenerator) -> [UInt8] {
     let alphabet = alphabets[Int(generator.next() % UInt64(alphabets.count))]
     var text = ""
     for _ in 0..<(generator.next() % 32) {

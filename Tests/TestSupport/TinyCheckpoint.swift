@@ -1,16 +1,16 @@
-public import DuetRuntime
+package import DuetRuntime
 import DuetSystem
 import Foundation
 
 /// A checkpoint of a few small random matrices, to run, to compare and to damage.
-public struct TinyCheckpoint {
+package struct TinyCheckpoint {
   /// The configuration; change it before `write` to make the files disagree with it.
-  public var configuration: Configuration
+  package var configuration: Configuration
   /// The tensors: sizes and numbers, which are stored as F32.
-  public var tensors: [String: (shape: [Int], values: [Float])] = [:]
+  package var tensors: [String: (shape: [Int], values: [Float])] = [:]
 
   /// Random matrices for `configuration`, by the names of Hugging Face checkpoints.
-  public init(_ configuration: Configuration, seed: UInt64 = 1) {
+  package init(_ configuration: Configuration, seed: UInt64 = 1) {
     self.configuration = configuration
     var generator = RandomGenerator(seed: seed)
     func add(_ name: String, _ shape: [Int], around center: Float = 0, _ width: Float) {
@@ -51,12 +51,12 @@ public struct TinyCheckpoint {
   }
 
   /// The checkpoint without files.
-  public func inMemory() throws -> Checkpoint {
+  package func inMemory() throws -> Checkpoint {
     Checkpoint(configuration: configuration, tensors: try storedTensors())
   }
 
   /// Writes config.json and model.safetensors into a folder.
-  public func write(to folder: TemporaryFolder) throws {
+  package func write(to folder: TemporaryFolder) throws {
     try folder.write("config.json", configurationText)
     try SafeTensorsWriter.write(try storedTensors(), to: folder.path + "/model.safetensors")
   }
@@ -74,7 +74,7 @@ public struct TinyCheckpoint {
   }
 
   /// What config.json says of the configuration, scaled rotary frequencies left aside.
-  public var configurationText: String {
+  package var configurationText: String {
     """
     {"model_type": "\(configuration.architecture.rawValue)",
      "hidden_size": \(configuration.hiddenSize),

@@ -1,25 +1,25 @@
-public import DuetRuntime
+package import DuetRuntime
 import DuetSystem
 import Foundation
 
 /// A folder with a compressed model of one small layer: random codes and scales, which stand for nothing.
 ///
 /// It loads and runs within a millisecond or two, to be damaged thousands of times.
-public struct TinyCompressedModel: Sendable {
+package struct TinyCompressedModel: Sendable {
   /// What the model is compressed to.
-  public let format: CompressedFormat
+  package let format: CompressedFormat
   /// Whether an index lists two files of weights.
-  public var isSharded = false
+  package var isSharded = false
   /// The inputs of the first matrix that are stored as columns.
   var outlierChannels: [Int32] = []
   /// Whether the output head is in eight bits.
   var hasPackedHead = false
 
   /// A model in one file, with a dense output head.
-  public init(format: CompressedFormat) { self.format = format }
+  package init(format: CompressedFormat) { self.format = format }
 
   /// The models whose files are mutated, each of forms that the others have not.
-  public static let all: [TinyCompressedModel] = {
+  package static let all: [TinyCompressedModel] = {
     var rotated = TinyCompressedModel(
       format: CompressedFormat(
         format: .int2, groupSize: .columns32, rank: 5, factors: FactorStorage(.int4),
@@ -48,7 +48,7 @@ public struct TinyCompressedModel: Sendable {
     vocabularySize: 20, contextLength: 64)
 
   /// The names of the files, those of the weights last.
-  public var fileNames: [String] {
+  package var fileNames: [String] {
     ["config.json", "compression_report.json"]
       + (isSharded
         ? ["model.safetensors.index.json", "a.safetensors", "b.safetensors"]
@@ -56,7 +56,7 @@ public struct TinyCompressedModel: Sendable {
   }
 
   /// Writes the files into a folder that is there.
-  public func write(to folder: String) throws {
+  package func write(to folder: String) throws {
     func write(_ name: String, _ text: String) throws {
       try Data(text.utf8).write(to: URL(fileURLWithPath: "\(folder)/\(name)"))
     }
@@ -180,7 +180,7 @@ public struct TinyCompressedModel: Sendable {
 }
 
 /// A packed matrix of random codes, scales of 0.5 to 1.5 times `size` and, where asked for, offsets of -1 to 0.
-public func randomPacked(
+package func randomPacked(
   _ layout: PackedLayout, size: Float = 1, hasOffsets: Bool = false, seed: UInt64
 ) throws -> PackedMatrix {
   var generator = RandomGenerator(seed: seed)

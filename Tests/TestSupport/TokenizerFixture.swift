@@ -1,21 +1,21 @@
-public import DuetText
-public import Foundation
+package import DuetText
+package import Foundation
 
 extension TemporaryFolder {
   /// Copies a file into the folder under its own name.
-  public func copy(_ source: String) throws {
+  package func copy(_ source: String) throws {
     let name = (source as NSString).lastPathComponent
     try write(name, Array(Data(contentsOf: URL(fileURLWithPath: source))))
   }
 }
 
 /// Small tokenizers, written as the files of the field.
-public enum TokenizerFixture {
+package enum TokenizerFixture {
   /// A JSON object that can be changed before it is written.
-  public typealias Object = [String: Any]
+  package typealias Object = [String: Any]
 
   /// A SentencePiece-like tokenizer.json with byte fallback: 3 special tokens, 256 bytes, 9 pieces.
-  public static func sentencePiece() -> Object {
+  package static func sentencePiece() -> Object {
     var vocabulary: Object = ["<unk>": 0, "<s>": 1, "</s>": 2]
     for byte in 0..<256 { vocabulary[String(format: "<0x%02X>", byte)] = 3 + byte }
     let pieces = ["\u{2581}", "a", "b", "c", "ab", "abc", "\u{2581}a", "\u{2581}ab", "aa"]
@@ -55,7 +55,7 @@ public enum TokenizerFixture {
   }
 
   /// An entry of `added_tokens`.
-  public static func specialToken(_ id: Int, _ content: String) -> Object {
+  package static func specialToken(_ id: Int, _ content: String) -> Object {
     [
       "id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
       "normalized": false, "special": true,
@@ -63,7 +63,7 @@ public enum TokenizerFixture {
   }
 
   /// A byte-level tokenizer.json with the 256 bytes and a merge of "h" and "i".
-  public static func byteLevel(pattern: String) -> Object {
+  package static func byteLevel(pattern: String) -> Object {
     var vocabulary: Object = ["hi": 256]
     var next = 256
     for byte in 0..<256 {
@@ -94,12 +94,12 @@ public enum TokenizerFixture {
   }
 
   /// The tokenizer of a tokenizer.json with these contents.
-  public static func tokenizer(_ object: Object) throws -> Tokenizer {
+  package static func tokenizer(_ object: Object) throws -> Tokenizer {
     try tokenizer(JSONSerialization.data(withJSONObject: object))
   }
 
   /// The tokenizer of a tokenizer.json with these bytes.
-  public static func tokenizer(_ data: Data) throws -> Tokenizer {
+  package static func tokenizer(_ data: Data) throws -> Tokenizer {
     let folder = try TemporaryFolder()
     try folder.write("tokenizer.json", Array(data))
     return try Tokenizer(contentsOf: folder.path)

@@ -2,16 +2,16 @@ import Foundation
 import Glibc
 
 /// An answer of `chat` whose weights another program shortens while it is being written.
-public enum TruncationTrial {
+package enum TruncationTrial {
   /// What became of the process.
-  public struct Outcome: Sendable {
+  package struct Outcome: Sendable {
     /// The exit code.
-    public let exitCode: Int32
+    package let exitCode: Int32
     /// Everything on standard error.
-    public let error: String
+    package let error: String
 
     /// Whether the process ended with exit code 4 and one sentence that names the file.
-    public var isAsPromised: Bool {
+    package var isAsPromised: Bool {
       exitCode == 4 && error.split(separator: "\n").count == 1
         && error.hasSuffix(
           "/model.safetensors: the file was truncated by another program while in use\n")
@@ -27,7 +27,7 @@ public enum TruncationTrial {
   ///   - options: Further options of chat.
   /// - Returns: What became of the process.
   /// - Throws: `ExecutableFailure` when it could not be tried.
-  public static func run(
+  package static func run(
     size: Int, delay: UInt32 = 0, options: [String] = []
   ) throws -> Outcome {
     let folder = try TemporaryFolder()

@@ -9,7 +9,7 @@ internal import DuetRuntime
 ///
 /// which, where the gains of a matrix fall with its rank, is the least sum of squares for the bytes, up to
 /// the last step.
-public struct RankAllocation: Sendable {
+package struct RankAllocation: Sendable {
   /// What is known of a matrix.
   struct Candidate {
     let name: String
@@ -26,7 +26,7 @@ public struct RankAllocation: Sendable {
   /// The choice for a plan.
   ///
   /// - Precondition: The plan has a number of bits to meet, and its method L R.
-  public init(_ plan: CompressionPlan) {
+  package init(_ plan: CompressionPlan) {
     guard let options = plan.method.lowRank, let targetBits = options.targetBits else {
       preconditionFailure("ranks for no number of bits")
     }
@@ -55,7 +55,7 @@ public struct RankAllocation: Sendable {
   ///   - sharedByteCount: What they take together besides, the rotations.
   /// - Returns: Ranks that take no more than the plan's bits per weight.
   /// - Throws: `CompressorError.budget` when the smallest ranks take more already.
-  public func ranks(
+  package func ranks(
     for matrices: [MatrixAnalysis], sharedByteCount: Int
   ) throws(CompressorError) -> [String: Int] {
     try ranks(

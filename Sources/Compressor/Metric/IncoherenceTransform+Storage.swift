@@ -1,5 +1,5 @@
-public import DuetRuntime
-public import DuetSystem
+package import DuetRuntime
+package import DuetSystem
 
 extension IncoherenceTransform {
   /// The tensors to store, the same for all matrices of this size.
@@ -9,7 +9,7 @@ extension IncoherenceTransform {
   /// length 1 or the square root of the order.
   ///
   /// - Throws: `FileError` without memory.
-  public func storedTensors() throws(FileError) -> [StoredTensor] {
+  package func storedTensors() throws(FileError) -> [StoredTensor] {
     let name = "incoherence.\(size)"
     let signFile = try MappedFile(anonymousByteCount: size) { memory in
       for (index, sign) in signs.enumerated() {

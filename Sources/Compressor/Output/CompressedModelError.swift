@@ -1,9 +1,9 @@
-public import DuetRuntime
-public import DuetSystem
-public import DuetText
+package import DuetRuntime
+package import DuetSystem
+package import DuetText
 
 /// A reason why a compressed model could not be written.
-public enum CompressedModelError: DuetError, Equatable {
+package enum CompressedModelError: DuetError, Equatable {
   /// config.json of the source is no JSON object.
   case configuration(JSONError)
   /// The source says that its weights are quantised already.
@@ -20,7 +20,7 @@ public enum CompressedModelError: DuetError, Equatable {
   case output(OutputFolderError)
 
   /// The kind of trouble, for the exit code.
-  public var category: FailureCategory {
+  package var category: FailureCategory {
     switch self {
     case .alreadyQuantized, .tensorTwice: .refusedData
     case .configuration(let error): error.category
@@ -32,7 +32,7 @@ public enum CompressedModelError: DuetError, Equatable {
   }
 
   /// One sentence that names the file and what is wrong.
-  public var description: String {
+  package var description: String {
     switch self {
     case .configuration(let error): error.description
     case .alreadyQuantized(let path):

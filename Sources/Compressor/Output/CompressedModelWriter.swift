@@ -1,10 +1,10 @@
-public import DuetRuntime
+package import DuetRuntime
 internal import DuetSystem
 internal import DuetText
 
 /// The last step of a run: the files of the compressed model, from the matrices of the journal and the
 /// rest of the source.
-public struct CompressedModelWriter {
+package struct CompressedModelWriter {
   private let output: OutputFolder
   private let checkpoint: Checkpoint
   private let plan: CompressionPlan
@@ -13,7 +13,7 @@ public struct CompressedModelWriter {
   private let largestShard: Int
 
   /// The size beyond which weights are spread over several files, in bytes.
-  public static let defaultLargestShard = 5_000_000_000
+  package static let defaultLargestShard = 5_000_000_000
 
   /// A writer for one model.
   ///
@@ -24,7 +24,7 @@ public struct CompressedModelWriter {
   ///   - sourceDigest: `Fingerprint.sourceDigest`.
   ///   - toolVersion: The version that compresses.
   ///   - largestShard: The bytes of tensors in a file, unless one alone has more.
-  public init(
+  package init(
     _ output: OutputFolder, checkpoint: Checkpoint, plan: CompressionPlan, sourceDigest: String,
     toolVersion: String = duetVersion, largestShard: Int = Self.defaultLargestShard
   ) {
@@ -49,7 +49,7 @@ public struct CompressedModelWriter {
   ///   - seconds: The time that every matrix took, as `Journal.seconds` has it.
   /// - Returns: The figures of the model.
   /// - Throws: `CompressedModelError`; the journal remains.
-  public func finish(
+  package func finish(
     linears: [CompressedLinear], head: CompressedLinear? = nil,
     rotations: [IncoherenceTransform] = [],
     seconds: [String: Double] = [:]

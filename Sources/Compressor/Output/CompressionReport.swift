@@ -1,35 +1,35 @@
 internal import DuetRuntime
-public import DuetText
+package import DuetText
 
 /// The figures of a whole compressed model.
-public struct CompressionTotals: Sendable, Hashable {
+package struct CompressionTotals: Sendable, Hashable {
   /// The bytes of the compressed linear layers, with the signs and factors of their rotations.
-  public var linearByteCount = 0
+  package var linearByteCount = 0
   /// The weights that these bytes stand for.
-  public var linearWeightCount = 0
+  package var linearWeightCount = 0
   /// The bytes of all tensors.
-  public var byteCount = 0
+  package var byteCount = 0
   /// The weights of the source.
-  public var weightCount = 0
+  package var weightCount = 0
   /// The mean of the linear layers' relative errors.
-  public var meanRelativeError = 0.0
+  package var meanRelativeError = 0.0
   /// The largest of them.
-  public var worstRelativeError = 0.0
+  package var worstRelativeError = 0.0
   /// The name of the layer that has it; empty without layers.
-  public var worstName = ""
+  package var worstName = ""
 
   /// The bits per weight of the compressed linear layers, without the head.
-  public var bitsPerLinearWeight: Double {
+  package var bitsPerLinearWeight: Double {
     linearWeightCount == 0 ? 0 : Double(linearByteCount) * 8 / Double(linearWeightCount)
   }
 
   /// The bits per weight of the whole model.
-  public var bitsPerWeight: Double {
+  package var bitsPerWeight: Double {
     weightCount == 0 ? 0 : Double(byteCount) * 8 / Double(weightCount)
   }
 
   /// The figures by name.
-  public var members: [JSONOutput.Member] {
+  package var members: [JSONOutput.Member] {
     [
       .init("byte_count", .integer(byteCount)),
       .init("weight_count", .integer(weightCount)),
@@ -44,7 +44,7 @@ public struct CompressionTotals: Sendable, Hashable {
   }
 
   /// The figures of no model.
-  public init() {}
+  package init() {}
 
   /// Adds the records of linear layers, the head not among them.
   mutating func add(_ records: [MatrixRecord]) {

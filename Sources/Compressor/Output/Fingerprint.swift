@@ -1,24 +1,24 @@
-public import DuetRuntime
+package import DuetRuntime
 internal import DuetSystem
 internal import DuetText
 
 /// What a run compresses and how: all that must be the same for a run to be resumed.
 ///
 /// A list of named texts rather than one digest, so that a mismatch can be explained.
-public struct Fingerprint: Sendable, Equatable {
+package struct Fingerprint: Sendable, Equatable {
   /// One part of the identity.
-  public struct Field: Sendable, Equatable {
+  package struct Field: Sendable, Equatable {
     /// What it is, such as "plan.rank" or "tensor.model.norm.weight".
-    public let name: String
+    package let name: String
     /// Its value, or a digest of it.
-    public let value: String
+    package let value: String
   }
 
   /// All parts, in a fixed order.
-  public let fields: [Field]
+  package let fields: [Field]
 
   /// The version of the format that compressed models are written in.
-  public static let formatVersion = CompressedFormat.version
+  package static let formatVersion = CompressedFormat.version
   /// The names of the fields that follow from the source's contents begin with these.
   private static let sourcePrefixes = ["config", "tensor."]
 
@@ -34,7 +34,7 @@ public struct Fingerprint: Sendable, Equatable {
   ///   - toolVersion: The version that compresses.
   /// - Throws: `JournalError` when the source cannot be read.
   /// - Complexity: O(tensors); at most 64 KiB of each are read.
-  public init(
+  package init(
     plan: CompressionPlan, checkpoint: Checkpoint, calibrationDigest: String,
     toolVersion: String = duetVersion
   ) throws(JournalError) {
@@ -77,7 +77,7 @@ public struct Fingerprint: Sendable, Equatable {
   }
 
   /// A digest of what is compressed, the same for every copy of the source.
-  public var sourceDigest: String {
+  package var sourceDigest: String {
     digest(fields.filter { field in Self.sourcePrefixes.contains { field.name.hasPrefix($0) } })
   }
 
@@ -89,17 +89,17 @@ public struct Fingerprint: Sendable, Equatable {
   // MARK: - Comparison
 
   /// A field that is not the same.
-  public struct Difference: Sendable, Equatable {
+  package struct Difference: Sendable, Equatable {
     /// The field.
-    public let name: String
+    package let name: String
     /// Its value when the run began, or nil when it was not there.
-    public let recorded: String?
+    package let recorded: String?
     /// Its value now, or nil.
-    public let current: String?
+    package let current: String?
   }
 
   /// The fields that differ from those of an earlier run.
-  public func differences(from recorded: Fingerprint) -> [Difference] {
+  package func differences(from recorded: Fingerprint) -> [Difference] {
     let old = Dictionary(recorded.fields.map { ($0.name, $0.value) }) { first, _ in first }
     let new = Dictionary(fields.map { ($0.name, $0.value) }) { first, _ in first }
     let removed = recorded.fields.filter { new[$0.name] == nil }

@@ -6,20 +6,20 @@ internal import DuetText
 ///
 /// A matrix is one safetensors file in `parts` with its record and a digest in `__metadata__`: a file
 /// that is there and whole is the entry of the journal, and there is nothing else to agree with.
-public struct Journal {
+package struct Journal {
   /// The folder.
-  public let output: OutputFolder
+  package let output: OutputFolder
   /// Whether an earlier run is being resumed.
-  public let isResumed: Bool
+  package let isResumed: Bool
   /// Matrices whose files were torn or damaged, and removed.
-  public private(set) var refusedParts: [String] = []
+  package private(set) var refusedParts: [String] = []
   /// The seconds that matrices took, by name, as far as they were asked for or recorded.
-  public private(set) var seconds: [String: Double] = [:]
+  package private(set) var seconds: [String: Double] = [:]
 
   /// Begins a run in `output`, or resumes the one that is there.
   ///
   /// - Throws: `JournalError`.
-  public init(
+  package init(
     _ output: OutputFolder, fingerprint: Fingerprint, resume: ResumeMode = .auto
   ) throws(JournalError) {
     self.output = output
@@ -91,7 +91,7 @@ public struct Journal {
   ///
   /// - Throws: `JournalError` when the file is there but cannot be read or removed.
   /// - Complexity: O(bytes): the digest is computed.
-  public mutating func completed(_ name: String) throws(JournalError) -> CompressedLinear? {
+  package mutating func completed(_ name: String) throws(JournalError) -> CompressedLinear? {
     let path = partPath(name)
     guard fileExists(path) else { return nil }
     do throws(SafeTensorsError) {
@@ -115,7 +115,7 @@ public struct Journal {
   ///   - linear: The matrix.
   ///   - seconds: The time that it took.
   /// - Throws: `JournalError` when the file cannot be written.
-  public mutating func record(
+  package mutating func record(
     _ linear: CompressedLinear, seconds: Double = 0
   ) throws(JournalError) {
     let part = JournalPart(linear: linear, seconds: seconds)
@@ -145,7 +145,7 @@ public struct Journal {
   // MARK: - Hidden states
 
   /// Whose residual streams are saved.
-  public enum Stream: String, Sendable, CaseIterable {
+  package enum Stream: String, Sendable, CaseIterable {
     /// Those that the inputs of later layers are computed with.
     case hidden
     /// Those of the original model, beside the others.
@@ -153,19 +153,19 @@ public struct Journal {
   }
 
   /// Where the residual streams before `layer` may be saved.
-  public func hiddenStatesPath(layer: Int, of stream: Stream = .hidden) -> String {
+  package func hiddenStatesPath(layer: Int, of stream: Stream = .hidden) -> String {
     "\(output.statePath)/\(stream.rawValue)-\(layer)"
   }
 
   /// The last layer for which there are saved hidden states, or nil.
   ///
   /// Those of the original model are there too when they were saved first.
-  public func lastHiddenStates() throws(JournalError) -> Int? {
+  package func lastHiddenStates() throws(JournalError) -> Int? {
     try wrapping(JournalError.file) { () throws(FileError) in try layers(of: .hidden).max() }
   }
 
   /// Removes all streams that were saved before layers below `layer`.
-  public func removeHiddenStates(before layer: Int) throws(JournalError) {
+  package func removeHiddenStates(before layer: Int) throws(JournalError) {
     try wrapping(JournalError.file) { () throws(FileError) in
       for stream in Stream.allCases {
         for old in try layers(of: stream) where old < layer {

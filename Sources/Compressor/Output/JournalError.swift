@@ -1,8 +1,8 @@
-public import DuetRuntime
-public import DuetSystem
+package import DuetRuntime
+package import DuetSystem
 
 /// A reason why a run cannot be begun, resumed or recorded.
-public enum JournalError: DuetError, Equatable {
+package enum JournalError: DuetError, Equatable {
   /// The run in the folder compresses something else, or differently.
   case mismatch(path: String, differences: [Fingerprint.Difference])
   /// The description of the run in the folder cannot be read.
@@ -19,7 +19,7 @@ public enum JournalError: DuetError, Equatable {
   case checkpoint(CheckpointError)
 
   /// The kind of trouble, for the exit code.
-  public var category: FailureCategory {
+  package var category: FailureCategory {
     switch self {
     case .mismatch, .damaged, .nothingToResume: .resumable
     case .runExists: .usage
@@ -33,7 +33,7 @@ public enum JournalError: DuetError, Equatable {
   private static let listedDifferences = 8
 
   /// One sentence that names the folder and what to do.
-  public var description: String {
+  package var description: String {
     switch self {
     case .mismatch(let path, let differences):
       "\(printable(path)): the run to resume differs in \(Self.list(differences)); give what it was "

@@ -23,11 +23,11 @@ package import DuetSystem
 /// Each step from one of the last three to the next is one rename, so a run that died anywhere can be
 /// taken up. Moving ends with config.json, whose presence marks a complete model; then `.compress` is
 /// renamed, which ends the run, and removed.
-public final class OutputFolder: Sendable {
+package final class OutputFolder: Sendable {
   /// The path of the folder, as given.
-  public let path: String
+  package let path: String
   /// Whether a model that is there may be replaced, and the state of an earlier run thrown away.
-  public let force: Bool
+  package let force: Bool
 
   package let operations: FileOperations
   private let lock: Int32
@@ -41,7 +41,7 @@ public final class OutputFolder: Sendable {
   ///   - source: The folder of the model that is to be compressed.
   ///   - force: Whether what is there may be replaced.
   /// - Throws: `OutputFolderError`.
-  public convenience init(
+  package convenience init(
     _ path: String, source: String, force: Bool = false
   ) throws(OutputFolderError) {
     try self.init(path, source: source, force: force, operations: .system)
@@ -85,7 +85,7 @@ public final class OutputFolder: Sendable {
   /// Until the end of a run the compressed matrices are on the disk twice, in `parts` and in `out`.
   ///
   /// - Throws: `OutputFolderError.notEnoughSpace`.
-  public func requireFreeSpace(_ neededBytes: Int) throws(OutputFolderError) {
+  package func requireFreeSpace(_ neededBytes: Int) throws(OutputFolderError) {
     guard let free = freeByteCount(path), free < neededBytes else { return }
     throw .notEnoughSpace(path: path, neededBytes: neededBytes, freeBytes: free)
   }
@@ -93,7 +93,7 @@ public final class OutputFolder: Sendable {
   // MARK: - The end of a run
 
   /// Whether all files of a model are written and only have to be moved to their places.
-  public var isReadyToMove: Bool { fileExists(readyPath) || fileExists(movingPath) }
+  package var isReadyToMove: Bool { fileExists(readyPath) || fileExists(movingPath) }
 
   /// Says that all files of the model are in `assemblyPath`.
   package func markReady() throws(OutputFolderError) {

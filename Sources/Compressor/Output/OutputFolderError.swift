@@ -1,7 +1,7 @@
-public import DuetSystem
+package import DuetSystem
 
 /// A reason why a folder cannot take a compressed model.
-public enum OutputFolderError: DuetError, Equatable {
+package enum OutputFolderError: DuetError, Equatable {
   /// The output is the model that is to be compressed.
   case sameAsSource(path: String)
   /// The output is inside the folder of the model that is to be compressed.
@@ -18,7 +18,7 @@ public enum OutputFolderError: DuetError, Equatable {
   case file(FileError)
 
   /// The kind of trouble, for the exit code.
-  public var category: FailureCategory {
+  package var category: FailureCategory {
     switch self {
     case .sameAsSource, .insideSource, .overlapping, .notEmpty: .usage
     case .locked, .notEnoughSpace: .inputOutput
@@ -27,7 +27,7 @@ public enum OutputFolderError: DuetError, Equatable {
   }
 
   /// One sentence that names the folder and what to do.
-  public var description: String {
+  package var description: String {
     switch self {
     case .sameAsSource(let path):
       "\(printable(path)): the output is the model itself; give another folder"

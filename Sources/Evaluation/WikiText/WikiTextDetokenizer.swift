@@ -7,11 +7,11 @@
 /// one) are part of the published numbers.
 ///
 /// Source: the wikitext task of lm-evaluation-harness, version 2.
-public enum WikiTextDetokenizer {
+package enum WikiTextDetokenizer {
   /// The page as lm-eval tokenizes it.
   ///
   /// - Complexity: O(page), a fixed number of passes.
-  public static func detokenize(_ page: String) -> String {
+  package static func detokenize(_ page: String) -> String {
     var text = Array(page.unicodeScalars)
     text = text.replacing("s '", with: "s'")
     text = replacingSlashedDigits(text)

@@ -1,15 +1,15 @@
 internal import DuetSystem
 
 /// One question with its answers, as texts.
-public struct ChoiceDocument: Sendable, Equatable {
+package struct ChoiceDocument: Sendable, Equatable {
   /// An answer, and what it is to follow.
-  public struct Choice: Sendable, Equatable {
+  package struct Choice: Sendable, Equatable {
     /// What the model reads.
-    public let context: String
+    package let context: String
     /// What it is asked the likelihood of: a space and the answer.
-    public let continuation: String
+    package let continuation: String
     /// The Unicode code points of the answer, without the space, as Python's `len` counts them.
-    public let length: Int
+    package let length: Int
 
     /// An answer behind one space.
     package init(context: String, answer: String) {
@@ -20,9 +20,9 @@ public struct ChoiceDocument: Sendable, Equatable {
   }
 
   /// The answers, in the order of the data.
-  public let choices: [Choice]
+  package let choices: [Choice]
   /// The index of the right answer.
-  public let gold: Int
+  package let gold: Int
 
   /// A document of answers to choose from.
   ///
@@ -35,7 +35,7 @@ public struct ChoiceDocument: Sendable, Equatable {
 
   /// Sixteen hexadecimal digits that tell documents apart: the start of a SHA-256 over all that is
   /// scored.
-  public var digest: String {
+  package var digest: String {
     var hash = SHA256()
     for choice in choices {
       // No text holds a byte 0xFF, so the parts cannot run into each other.

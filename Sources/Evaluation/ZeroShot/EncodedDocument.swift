@@ -1,22 +1,22 @@
-public import DuetRuntime
-public import DuetText
+package import DuetRuntime
+package import DuetText
 
 /// A document as the tokens that a model evaluates.
-public struct EncodedDocument: Sendable, Equatable {
+package struct EncodedDocument: Sendable, Equatable {
   /// What a choice became.
-  public struct Choice: Sendable, Equatable {
+  package struct Choice: Sendable, Equatable {
     /// The tokens before the continuation.
-    public let contextTokenCount: Int
+    package let contextTokenCount: Int
     /// The tokens whose likelihoods are added up.
-    public let continuationTokenCount: Int
+    package let continuationTokenCount: Int
     /// What is unusual about them.
-    public let flags: [EncodingFlag]
+    package let flags: [EncodingFlag]
   }
 
   /// The choices, neighbours with the same context together, in order.
-  public let contexts: [SharedContext]
+  package let contexts: [SharedContext]
   /// The choices, in order.
-  public let choices: [Choice]
+  package let choices: [Choice]
 
   /// Encodes a document.
   ///
@@ -30,7 +30,7 @@ public struct EncodedDocument: Sendable, Equatable {
   ///   - contextLength: The most tokens that the model may evaluate at once, at least 1.
   /// - Throws: `EvaluationError.noPrefixToken`.
   /// - Complexity: O(length of the texts).
-  public init(
+  package init(
     _ document: ChoiceDocument, protocol name: EvaluationProtocol, tokenizer: Tokenizer,
     contextLength: Int
   ) throws(EvaluationError) {
@@ -56,8 +56,8 @@ public struct EncodedDocument: Sendable, Equatable {
   }
 
   /// The tokens that a model has to evaluate.
-  public var evaluatedCount: Int { contexts.reduce(0) { $0 + $1.evaluatedCount } }
+  package var evaluatedCount: Int { contexts.reduce(0) { $0 + $1.evaluatedCount } }
 
   /// The tokens of the longest sequence among them.
-  public var longestSequence: Int { contexts.map(\.longestSequence).max() ?? 0 }
+  package var longestSequence: Int { contexts.map(\.longestSequence).max() ?? 0 }
 }

@@ -1,8 +1,8 @@
-public import DuetRuntime
-public import DuetSystem
+package import DuetRuntime
+package import DuetSystem
 
 /// What can be wrong with an evaluation.
-public enum EvaluationError: DuetError, Equatable {
+package enum EvaluationError: DuetError, Equatable {
   /// None of the files in which a task's data may be is there.
   case noData(task: String, folder: String, names: [String])
   /// A file could not be read or written.
@@ -29,7 +29,7 @@ public enum EvaluationError: DuetError, Equatable {
   case notComparable(path: String, problem: String)
 
   /// The kind of trouble, for the exit code.
-  public var category: FailureCategory {
+  package var category: FailureCategory {
     switch self {
     case .noData: .inputOutput
     case .malformedLine, .labels, .noDocuments, .noPrefixToken, .notComparable: .refusedData
@@ -42,7 +42,7 @@ public enum EvaluationError: DuetError, Equatable {
   }
 
   /// One sentence that says what is wrong and what to do.
-  public var description: String {
+  package var description: String {
     switch self {
     case .noData(let task, let folder, let names):
       "\(printable(folder)): there is no data of \(printable(task)); it is looked for in "

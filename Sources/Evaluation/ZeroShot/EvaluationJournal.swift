@@ -1,13 +1,13 @@
 internal import DuetSystem
-public import DuetText
+package import DuetText
 
 /// The samples of a task on the disk, from which a run that was stopped goes on.
 ///
 /// `samples_TASK.jsonl` has a line for each document, written as soon as its step is scored, and
 /// `samples_TASK.run.json` says what was scored and how: samples of anything else are not gone on with.
-public struct EvaluationJournal: ~Copyable {
+package struct EvaluationJournal: ~Copyable {
   /// What to do with samples that are there already.
-  public enum Mode: Sendable {
+  package enum Mode: Sendable {
     /// Nothing: it is an error.
     case refuse
     /// Go on behind them.
@@ -17,7 +17,7 @@ public struct EvaluationJournal: ~Copyable {
   }
 
   /// The samples that were there, of whole steps.
-  public let recorded: [EvaluationSample]
+  package let recorded: [EvaluationSample]
   private var file: AppendedFile
 
   /// Begins a file of samples, or goes on with the one that is there.
@@ -28,7 +28,7 @@ public struct EvaluationJournal: ~Copyable {
   ///   - identity: What else must be the same for a run to go on, such as a digest of the model.
   ///   - mode: What to do with samples that are there.
   /// - Throws: `EvaluationError`.
-  public init(
+  package init(
     _ plan: EvaluationPlan, folder: String, identity: [JSONOutput.Member], mode: Mode
   ) throws(EvaluationError) {
     let path = "\(folder)/samples_\(plan.data.task.name).jsonl"
@@ -90,7 +90,7 @@ public struct EvaluationJournal: ~Copyable {
   /// Writes the samples of a step.
   ///
   /// - Throws: `EvaluationError.file`.
-  public mutating func append(_ samples: [EvaluationSample]) throws(EvaluationError) {
+  package mutating func append(_ samples: [EvaluationSample]) throws(EvaluationError) {
     do throws(FileError) {
       try file.append(Self.bytes(samples))
     } catch {
@@ -101,7 +101,7 @@ public struct EvaluationJournal: ~Copyable {
   /// Brings what was written to the disk.
   ///
   /// - Throws: `EvaluationError.file`.
-  public mutating func finish() throws(EvaluationError) {
+  package mutating func finish() throws(EvaluationError) {
     do throws(FileError) {
       try file.synchronize()
     } catch {

@@ -1,29 +1,29 @@
 internal import DuetSystem
-public import DuetText
+package import DuetText
 
 /// Which documents of a task were answered rightly: what another run compares itself with.
-public struct EvaluationOutcomes: Sendable, Equatable {
+package struct EvaluationOutcomes: Sendable, Equatable {
   /// A SHA-256 over the digests of the documents, in order.
-  public let documentsDigest: String
+  package let documentsDigest: String
   /// Whether the likeliest choice is right, by document.
-  public let accuracy: [Bool]
+  package let accuracy: [Bool]
   /// The same by log-likelihood per code point; nil for a task without.
-  public let normalizedAccuracy: [Bool]?
+  package let normalizedAccuracy: [Bool]?
 
   /// The outcomes of scored documents.
-  public init(_ samples: [EvaluationSample], of task: EvaluationTask) {
+  package init(_ samples: [EvaluationSample], of task: EvaluationTask) {
     documentsDigest = Self.digest(samples.map(\.digest))
     accuracy = samples.map(\.isCorrect)
     normalizedAccuracy = task.hasNormalizedAccuracy ? samples.map(\.isCorrectNormalized) : nil
   }
 
   /// A SHA-256 over the digests of documents.
-  public static func digest(_ digests: [String]) -> String {
+  package static func digest(_ digests: [String]) -> String {
     SHA256.hexadecimalDigest(of: Array(digests.joined(separator: "\n").utf8))
   }
 
   /// As a part of a JSON document: a digit per document.
-  public var json: JSONOutput {
+  package var json: JSONOutput {
     func text(_ outcomes: [Bool]) -> JSONOutput {
       .string(String(decoding: outcomes.map { UInt8(ascii: $0 ? "1" : "0") }, as: UTF8.self))
     }
@@ -34,7 +34,7 @@ public struct EvaluationOutcomes: Sendable, Equatable {
   }
 
   /// The outcomes in a JSON document, or nil when they are not there or not whole.
-  public init?(_ value: JSONValue) {
+  package init?(_ value: JSONValue) {
     func outcomes(_ value: JSONValue?) -> [Bool]? {
       guard let digits = value?.utf8,
         digits.allSatisfy({ $0 == UInt8(ascii: "0") || $0 == UInt8(ascii: "1") })

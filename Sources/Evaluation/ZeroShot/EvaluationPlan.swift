@@ -1,22 +1,22 @@
-public import DuetRuntime
+package import DuetRuntime
 internal import DuetSystem
-public import DuetText
+package import DuetText
 
 /// The documents of a task as tokens, in the steps in which they are scored.
 ///
 /// A step is as many documents as make a batch. Steps depend on the documents only, so that a run that
 /// goes on at a step computes what a run without a break computes, to the last bit.
-public struct EvaluationPlan: Sendable {
+package struct EvaluationPlan: Sendable {
   /// Where the documents come from.
-  public let data: TaskData
+  package let data: TaskData
   /// How texts became tokens.
-  public let `protocol`: EvaluationProtocol
+  package let `protocol`: EvaluationProtocol
   /// The most tokens that the model may evaluate at once.
-  public let contextLength: Int
+  package let contextLength: Int
   /// The documents that are scored: all, or the first ones.
-  public let documents: [EncodedDocument]
+  package let documents: [EncodedDocument]
   /// The documents of each step.
-  public let steps: [Range<Int>]
+  package let steps: [Range<Int>]
 
   /// Encodes the documents of a task.
   ///
@@ -29,7 +29,7 @@ public struct EvaluationPlan: Sendable {
   ///   - stepLength: The tokens of a step, where its first document alone has not more.
   /// - Throws: `EvaluationError.noPrefixToken`.
   /// - Complexity: O(length of the texts).
-  public init(
+  package init(
     _ data: TaskData, limit: Int? = nil, protocol name: EvaluationProtocol, tokenizer: Tokenizer,
     contextLength: Int, stepLength: Int = 512
   ) throws(EvaluationError) {
@@ -56,23 +56,23 @@ public struct EvaluationPlan: Sendable {
   }
 
   /// The tokens that the model has to evaluate for the first `count` documents.
-  public func evaluatedCount(first count: Int) -> Int {
+  package func evaluatedCount(first count: Int) -> Int {
     documents.prefix(count).reduce(0) { $0 + $1.evaluatedCount }
   }
 
   /// The tokens of the longest sequence.
-  public var longestSequence: Int { documents.map(\.longestSequence).max() ?? 0 }
+  package var longestSequence: Int { documents.map(\.longestSequence).max() ?? 0 }
 
   /// Whether documents are left out.
-  public var isPartial: Bool { documents.count < data.documents.count }
+  package var isPartial: Bool { documents.count < data.documents.count }
 
   /// A SHA-256 over the documents that are scored.
-  public var documentsDigest: String {
+  package var documentsDigest: String {
     EvaluationOutcomes.digest(data.documents.prefix(documents.count).map(\.digest))
   }
 
   /// A SHA-256 over all tokens: over what the model reads and is asked for.
-  public var tokensDigest: String {
+  package var tokensDigest: String {
     var hash = SHA256()
     for context in documents.flatMap(\.contexts) {
       let parts = [context.context] + context.continuations
@@ -98,7 +98,7 @@ public struct EvaluationPlan: Sendable {
   /// - Returns: A sample for each document of the step.
   /// - Throws: `EvaluationError.nonFinite` naming the document and the layer, or `generation`.
   /// - Complexity: One pass over the weights for every `scorer.tokenLimit` tokens.
-  public func score(
+  package func score(
     step: Int, _ scorer: inout ContinuationScorer, isCancelled: () -> Bool = { false }
   ) throws(EvaluationError) -> [EvaluationSample] {
     let range = steps[step]

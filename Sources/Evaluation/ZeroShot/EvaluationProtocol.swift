@@ -5,7 +5,7 @@ internal import DuetText
 /// The same model scores up to several per cent apart between the two, so an accuracy without its
 /// protocol means nothing. Papers on compression to two bits report the older one; its mark is an
 /// uncompressed Llama-2-7B with about 67 % on WinoGrande, where the newer one gives about 69 %.
-public enum EvaluationProtocol: String, CaseIterable, Sendable {
+package enum EvaluationProtocol: String, CaseIterable, Sendable {
   /// Context and continuation are encoded together, with the tokenizer's own special tokens: a token of
   /// the continuation is what the tokenizer makes of it behind that context.
   case joined = "lm-eval-0.4"
@@ -14,7 +14,7 @@ public enum EvaluationProtocol: String, CaseIterable, Sendable {
 }
 
 /// Something about the encoding of a choice that a reader of its score should know.
-public enum EncodingFlag: String, CaseIterable, Sendable {
+package enum EncodingFlag: String, CaseIterable, Sendable {
   /// The context and the continuation do not fit in the model's context: the beginning is cut off.
   case contextTruncated = "context_truncated"
   /// Not even the continuation fits: its beginning is not scored.

@@ -1,25 +1,25 @@
 internal import DuetSystem
-public import DuetText
+package import DuetText
 
 /// A document with the scores of its choices.
-public struct EvaluationSample: Sendable, Equatable {
+package struct EvaluationSample: Sendable, Equatable {
   /// The index of the document in its data.
-  public let index: Int
+  package let index: Int
   /// What tells the document apart; see `ChoiceDocument.digest`.
-  public let digest: String
+  package let digest: String
   /// The index of the right answer.
-  public let gold: Int
+  package let gold: Int
   /// The log-likelihoods of the choices, in nats.
-  public let logLikelihoods: [Double]
+  package let logLikelihoods: [Double]
   /// The code points of the answers.
-  public let lengths: [Int]
+  package let lengths: [Int]
   /// What the choices became.
-  public let choices: [EncodedDocument.Choice]
+  package let choices: [EncodedDocument.Choice]
 
   /// The scores of a document.
   ///
   /// - Precondition: There is a log-likelihood for each choice.
-  public init(
+  package init(
     index: Int, document: ChoiceDocument, encoded: EncodedDocument, logLikelihoods: [Double]
   ) {
     precondition(
@@ -34,10 +34,10 @@ public struct EvaluationSample: Sendable, Equatable {
   }
 
   /// The likeliest choice; the first of several that are equally likely.
-  public var prediction: Int { Self.firstMaximum(logLikelihoods) }
+  package var prediction: Int { Self.firstMaximum(logLikelihoods) }
 
   /// The choice with the most log-likelihood per code point; the first of several with the same.
-  public var normalizedPrediction: Int {
+  package var normalizedPrediction: Int {
     Self.firstMaximum(
       zip(logLikelihoods, lengths).map { value, length in
         // Python's reference divides by zero here, and gets an infinity that is never the best.
@@ -46,10 +46,10 @@ public struct EvaluationSample: Sendable, Equatable {
   }
 
   /// Whether `prediction` is right.
-  public var isCorrect: Bool { prediction == gold }
+  package var isCorrect: Bool { prediction == gold }
 
   /// Whether `normalizedPrediction` is right.
-  public var isCorrectNormalized: Bool { normalizedPrediction == gold }
+  package var isCorrectNormalized: Bool { normalizedPrediction == gold }
 
   private static func firstMaximum(_ values: [Double]) -> Int {
     var best = 0
@@ -58,7 +58,7 @@ public struct EvaluationSample: Sendable, Equatable {
   }
 
   /// The line of a samples file; numbers only, nothing of the text.
-  public var json: JSONOutput {
+  package var json: JSONOutput {
     func integers(_ values: [Int]) -> JSONOutput { .array(values.map { .integer($0) }) }
     return [
       "doc_id": .integer(index), "doc_hash": .string(digest), "target": .integer(gold),

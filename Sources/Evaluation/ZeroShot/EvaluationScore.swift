@@ -1,19 +1,19 @@
 /// The accuracies of a model on the documents of a task.
-public struct EvaluationScore: Sendable {
+package struct EvaluationScore: Sendable {
   /// 1 where the likeliest choice is right, else 0.
-  public let accuracy: Estimate
+  package let accuracy: Estimate
   /// The same by log-likelihood per code point; nil for a task that has no such accuracy.
-  public let normalizedAccuracy: Estimate?
+  package let normalizedAccuracy: Estimate?
   /// The number of documents.
-  public let documentCount: Int
+  package let documentCount: Int
   /// How many documents have a choice with each flag; none with a count of 0.
-  public let flagCounts: [(flag: EncodingFlag, count: Int)]
+  package let flagCounts: [(flag: EncodingFlag, count: Int)]
 
   /// The accuracies over `samples`, with standard errors sd / sqrt(n), sd the sample standard deviation
   /// with n - 1.
   ///
   /// - Precondition: There is a sample.
-  public init(_ samples: [EvaluationSample], of task: EvaluationTask) {
+  package init(_ samples: [EvaluationSample], of task: EvaluationTask) {
     accuracy = Self.estimate(samples.map(\.isCorrect))
     normalizedAccuracy =
       task.hasNormalizedAccuracy ? Self.estimate(samples.map(\.isCorrectNormalized)) : nil
@@ -33,23 +33,23 @@ public struct EvaluationScore: Sendable {
 }
 
 /// How two models did on the same documents.
-public struct PairedCounts: Sendable, Equatable {
+package struct PairedCounts: Sendable, Equatable {
   /// Documents that both got right.
-  public let bothRight: Int
+  package let bothRight: Int
   /// Documents that only the first got right.
-  public let onlyFirst: Int
+  package let onlyFirst: Int
   /// Documents that only the second got right.
-  public let onlySecond: Int
+  package let onlySecond: Int
   /// Documents that both got wrong.
-  public let bothWrong: Int
+  package let bothWrong: Int
   /// The accuracy of the first minus that of the second, with the standard error of the mean of the
   /// differences.
-  public let difference: Estimate
+  package let difference: Estimate
 
   /// Counts over documents.
   ///
   /// - Precondition: Both have as many outcomes, at least one.
-  public init(_ first: [Bool], _ second: [Bool]) {
+  package init(_ first: [Bool], _ second: [Bool]) {
     precondition(
       first.count == second.count && !first.isEmpty,
       "\(first.count) outcomes against \(second.count)")

@@ -1,17 +1,17 @@
 /// A set of questions with a few answers each, of which a model is to find the right one likeliest.
-public struct EvaluationTask: Sendable, Equatable {
+package struct EvaluationTask: Sendable, Equatable {
   /// How a line of the data becomes a document; see `TaskRecord`.
   enum Kind: Sendable {
     case piqa, arc, hellaswag, winogrande, generic
   }
 
   /// The name that lm-eval has for it, or that of its file without `.jsonl`.
-  public let name: String
+  package let name: String
   let kind: Kind
   /// The number of documents of the split that is published, or nil for a file of one's own.
-  public let expectedCount: Int?
+  package let expectedCount: Int?
   /// Where the data may be, below the folder of data, first come first taken.
-  public let fileNames: [String]
+  package let fileNames: [String]
 
   private init(_ name: String, _ kind: Kind, _ expectedCount: Int?, _ fileNames: [String]) {
     self.name = name
@@ -23,7 +23,7 @@ public struct EvaluationTask: Sendable, Equatable {
   /// The tasks that have names.
   ///
   /// Sizes: validation split of PIQA, HellaSwag and WinoGrande (xl), test split of ARC.
-  public static let named: [EvaluationTask] = [
+  package static let named: [EvaluationTask] = [
     EvaluationTask(
       "piqa", .piqa, 1838, ["piqa/valid.jsonl", "piqa/validation.jsonl", "piqa.jsonl"]),
     EvaluationTask("arc_easy", .arc, 2376, arcNames("arc_easy", "ARC-Easy")),
@@ -50,13 +50,13 @@ public struct EvaluationTask: Sendable, Equatable {
   }
 
   /// The task called `name`, or nil.
-  public init?(named name: String) {
+  package init?(named name: String) {
     guard let task = Self.named.first(where: { $0.name == name }) else { return nil }
     self = task
   }
 
   /// The task of a JSON Lines file with `context`, `choices` and `gold` in each line.
-  public init(genericFile path: String) {
+  package init(genericFile path: String) {
     let last = path.split(separator: "/").last.map(String.init) ?? path
     let name = last.hasSuffix(".jsonl") ? String(last.dropLast(".jsonl".count)) : last
     self.init(name.isEmpty ? "task" : name, .generic, nil, [path])
@@ -65,5 +65,5 @@ public struct EvaluationTask: Sendable, Equatable {
   /// Whether the task has an accuracy by log-likelihood per character of the answer.
   ///
   /// WinoGrande has none: all its choices have the same continuation.
-  public var hasNormalizedAccuracy: Bool { kind != .winogrande }
+  package var hasNormalizedAccuracy: Bool { kind != .winogrande }
 }

@@ -2,21 +2,21 @@ internal import DuetSystem
 internal import DuetText
 
 /// The documents of a task, with what identifies the data.
-public struct TaskData: Sendable {
+package struct TaskData: Sendable {
   /// The task.
-  public let task: EvaluationTask
+  package let task: EvaluationTask
   /// The file of documents.
-  public let path: String
+  package let path: String
   /// The size of the file, in bytes.
-  public let byteCount: Int
+  package let byteCount: Int
   /// The SHA-256 of the file, in hexadecimal.
-  public let digest: String
+  package let digest: String
   /// The file of answers beside it and its SHA-256, when there is one.
-  public let labels: (path: String, digest: String)?
+  package let labels: (path: String, digest: String)?
   /// The documents, in the order of the file.
-  public let documents: [ChoiceDocument]
+  package let documents: [ChoiceDocument]
   /// Documents of HellaSwag whose context was stored as one text; see `TaskRecord`.
-  public let joinedContextCount: Int
+  package let joinedContextCount: Int
 
   /// The largest file read: hundreds of times the largest data set.
   private static let byteLimit = 1 << 30
@@ -28,7 +28,7 @@ public struct TaskData: Sendable {
   ///   - folder: The folder of data, needed for tasks that have names.
   /// - Throws: `EvaluationError`.
   /// - Complexity: O(bytes).
-  public init(_ task: EvaluationTask, folder: String?) throws(EvaluationError) {
+  package init(_ task: EvaluationTask, folder: String?) throws(EvaluationError) {
     let (path, bytes) = try Self.read(task, folder: folder)
     let labels = task.kind == .piqa ? try Self.readLabels(beside: path) : nil
     var documents: [ChoiceDocument] = []
@@ -65,7 +65,7 @@ public struct TaskData: Sendable {
   }
 
   /// Whether the number of documents is that of the published split, or none is published.
-  public var hasExpectedCount: Bool {
+  package var hasExpectedCount: Bool {
     task.expectedCount.map { $0 == documents.count } ?? true
   }
 

@@ -62,7 +62,7 @@ public struct Checkpoint: Sendable {
   /// A checkpoint of tensors that are in memory, for measurements without files.
   ///
   /// - Precondition: No two tensors have the same name.
-  public init(configuration: Configuration, tensors: [StoredTensor], folder: String = "memory") {
+  package init(configuration: Configuration, tensors: [StoredTensor], folder: String = "memory") {
     self.folder = folder
     self.configuration = configuration
     files = []
@@ -98,7 +98,7 @@ public struct Checkpoint: Sendable {
   /// - Returns: A view of the tensor where it lies.
   /// - Throws: `CheckpointError` when it is missing or of another shape or type.
   /// - Complexity: O(log(tensors)), or O(bytes) for a tensor that must be copied.
-  public func tensor(
+  package func tensor(
     named name: String, shape: [Int], elementTypes: [ElementType] = [.f32, .f16, .bf16]
   ) throws(CheckpointError) -> StoredTensor {
     guard let entry = entry(named: name) else {
@@ -119,7 +119,7 @@ public struct Checkpoint: Sendable {
   /// The tensor called `name` with whatever shape and type it has, or nil when there is none.
   ///
   /// - Throws: `CheckpointError.file` when there is no memory for the copy of a misaligned tensor.
-  public func tensor(named name: String) throws(CheckpointError) -> StoredTensor? {
+  package func tensor(named name: String) throws(CheckpointError) -> StoredTensor? {
     guard let entry = entry(named: name) else { return nil }
     return try stored(entry)
   }

@@ -1,15 +1,15 @@
-public import DuetSystem
+package import DuetSystem
 
 /// One tensor as the header of a safetensors file describes it.
-public struct TensorInfo: Sendable, Hashable {
+package struct TensorInfo: Sendable, Hashable {
   /// The name, verbatim.
-  public let name: String
+  package let name: String
   /// The type of the elements.
-  public let elementType: ElementType
+  package let elementType: ElementType
   /// The sizes of the dimensions, outermost first; none for a single number.
-  public let shape: [Int]
+  package let shape: [Int]
   /// Where the elements are, in bytes from the start of the file.
-  public let byteRange: Range<Int>
+  package let byteRange: Range<Int>
 }
 
 /// A safetensors file: a header that names tensors and the mapped bytes of all of them.
@@ -20,19 +20,19 @@ public struct TensorInfo: Sendable, Hashable {
 /// Layout: eight bytes N, little-endian; N bytes of JSON, padded with white space; the data.
 ///
 /// Source: the format description in the README of huggingface/safetensors.
-public struct SafeTensorsFile: Sendable {
+package struct SafeTensorsFile: Sendable {
   /// The bytes of the file.
-  public let file: MappedFile
+  package let file: MappedFile
   /// The tensors in the order of their data.
-  public let tensors: [TensorInfo]
+  package let tensors: [TensorInfo]
   /// The strings under `__metadata__`, in the order of the file.
-  public let metadata: [(key: String, value: String)]
+  package let metadata: [(key: String, value: String)]
 
   /// Positions in `tensors` in the order of the names' bytes.
   private let nameOrder: [Int32]
 
   /// Maps the file at `path` and checks its header.
-  public init(contentsOf path: String) throws(SafeTensorsError) {
+  package init(contentsOf path: String) throws(SafeTensorsError) {
     let file: MappedFile
     do throws(FileError) {
       file = try MappedFile(contentsOf: path)
@@ -45,7 +45,7 @@ public struct SafeTensorsFile: Sendable {
   /// Checks the header of `file`.
   ///
   /// - Complexity: O(header) and sorting the tensors.
-  public init(_ file: MappedFile) throws(SafeTensorsError) {
+  package init(_ file: MappedFile) throws(SafeTensorsError) {
     let header = try SafeTensorsHeader(file)
     self.file = file
     tensors = header.tensors
@@ -84,7 +84,7 @@ public struct SafeTensorsFile: Sendable {
   /// The tensor whose name has exactly the bytes of `name`, or nil.
   ///
   /// - Complexity: O(log(tensors)).
-  public func tensor(named name: String) -> TensorInfo? {
+  package func tensor(named name: String) -> TensorInfo? {
     placeOfName(name, count: nameOrder.count) { tensors[Int(nameOrder[$0])].name }
       .map { tensors[Int(nameOrder[$0])] }
   }

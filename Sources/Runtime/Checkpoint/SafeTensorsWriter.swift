@@ -2,7 +2,7 @@ package import DuetSystem
 internal import DuetText
 
 /// The writing of safetensors files.
-public enum SafeTensorsWriter {
+package enum SafeTensorsWriter {
   /// Where the data start is a multiple of this many bytes: a cache line and the widest register.
   private static let dataAlignment = 64
 
@@ -16,7 +16,7 @@ public enum SafeTensorsWriter {
   /// - Precondition: No two tensors have the same name, none is called "__metadata__", and no two
   ///   keys of `metadata` are the same.
   /// - Throws: `SafeTensorsError.file` when the file cannot be written, or `headerTooLarge`.
-  public static func write(
+  package static func write(
     _ tensors: [StoredTensor], metadata: [(key: String, value: String)] = [], to path: String
   ) throws(SafeTensorsError) {
     _ = try write(tensors, metadata: metadata, to: path, operations: .system)

@@ -1,25 +1,25 @@
-public import DuetSystem
+package import DuetSystem
 
 /// A tensor where it lies: a view of the bytes of a file, read-only and free to copy.
-public struct StoredTensor: Sendable {
+package struct StoredTensor: Sendable {
   /// The name, verbatim from the checkpoint.
-  public let name: String
+  package let name: String
   /// The type of the elements.
-  public let elementType: ElementType
+  package let elementType: ElementType
   /// The sizes of the dimensions, outermost first.
-  public let shape: [Int]
+  package let shape: [Int]
   /// The file or memory that holds the elements.
-  public let file: MappedFile
+  package let file: MappedFile
   /// Where the first element is in `file`, in bytes, a multiple of the element's alignment.
-  public let byteOffset: Int
+  package let byteOffset: Int
   /// The size of all elements in bytes.
-  public let byteCount: Int
+  package let byteCount: Int
 
   /// The tensor at `byteOffset` of `file`.
   ///
   /// - Precondition: The elements lie inside the file and `byteOffset` is a multiple of the element
   ///   type's alignment.
-  public init(
+  package init(
     name: String, elementType: ElementType, shape: [Int], file: MappedFile, byteOffset: Int
   ) {
     // In the order of `SafeTensorsHeader`, so that what passed there cannot overflow here.
@@ -38,10 +38,10 @@ public struct StoredTensor: Sendable {
   }
 
   /// The number of elements.
-  public var elementCount: Int { shape.reduce(1, *) }
+  package var elementCount: Int { shape.reduce(1, *) }
 
   /// The bytes of the elements, row major and little-endian.
-  public var bytes: RawSpan {
+  package var bytes: RawSpan {
     @_lifetime(borrow self)
     get { file.bytes.extracting(byteOffset..<(byteOffset + byteCount)) }
   }

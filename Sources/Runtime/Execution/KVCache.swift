@@ -14,11 +14,11 @@ public enum KVCacheType: String, Sendable, CaseIterable {
 /// The keys and values of all positions so far, (layer, keyValueHead, position, headSize).
 ///
 /// Memory for all positions is reserved at once; pages are only used as positions are filled.
-public struct KVCache: ~Copyable {
+package struct KVCache: ~Copyable {
   /// The element type.
-  public let type: KVCacheType
+  package let type: KVCacheType
   /// The largest number of positions.
-  public let capacity: Int
+  package let capacity: Int
 
   let keyValueHeadCount: Int
   let headSize: Int
@@ -45,7 +45,7 @@ public struct KVCache: ~Copyable {
   }
 
   /// The bytes that keys and values of `capacity` positions take, or nil beyond `Int.max`.
-  public static func byteCount(
+  package static func byteCount(
     _ configuration: Configuration, capacity: Int, type: KVCacheType
   ) -> Int? {
     var result = 2

@@ -17,12 +17,12 @@ internal import DuetSystem
 ///
 /// Source: Su et al., RoFormer, arXiv:2104.09864, section 3.2.2; the scalings as in Hugging Face
 /// configurations (`rope_type` "linear" and "llama3").
-public struct RotaryEmbedding: Sendable {
+package struct RotaryEmbedding: Sendable {
   /// (headSize / 2) angles per position, in radians.
-  public let frequencies: [Double]
+  package let frequencies: [Double]
 
   /// The frequencies of a configuration.
-  public init(_ configuration: Configuration) {
+  package init(_ configuration: Configuration) {
     let base = configuration.rotaryBase
     let headSize = Double(configuration.headSize)
     frequencies = (0..<configuration.headSize / 2).map { index in

@@ -9,13 +9,13 @@ internal import DuetSystem
 ///
 /// Accuracy: as a full pass over context and continuation in a `Session` with an F32 cache, up to the
 /// rounding of products that are added in another order; see `ContinuationScorerTests`.
-public struct ContinuationScorer: ~Copyable {
+package struct ContinuationScorer: ~Copyable {
   /// The model that runs.
-  public let model: Model
+  package let model: Model
   /// The most tokens evaluated together.
-  public let tokenLimit: Int
+  package let tokenLimit: Int
   /// The most tokens of a context and a continuation together, the last left out.
-  public let longestSequence: Int
+  package let longestSequence: Int
 
   private var pass: ForwardPass
   private var keys: PackedKeys
@@ -34,7 +34,7 @@ public struct ContinuationScorer: ~Copyable {
   ///   - longestSequence: The largest `SharedContext.longestSequence` that will be asked for.
   ///   - options: How to run it; `contextLength` and `cacheType` do not matter.
   /// - Throws: `GenerationError.invalidContextLength` for a length that is not positive or beyond 2^24.
-  public init(
+  package init(
     _ model: Model, longestSequence: Int, options: SessionOptions = SessionOptions()
   ) throws(GenerationError) {
     let configuration = model.configuration
@@ -66,7 +66,7 @@ public struct ContinuationScorer: ~Copyable {
   /// - Returns: For each context a number for each of its continuations.
   /// - Throws: `GenerationError`; `contextFull` for a sequence longer than `longestSequence`.
   /// - Complexity: One pass over the weights for every `tokenLimit` tokens.
-  public mutating func logLikelihoods(
+  package mutating func logLikelihoods(
     _ contexts: [SharedContext], isCancelled: () -> Bool = { false }
   ) throws(GenerationError) -> [[Double]] {
     try check(contexts)

@@ -1,14 +1,14 @@
 /// A sequence of tokens and several that may follow it, whose likelihoods are wanted.
-public struct SharedContext: Sendable, Equatable {
+package struct SharedContext: Sendable, Equatable {
   /// What stands before, at least one token.
-  public let context: [Int]
+  package let context: [Int]
   /// What may follow; each is scored as if there were no other.
-  public private(set) var continuations: [[Int]]
+  package private(set) var continuations: [[Int]]
 
   /// A context and its continuations.
   ///
   /// - Precondition: `context` is not empty.
-  public init(context: [Int], continuations: [[Int]]) {
+  package init(context: [Int], continuations: [[Int]]) {
     precondition(!context.isEmpty, "a context of no tokens")
     self.context = context
     self.continuations = continuations
@@ -19,12 +19,12 @@ public struct SharedContext: Sendable, Equatable {
 
   /// The tokens that a model has to evaluate: the context once, and each continuation but its last
   /// token, behind which nothing is predicted.
-  public var evaluatedCount: Int {
+  package var evaluatedCount: Int {
     continuations.reduce(context.count) { $0 + Self.branchLength($1) }
   }
 
   /// The tokens of the longest sequence that a model has to evaluate.
-  public var longestSequence: Int {
+  package var longestSequence: Int {
     context.count + (continuations.map(Self.branchLength).max() ?? 0)
   }
 

@@ -1,5 +1,5 @@
 /// The weights of one decoder layer of a Llama-style model.
-public struct DecoderLayer: Sendable {
+package struct DecoderLayer: Sendable {
   /// The gains before attention, (hiddenSize).
   let attentionNorm: [Float]
   /// Queries, keys and values: (headCount + 2 keyValueHeadCount) * headSize rows.
@@ -36,7 +36,7 @@ public struct DecoderLayer: Sendable {
   }
 
   /// The linear layers in the order they run.
-  public var linears: [Linear] { [queriesKeysValues, attentionOutput, gateUp, down] }
+  package var linears: [Linear] { [queriesKeysValues, attentionOutput, gateUp, down] }
 }
 
 extension Linear {

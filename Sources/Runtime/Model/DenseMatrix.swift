@@ -3,13 +3,13 @@ internal import DuetSystem
 /// A weight matrix in the element type it is stored in: a view of a mapped file.
 ///
 /// (outputSize, inputSize), row-major, multiplied from the right by activations: y = x W^T.
-public struct DenseMatrix: Sendable {
+package struct DenseMatrix: Sendable {
   /// The number of rows.
-  public let outputSize: Int
+  package let outputSize: Int
   /// The number of columns.
-  public let inputSize: Int
+  package let inputSize: Int
   /// The type of the elements: F32, F16 or BF16.
-  public let elementType: ElementType
+  package let elementType: ElementType
 
   private let tensor: StoredTensor
 
@@ -43,7 +43,7 @@ public struct DenseMatrix: Sendable {
   }
 
   /// The name of the stored tensor.
-  public var name: String { tensor.name }
+  package var name: String { tensor.name }
 
   /// The bytes of one row.
   var rowByteCount: Int { inputSize * elementType.byteCount }

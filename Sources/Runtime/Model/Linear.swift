@@ -46,7 +46,7 @@ struct DenseRows: Sendable {
 ///
 /// The rows of the parts follow each other in the output: the queries, keys and values of a token
 /// stand side by side, and so do gate and up. Each part is dense or compressed.
-public struct Linear: Sendable {
+package struct Linear: Sendable {
   /// The dense parts.
   let dense: DenseRows
   /// The compressed parts, or nil when all are dense.
@@ -57,11 +57,11 @@ public struct Linear: Sendable {
   let names: [String]
 
   /// The number of columns of every part.
-  public let inputSize: Int
+  package let inputSize: Int
   /// The number of rows of all parts.
-  public let outputSize: Int
+  package let outputSize: Int
   /// The shapes of the parts, (outputSize, inputSize) each.
-  public let shapes: [(outputSize: Int, inputSize: Int)]
+  package let shapes: [(outputSize: Int, inputSize: Int)]
 
   /// The linear layer of the stored tensors `<name>.weight`, or of the compressed ones that stand for
   /// them, and, if it has biases, `<name>.bias`.
@@ -108,17 +108,17 @@ public struct Linear: Sendable {
   }
 
   /// The type of the weights: that of the elements as checkpoints name it, or the packed format.
-  public var elementTypeName: String {
+  package var elementTypeName: String {
     compressed?.formatName ?? dense.parts.first?.matrix.elementType.rawValue ?? ""
   }
 
   /// The bytes of all weights, which one token reads once.
-  public var byteCount: Int {
+  package var byteCount: Int {
     dense.byteCount + (compressed?.byteCount ?? 0)
   }
 
   /// Multiplications that one token takes, those of low-rank factors and outlier columns included.
-  public var multiplicationCount: Int {
+  package var multiplicationCount: Int {
     dense.multiplicationCount + (compressed?.multiplicationCount ?? 0)
   }
 

@@ -10,11 +10,11 @@ public struct Model: Sendable {
   /// One row for each token, (vocabularySize, hiddenSize).
   let embedding: DenseMatrix
   /// The decoder layers, first to last.
-  public let layers: [DecoderLayer]
+  package let layers: [DecoderLayer]
   /// The gains before the output head, (hiddenSize).
   let outputNorm: [Float]
   /// From the residual stream to logits, (vocabularySize, hiddenSize); the embedding when tied.
-  public let head: Linear
+  package let head: Linear
 
   /// Loads the checkpoint in `folder`: maps its files and checks every tensor against config.json.
   ///

@@ -29,7 +29,7 @@ public struct BFloat16: BitwiseCopyable, Sendable, Hashable {
 extension Float {
   /// The same value, exactly.
   @inlinable
-  public init(_ value: BFloat16) {
+  package init(_ value: BFloat16) {
     self.init(bitPattern: UInt32(value.bitPattern) << 16)
   }
 }

@@ -10,11 +10,11 @@
 /// to the fast transform: a size is an order times a power of two.
 ///
 /// Source: Paley, "On orthogonal matrices", Journal of Mathematics and Physics 12 (1933), 311-320.
-public struct HadamardMatrix: Sendable {
+package struct HadamardMatrix: Sendable {
   /// The number of rows and columns.
-  public let order: Int
+  package let order: Int
   /// (order, order), row major.
-  public let entries: [Float]
+  package let entries: [Float]
 
   /// The matrix of `order`, or nil when neither construction has one.
   ///
@@ -22,7 +22,7 @@ public struct HadamardMatrix: Sendable {
   /// before other powers, then I before II.
   ///
   /// - Complexity: O(order^2).
-  public init?(order: Int) {
+  package init?(order: Int) {
     guard let construction = Self.construction(order: order) else { return nil }
     self.order = order
     entries =
@@ -34,7 +34,7 @@ public struct HadamardMatrix: Sendable {
   }
 
   /// Whether there is a matrix of `order`.
-  public static func exists(order: Int) -> Bool { construction(order: order) != nil }
+  package static func exists(order: Int) -> Bool { construction(order: order) != nil }
 
   private enum Construction {
     case sylvester

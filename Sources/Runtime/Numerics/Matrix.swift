@@ -1,4 +1,4 @@
-public import DuetSystem
+package import DuetSystem
 
 /// An owned (rowCount, columnCount) matrix of a plain type, row major and 64-byte aligned.
 ///
@@ -10,7 +10,7 @@ public struct Matrix<Element: BitwiseCopyable>: ~Copyable {
   public let columnCount: Int
 
   /// The elements, row after row.
-  public var elements: Buffer<Element>
+  package var elements: Buffer<Element>
 
   /// A matrix of zeros.
   ///

@@ -15,17 +15,17 @@
 /// stores is for other programs, and is only checked against this one.
 ///
 /// Source: Tseng et al., QuIP#, arXiv:2402.04396, section 3.
-public struct OrthogonalFactor: Sendable {
+package struct OrthogonalFactor: Sendable {
   /// The length of the vectors.
-  public let size: Int
+  package let size: Int
   /// The number of rows and columns of F.
-  public let order: Int
+  package let order: Int
   /// The length of the fast transforms, a power of two.
-  public let width: Int
+  package let width: Int
   /// Whether F holds ones and minus ones alone.
-  public let isHadamard: Bool
+  package let isHadamard: Bool
   /// F (order, order), row major.
-  public let entries: [Float]
+  package let entries: [Float]
   /// F transposed.
   let transposed: [Float]
   /// What the result is multiplied by.
@@ -36,9 +36,9 @@ public struct OrthogonalFactor: Sendable {
   /// The product with F costs `order` multiplications per number. 11008 = 43 * 256 has a Hadamard matrix
   /// of order 344, but a random one of order 43 spreads a vector as well for an eighth of the time: 8
   /// instead of 55 microseconds in every `down_proj` of Llama-2-7B.
-  public static let largestHadamardOrder = 256
+  package static let largestHadamardOrder = 256
   /// The largest order of F: beyond it the product would outweigh the one that it prepares.
-  public static let largestOrder = 512
+  package static let largestOrder = 512
 
   /// The factor for vectors of `size` numbers.
   ///
@@ -46,7 +46,7 @@ public struct OrthogonalFactor: Sendable {
   ///
   /// - Throws: `IncoherenceError` when the size is not positive or its odd part is too large.
   /// - Complexity: O(order^2) for Hadamard matrices, O(order^3) for random ones.
-  public init(size: Int) throws(IncoherenceError) {
+  package init(size: Int) throws(IncoherenceError) {
     guard size > 0 else { throw .notPositive(size: size) }
     let powerOfTwo = size & -size
     let odd = size / powerOfTwo

@@ -5,7 +5,7 @@ extension KernelSet {
   ///
   /// - Precondition: `values` is not empty.
   /// - Complexity: O(count).
-  public func logSumExp(_ values: Span<Float>) -> Double? {
+  package func logSumExp(_ values: Span<Float>) -> Double? {
     precondition(!values.isEmpty, "log-sum-exp of nothing")
     let result = unsafe values.withUnsafeBufferPointer { values -> Double in
       guard let numbers = values.baseAddress else { return .nan }

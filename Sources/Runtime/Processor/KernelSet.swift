@@ -13,12 +13,12 @@ package import Kernels
 /// The choice is a value that is passed in, never a global that changes, so that tests may run every
 /// set the processor supports side by side.
 @safe
-public struct KernelSet: @unchecked Sendable {
+package struct KernelSet: @unchecked Sendable {
   // The tables are constants of the program: immutable and alive for ever.
   package let table: UnsafePointer<kernels_set>
 
   /// The sets this processor can run, best first; the last is always `portable`.
-  public static let supported: [KernelSet] = {
+  package static let supported: [KernelSet] = {
     var count = 0
     let sets = unsafe kernels_supported(&count)
     return (0..<count).map { unsafe KernelSet(table: sets[$0]) }
@@ -28,7 +28,7 @@ public struct KernelSet: @unchecked Sendable {
   ///
   /// It is the one that the environment variable `DUET_KERNEL_SET` names, when the processor has it,
   /// otherwise the best.
-  public static let standard: KernelSet = {
+  package static let standard: KernelSet = {
     let name = unsafe getenv("DUET_KERNEL_SET").map { unsafe String(cString: $0) }
     return name.flatMap(KernelSet.init(named:)) ?? supported[0]
   }()
@@ -38,11 +38,11 @@ public struct KernelSet: @unchecked Sendable {
   }
 
   /// The set called `name`, or nil when there is none or this processor cannot run it.
-  public init?(named name: String) {
+  package init?(named name: String) {
     guard let set = Self.supported.first(where: { $0.name == name }) else { return nil }
     self = set
   }
 
   /// The name: `portable`, `avx2`, `avx512vnni`, `avx512vbmi` or `neon`.
-  public var name: String { unsafe String(cString: table.pointee.name) }
+  package var name: String { unsafe String(cString: table.pointee.name) }
 }

@@ -19,9 +19,9 @@ internal import Synchronization
 /// sleep and cost nothing.
 ///
 /// The thread that calls `run` is worker 0 and works too: a pool of one has no other thread.
-public final class WorkerPool: Sendable {
+package final class WorkerPool: Sendable {
   /// The number of threads that work on a job, the caller's included.
-  public let threadCount: Int
+  package let threadCount: Int
 
   private let state: State
   private let workers: [Worker]
@@ -31,7 +31,7 @@ public final class WorkerPool: Sendable {
   /// When the system refuses a thread the pool is smaller than asked: `threadCount` says how large.
   ///
   /// - Precondition: `threadCount` is positive.
-  public init(threadCount: Int) {
+  package init(threadCount: Int) {
     precondition(threadCount > 0, "a pool of \(threadCount) threads")
     state = State()
     var workers: [Worker] = []
@@ -59,7 +59,7 @@ public final class WorkerPool: Sendable {
   /// - Parameters:
   ///   - count: Number of parts.
   ///   - body: The work. It runs on several threads at once, whatever it captures.
-  public func run(_ count: Int, _ body: (_ part: Int, _ worker: Int) -> Void) {
+  package func run(_ count: Int, _ body: (_ part: Int, _ worker: Int) -> Void) {
     if count == 1 || workers.isEmpty {
       state.turn.withLock { _ in
         for part in 0..<max(count, 0) { body(part, 0) }

@@ -1,4 +1,4 @@
-public import DuetSystem
+package import DuetSystem
 internal import Kernels
 
 /// A randomised Hadamard transform: z = B S x, with signs S on the diagonal and B orthogonal.
@@ -11,19 +11,19 @@ internal import Kernels
 /// bit-identical for all kernel sets and numbers of threads.
 ///
 /// Source: Tseng et al., QuIP#, arXiv:2402.04396, section 3.
-public struct IncoherenceTransform: Sendable {
+package struct IncoherenceTransform: Sendable {
   /// B.
-  public let factor: OrthogonalFactor
+  package let factor: OrthogonalFactor
   /// The diagonal of S, 1 or -1 each.
-  public let signs: [Int8]
+  package let signs: [Int8]
 
   /// The length of the vectors.
-  public var size: Int { signs.count }
+  package var size: Int { signs.count }
 
   /// A transform with stored signs.
   ///
   /// - Throws: `IncoherenceError` when there are not `factor.size` signs or one is not 1 or -1.
-  public init(_ factor: OrthogonalFactor, signs: [Int8]) throws(IncoherenceError) {
+  package init(_ factor: OrthogonalFactor, signs: [Int8]) throws(IncoherenceError) {
     guard signs.count == factor.size else {
       throw .wrongSignCount(size: factor.size, count: signs.count)
     }
@@ -37,7 +37,7 @@ public struct IncoherenceTransform: Sendable {
   /// A transform with signs drawn by a generator seeded with `seed`.
   ///
   /// Sign i is the topmost bit of the generator's number i, -1 when it is set.
-  public init(_ factor: OrthogonalFactor, seed: UInt64) {
+  package init(_ factor: OrthogonalFactor, seed: UInt64) {
     var generator = RandomGenerator(seed: seed)
     self.factor = factor
     signs = (0..<factor.size).map { _ in generator.next() >> 63 == 0 ? 1 : -1 }
@@ -47,19 +47,19 @@ public struct IncoherenceTransform: Sendable {
   ///
   /// - Throws: `IncoherenceError` when there is no factor of the size, there are not `size` signs or one
   ///   is not 1 or -1.
-  public init(size: Int, signs: [Int8]) throws(IncoherenceError) {
+  package init(size: Int, signs: [Int8]) throws(IncoherenceError) {
     try self.init(OrthogonalFactor(size: size), signs: signs)
   }
 
   /// A transform of `size` numbers with signs drawn from `seed` and a factor of its own.
   ///
   /// - Throws: `IncoherenceError` when there is no factor of the size.
-  public init(size: Int, seed: UInt64) throws(IncoherenceError) {
+  package init(size: Int, seed: UInt64) throws(IncoherenceError) {
     self.init(try OrthogonalFactor(size: size), seed: seed)
   }
 
   /// The numbers of scratch memory that `rotate` and `rotateBack` need with so many threads.
-  public func scratchCount(threadCount: Int) -> Int {
+  package func scratchCount(threadCount: Int) -> Int {
     factor.order == 1 ? 0 : threadCount * scratchStride
   }
 
@@ -75,7 +75,7 @@ public struct IncoherenceTransform: Sendable {
   ///   - kernelSet: The kernels to compute with.
   ///   - pool: The threads to compute on.
   /// - Complexity: O(tokenCount * size * (order + log(width))); no allocation.
-  public func rotate(
+  package func rotate(
     _ rows: inout Buffer<Float>, tokenCount: Int, scratch: inout Buffer<Float>,
     _ kernelSet: KernelSet, _ pool: WorkerPool
   ) {
@@ -88,7 +88,7 @@ public struct IncoherenceTransform: Sendable {
   /// Rotates every row z back into x = S B^T z, in place: the inverse of `rotate`.
   ///
   /// The parameters are those of `rotate`.
-  public func rotateBack(
+  package func rotateBack(
     _ rows: inout Buffer<Float>, tokenCount: Int, scratch: inout Buffer<Float>,
     _ kernelSet: KernelSet, _ pool: WorkerPool
   ) {

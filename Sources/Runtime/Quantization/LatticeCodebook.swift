@@ -9,15 +9,15 @@ internal import DuetText
 ///
 /// Source: Tseng et al., QuIP#, arXiv:2402.04396, section 4.2; which bytes stand for which pattern and
 /// signs is our choice, explained in `PackedFormats.h` of the kernels.
-public struct LatticeCodebook: Sendable {
+package struct LatticeCodebook: Sendable {
   /// A pattern or a point, four times each of its eight coordinates.
-  public typealias Point = SIMD8<Int8>
+  package typealias Point = SIMD8<Int8>
 
   /// The codebook, generated once.
-  public static let e8p = LatticeCodebook()
+  package static let e8p = LatticeCodebook()
 
   /// Four times the absolute values of the pattern of each index byte: 2, 6 and 10.
-  public let patterns: [Point]
+  package let patterns: [Point]
 
   /// Four times the coordinates of each index byte when all sign bits are 0, which set bits negate.
   ///
@@ -44,7 +44,7 @@ public struct LatticeCodebook: Sendable {
   }
 
   /// Four times the eight coordinates of `code`, its index byte in the low bits.
-  public func point(of code: UInt16) -> Point {
+  package func point(of code: UInt16) -> Point {
     let signs = UInt8(code >> 8)
     let isShiftedDown = signs.nonzeroBitCount % 2 == 1
     let bits = isShiftedDown ? signs ^ 0x80 : signs
@@ -54,7 +54,7 @@ public struct LatticeCodebook: Sendable {
   }
 
   /// The code of a point of the codebook, or nil when it is none.
-  public func code(of point: Point) -> UInt16? {
+  package func code(of point: Point) -> UInt16? {
     // Without the shift all numbers are 2 modulo 4, so the first of them tells the shift.
     let isShiftedDown = point[0] & 3 == 1
     let centered = isShiftedDown ? point &+ 1 : point &- 1

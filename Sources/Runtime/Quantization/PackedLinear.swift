@@ -1,14 +1,14 @@
 /// The low-rank part of a decomposed weight matrix: L R, beside the quantised part Q.
-public struct LowRankFactors: Sendable {
+package struct LowRankFactors: Sendable {
   /// L, (outputSize, rank).
-  public let left: PackedMatrix
+  package let left: PackedMatrix
   /// R, (rank, inputSize).
-  public let right: PackedMatrix
+  package let right: PackedMatrix
 
   /// The product of two packed factors.
   ///
   /// - Precondition: The columns of `left` are as many as the rows of `right`.
-  public init(left: PackedMatrix, right: PackedMatrix) {
+  package init(left: PackedMatrix, right: PackedMatrix) {
     precondition(
       left.inputSize == right.outputSize, "ranks \(left.inputSize) and \(right.outputSize)")
     self.left = left
@@ -16,7 +16,7 @@ public struct LowRankFactors: Sendable {
   }
 
   /// The inner size.
-  public var rank: Int { right.outputSize }
+  package var rank: Int { right.outputSize }
 
   /// The components without those at the end that are padding: what was stored with a smaller rank.
   ///
@@ -42,16 +42,16 @@ public struct LowRankFactors: Sendable {
 }
 
 /// The columns of a weight matrix that are stored apart, in eight bits: C beside Q + L R.
-public struct PackedColumns: Sendable {
+package struct PackedColumns: Sendable {
   /// The input channels that they multiply, ascending.
-  public let channels: [Int]
+  package let channels: [Int]
   /// C, (outputSize, channels).
-  public let weights: PackedMatrix
+  package let weights: PackedMatrix
 
   /// Columns.
   ///
   /// - Precondition: There are as many columns as channels.
-  public init(channels: [Int], weights: PackedMatrix) {
+  package init(channels: [Int], weights: PackedMatrix) {
     precondition(
       channels.count == weights.inputSize,
       "\(channels.count) channels and \(weights.inputSize) columns")
@@ -65,22 +65,22 @@ public struct PackedColumns: Sendable {
 /// The rows of the parts follow each other in the output, as in `Linear`: the queries, keys and values
 /// of a token stand side by side, and so do gate and up. The input is the rotated one where the matrices
 /// were compressed under `IncoherenceTransform`; this type knows nothing of rotations.
-public struct PackedLinear: Sendable {
+package struct PackedLinear: Sendable {
   /// A matrix W = Q + L R, Q alone, or L R alone.
-  public struct Part: Sendable {
+  package struct Part: Sendable {
     /// Q, (outputSize, inputSize), or nil when W is L R.
-    public let quantized: PackedMatrix?
+    package let quantized: PackedMatrix?
     /// L and R, or nil when W is Q.
-    public let lowRank: LowRankFactors?
+    package let lowRank: LowRankFactors?
     /// C, which multiplies some of the inputs as they are before any rotation, or nil.
-    public let columns: PackedColumns?
+    package let columns: PackedColumns?
     /// The row of the output that the first row is.
     public fileprivate(set) var outputRow = 0
 
     /// The decomposition of one matrix.
     ///
     /// - Precondition: There is Q or L R, and the sizes of the parts agree.
-    public init(
+    package init(
       quantized: PackedMatrix?, lowRank: LowRankFactors? = nil, columns: PackedColumns? = nil
     ) {
       precondition(quantized != nil || lowRank != nil, "a matrix of neither Q nor L R")
@@ -99,9 +99,9 @@ public struct PackedLinear: Sendable {
     }
 
     /// The number of rows.
-    public var outputSize: Int { quantized?.outputSize ?? lowRank?.left.outputSize ?? 0 }
+    package var outputSize: Int { quantized?.outputSize ?? lowRank?.left.outputSize ?? 0 }
     /// The number of columns.
-    public var inputSize: Int { quantized?.inputSize ?? lowRank?.right.inputSize ?? 0 }
+    package var inputSize: Int { quantized?.inputSize ?? lowRank?.right.inputSize ?? 0 }
 
     /// The bytes that one token reads once.
     var byteCount: Int {
@@ -112,11 +112,11 @@ public struct PackedLinear: Sendable {
   }
 
   /// The matrices, in the order of their rows in the output.
-  public let parts: [Part]
+  package let parts: [Part]
   /// The number of columns of every part.
-  public let inputSize: Int
+  package let inputSize: Int
   /// The number of rows of all parts.
-  public let outputSize: Int
+  package let outputSize: Int
 
   // What every token takes, laid out once.
 
@@ -136,7 +136,7 @@ public struct PackedLinear: Sendable {
   /// Matrices that are multiplied as one job, their rows one after the other.
   ///
   /// - Precondition: There is at least one, and all have the same number of columns.
-  public init(_ parts: [Part]) {
+  package init(_ parts: [Part]) {
     let sizes = parts.map(\.outputSize)
     let rows = sizes.reduce(into: [0]) { rows, size in rows.append(rows[rows.count - 1] + size) }
     self.init(parts, outputRows: Array(rows.dropLast()), outputSize: rows[parts.count])
@@ -195,10 +195,10 @@ public struct PackedLinear: Sendable {
   }
 
   /// The bytes of all matrices, which one token reads once.
-  public var byteCount: Int { parts.reduce(0) { $0 + $1.byteCount } }
+  package var byteCount: Int { parts.reduce(0) { $0 + $1.byteCount } }
 
   /// Multiplications that one token takes, those of the factors included.
-  public var multiplicationCount: Int {
+  package var multiplicationCount: Int {
     parts.reduce(0) { sum, part in
       let rank = part.lowRank?.rank ?? 0
       let columns = (part.quantized?.inputSize ?? 0) + (part.columns?.channels.count ?? 0)

@@ -13,7 +13,7 @@ extension PackedMatrix {
   /// - Throws: `PackedMatrixError` when a scale or offset is not finite as F16, or without memory.
   /// - Precondition: The counts are those of `layout` and no code is too large.
   /// - Complexity: O(outputSize * inputSize).
-  public init(
+  package init(
     packing codes: Span<UInt8>, layout: PackedLayout, scales: Span<Float>,
     offsets: Span<Float>? = nil
   ) throws(PackedMatrixError) {
@@ -41,7 +41,7 @@ extension PackedMatrix {
   /// - Throws: `PackedMatrixError` when a scale is not finite as F16, or without memory.
   /// - Precondition: The counts are those of `layout`.
   /// - Complexity: O(outputSize * inputSize).
-  public init(
+  package init(
     packing codes: Span<UInt16>, layout: PackedLayout, scales: Span<Float>
   ) throws(PackedMatrixError) {
     precondition(layout.format == .e8p, "the codes of \(layout.format.rawValue) have eight bits")

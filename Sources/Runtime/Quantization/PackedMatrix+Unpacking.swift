@@ -15,7 +15,7 @@ extension PackedMatrix {
   ///
   /// - Precondition: The format is not e8p.
   /// - Complexity: O(outputSize * inputSize).
-  public func unpackedCodes() -> [UInt8] {
+  package func unpackedCodes() -> [UInt8] {
     precondition(format != .e8p, "the codes of e8p have sixteen bits")
     var result = [UInt8](repeating: 0, count: outputSize * inputSize)
     for row in 0..<outputSize {
@@ -31,7 +31,7 @@ extension PackedMatrix {
   ///
   /// - Precondition: The format is e8p.
   /// - Complexity: O(outputSize * inputSize).
-  public func unpackedLatticeCodes() -> [UInt16] {
+  package func unpackedLatticeCodes() -> [UInt16] {
     precondition(format == .e8p, "the codes of \(format.rawValue) have eight bits")
     var codes: [UInt16] = []
     codes.reserveCapacity(outputSize * layout.codesPerRow)
@@ -55,7 +55,7 @@ extension PackedMatrix {
   /// is rounded once.
   ///
   /// - Complexity: O(outputSize * inputSize).
-  public func dense() -> [Float] {
+  package func dense() -> [Float] {
     var result = [Float](repeating: 0, count: outputSize * inputSize)
     unsafe result.withUnsafeMutableBufferPointer { numbers in
       guard let base = numbers.baseAddress else { return }

@@ -12,9 +12,9 @@ package import Kernels
 ///
 /// See `WeightFormat` for the layout. Rows are padded to 16 with scales of zero, columns to the group
 /// with codes that only ever meet activations of zero.
-public struct PackedMatrix: Sendable {
+package struct PackedMatrix: Sendable {
   /// The sizes, format and group size.
-  public let layout: PackedLayout
+  package let layout: PackedLayout
 
   private let codes: StoredTensor
   private let scales: StoredTensor
@@ -29,7 +29,7 @@ public struct PackedMatrix: Sendable {
   /// - Throws: `CheckpointError` when a tensor is missing or of another shape or type, when a scale or
   ///   offset is not finite or belongs to a padded row, and when there are offsets on a symmetric grid.
   /// - Complexity: O(groups): all scales are read.
-  public init(
+  package init(
     _ checkpoint: borrowing Checkpoint, _ name: String, layout: PackedLayout,
     grid: GridKind = .symmetric
   ) throws(CheckpointError) {
@@ -67,7 +67,7 @@ public struct PackedMatrix: Sendable {
   ///   - offsets: (panels, groups, 16), or nil.
   /// - Throws: `PackedMatrixError` when a scale or offset is not finite, or without memory.
   /// - Precondition: The counts are those of `layout`; e8p has no offsets.
-  public init(
+  package init(
     layout: PackedLayout, codes: Span<UInt8>, scales: Span<Float16>,
     offsets: Span<Float16>? = nil
   ) throws(PackedMatrixError) {
@@ -129,19 +129,19 @@ public struct PackedMatrix: Sendable {
   // MARK: - Sizes
 
   /// How the codes are stored.
-  public var format: WeightFormat { layout.format }
+  package var format: WeightFormat { layout.format }
   /// How many columns share a scale.
-  public var groupSize: GroupSize { layout.groupSize }
+  package var groupSize: GroupSize { layout.groupSize }
   /// The number of rows.
-  public var outputSize: Int { layout.outputSize }
+  package var outputSize: Int { layout.outputSize }
   /// The number of columns.
-  public var inputSize: Int { layout.inputSize }
+  package var inputSize: Int { layout.inputSize }
   /// Whether values are scale * code + offset.
-  public var hasOffsets: Bool { offsets != nil }
+  package var hasOffsets: Bool { offsets != nil }
   /// The bytes of codes, scales and offsets, which one token reads once.
-  public var byteCount: Int { layout.byteCount(hasOffsets: hasOffsets) }
+  package var byteCount: Int { layout.byteCount(hasOffsets: hasOffsets) }
   /// The stored bits, padding included, divided by the number of weights.
-  public var bitsPerWeight: Double { layout.bitsPerWeight(hasOffsets: hasOffsets) }
+  package var bitsPerWeight: Double { layout.bitsPerWeight(hasOffsets: hasOffsets) }
 
   // MARK: - Memory
 
@@ -151,7 +151,7 @@ public struct PackedMatrix: Sendable {
   static let offsetsSuffix = ".offsets"
 
   /// The tensors to write so that `init(_:_:layout:)` finds this matrix under `name`.
-  public func storedTensors(named name: String) -> [StoredTensor] {
+  package func storedTensors(named name: String) -> [StoredTensor] {
     func renamed(_ tensor: StoredTensor, _ suffix: String) -> StoredTensor {
       StoredTensor(
         name: name + suffix, elementType: tensor.elementType, shape: tensor.shape,
@@ -162,18 +162,18 @@ public struct PackedMatrix: Sendable {
   }
 
   /// The bytes of the codes, (panels, bytes of a panel).
-  public var codeBytes: RawSpan {
+  package var codeBytes: RawSpan {
     @_lifetime(borrow self)
     get { codes.bytes }
   }
 
   /// The scale of `row` and the group at `group`.
-  public func scale(row: Int, group: Int) -> Float16 {
+  package func scale(row: Int, group: Int) -> Float16 {
     Float16(bitPattern: scales.half(at: layout.scaleIndex(row: row, group: group)))
   }
 
   /// The offset of `row` and the group at `group`, or nil when there are no offsets.
-  public func offset(row: Int, group: Int) -> Float16? {
+  package func offset(row: Int, group: Int) -> Float16? {
     offsets.map { Float16(bitPattern: $0.half(at: layout.scaleIndex(row: row, group: group))) }
   }
 

@@ -1,17 +1,17 @@
 internal import DuetSystem
 
 /// How much JSON a caller is willing to read.
-public struct JSONLimits: Sendable, Hashable {
+package struct JSONLimits: Sendable, Hashable {
   /// The largest text accepted, in bytes.
-  public let byteCount: Int
+  package let byteCount: Int
   /// The deepest nesting of arrays and objects accepted.
-  public let depth: Int
+  package let depth: Int
 
   /// Limits of `byteCount` bytes and `depth` levels of nesting.
   ///
   /// - Precondition: `byteCount` is in `0 ... 2^31 - 1` (positions are stored in 32 bits) and `depth`
   ///   is in `1 ... 1024`.
-  public init(byteCount: Int, depth: Int = 64) {
+  package init(byteCount: Int, depth: Int = 64) {
     precondition((0...Int(Int32.max)).contains(byteCount), "a limit of \(byteCount) bytes")
     precondition((1...1024).contains(depth), "a limit of \(depth) levels")
     self.byteCount = byteCount
@@ -19,11 +19,11 @@ public struct JSONLimits: Sendable, Hashable {
   }
 
   /// The limits for config.json, an index and other small files: 1 MB.
-  public static let smallFile = JSONLimits(byteCount: 1_000_000)
+  package static let smallFile = JSONLimits(byteCount: 1_000_000)
   /// The limits for tokenizer.json: 64 MB.
-  public static let tokenizer = JSONLimits(byteCount: 64_000_000)
+  package static let tokenizer = JSONLimits(byteCount: 64_000_000)
   /// The limits for the header of a safetensors file: 100 MB, as in the reference reader.
-  public static let safeTensorsHeader = JSONLimits(byteCount: 100_000_000)
+  package static let safeTensorsHeader = JSONLimits(byteCount: 100_000_000)
 }
 
 /// A JSON text that was read in full and found to obey RFC 8259.
@@ -38,7 +38,7 @@ public struct JSONLimits: Sendable, Hashable {
 /// Memory: besides the text 4 bytes for each value and key and 4 more for each array and object,
 /// which is at most four times the text (deeply nested empty arrays) and for a vocabulary about once;
 /// while the keys of an object are compared, at most 12 bytes more for each of them.
-public struct JSONDocument: Sendable {
+package struct JSONDocument: Sendable {
   private let storage: JSONStorage
 
   /// Reads `bytes` as one JSON value.
@@ -49,7 +49,7 @@ public struct JSONDocument: Sendable {
   ///   - limits: How large and how deep the text may be.
   /// - Throws: `JSONError` at the first thing wrong.
   /// - Complexity: O(bytes), without recursion.
-  public init(
+  package init(
     parsing bytes: consuming [UInt8], path: String, limits: JSONLimits
   ) throws(JSONError) {
     guard bytes.count <= limits.byteCount else {
@@ -73,7 +73,7 @@ public struct JSONDocument: Sendable {
   /// Reads the file at `path` as one JSON value.
   ///
   /// - Throws: `JSONError`, of which `file` says that the file cannot be read or is too large.
-  public init(contentsOf path: String, limits: JSONLimits) throws(JSONError) {
+  package init(contentsOf path: String, limits: JSONLimits) throws(JSONError) {
     let bytes: [UInt8]
     do throws(FileError) {
       bytes = try readFile(path, limit: limits.byteCount)
@@ -84,7 +84,7 @@ public struct JSONDocument: Sendable {
   }
 
   /// The outermost value.
-  public var root: JSONValue { JSONValue(storage: storage, index: 0) }
+  package var root: JSONValue { JSONValue(storage: storage, index: 0) }
 }
 
 /// The text of a document and the tape that says where its values are.

@@ -1,5 +1,5 @@
 /// The six kinds of JSON value.
-public enum JSONKind: Sendable, Hashable {
+package enum JSONKind: Sendable, Hashable {
   case null, boolean, number, string, array, object
 }
 
@@ -7,16 +7,16 @@ public enum JSONKind: Sendable, Hashable {
 ///
 /// Every accessor answers nil when the value is of another kind, so that wrong types are found where
 /// they are looked for.
-public struct JSONValue: Sendable {
+package struct JSONValue: Sendable {
   let storage: JSONStorage
   /// The value's first word on the tape.
   let index: Int
 
   /// The position of the value's first byte in the text.
-  public var byteOffset: Int { Int(storage.tape[index]) }
+  package var byteOffset: Int { Int(storage.tape[index]) }
 
   /// The kind of the value.
-  public var kind: JSONKind {
+  package var kind: JSONKind {
     switch storage.bytes[byteOffset] {
     case UInt8(ascii: "{"): .object
     case UInt8(ascii: "["): .array
@@ -28,15 +28,15 @@ public struct JSONValue: Sendable {
   }
 
   /// Whether the value is `null`.
-  public var isNull: Bool { kind == .null }
+  package var isNull: Bool { kind == .null }
 
   /// The value of `true` or `false`.
-  public var bool: Bool? {
+  package var bool: Bool? {
     kind == .boolean ? storage.bytes[byteOffset] == UInt8(ascii: "t") : nil
   }
 
   /// The integer, or nil for a number with a fraction or exponent (`1.0`, `1e2`) or out of range.
-  public var int: Int? {
+  package var int: Int? {
     guard kind == .number,
       let (magnitude, isNegative) = JSONText.integer(storage.bytes, at: byteOffset)
     else { return nil }
@@ -45,7 +45,7 @@ public struct JSONValue: Sendable {
   }
 
   /// The integer, or nil for a number with a sign, fraction or exponent or out of range.
-  public var uint64: UInt64? {
+  package var uint64: UInt64? {
     guard kind == .number,
       let (magnitude, isNegative) = JSONText.integer(storage.bytes, at: byteOffset), !isNegative
     else { return nil }
@@ -53,19 +53,19 @@ public struct JSONValue: Sendable {
   }
 
   /// The number rounded to the nearest `Double`, or nil when it is too large to be finite.
-  public var double: Double? {
+  package var double: Double? {
     kind == .number ? JSONText.double(storage.bytes, at: byteOffset) : nil
   }
 
   /// The string, its escapes decoded.
   ///
   /// Two strings of different bytes can be `==` in Swift; compare `utf8` where that matters.
-  public var string: String? {
+  package var string: String? {
     kind == .string ? JSONText.string(storage.bytes, at: byteOffset) : nil
   }
 
   /// The UTF-8 bytes of the string, its escapes decoded.
-  public var utf8: [UInt8]? {
+  package var utf8: [UInt8]? {
     guard kind == .string else { return nil }
     var result: [UInt8] = []
     JSONText.appendUTF8(storage.bytes, at: byteOffset, to: &result)
@@ -75,25 +75,25 @@ public struct JSONValue: Sendable {
   /// Appends the UTF-8 bytes of the string, its escapes decoded, to `result`.
   ///
   /// - Returns: Whether the value is a string.
-  public func appendUTF8(to result: inout [UInt8]) -> Bool {
+  package func appendUTF8(to result: inout [UInt8]) -> Bool {
     guard kind == .string else { return false }
     JSONText.appendUTF8(storage.bytes, at: byteOffset, to: &result)
     return true
   }
 
   /// Whether the value is a string of exactly the bytes of `text`.
-  public func isString(_ text: String) -> Bool {
+  package func isString(_ text: String) -> Bool {
     kind == .string && JSONKeys.isEqual(storage.bytes, byteOffset, to: text)
   }
 
   /// The elements of the array, in order.
-  public var elements: JSONElements? {
+  package var elements: JSONElements? {
     guard kind == .array else { return nil }
     return JSONElements(storage: storage, container: index)
   }
 
   /// The members of the object, in the order of the text.
-  public var members: JSONMembers? {
+  package var members: JSONMembers? {
     guard kind == .object else { return nil }
     return JSONMembers(storage: storage, container: index)
   }
@@ -101,7 +101,7 @@ public struct JSONValue: Sendable {
   /// The value of the member whose key has exactly the bytes of `key`, or nil.
   ///
   /// - Complexity: O(members); iterate over `members` to read many of them.
-  public subscript(key: String) -> JSONValue? {
+  package subscript(key: String) -> JSONValue? {
     guard let members else { return nil }
     for member in members where JSONKeys.isEqual(storage.bytes, member.keyOffset, to: key) {
       return member.value
@@ -119,90 +119,90 @@ public struct JSONValue: Sendable {
 }
 
 /// The elements of a JSON array, in order.
-public struct JSONElements: Collection, Sendable {
+package struct JSONElements: Collection, Sendable {
   let storage: JSONStorage
   /// The tape index of the array.
   let container: Int
 
   /// The place of one element or member inside its container.
-  public struct Index: Comparable, Sendable {
+  package struct Index: Comparable, Sendable {
     let tapeIndex: Int
 
     /// Whether `left` comes before `right` in the text.
-    public static func < (left: Index, right: Index) -> Bool { left.tapeIndex < right.tapeIndex }
+    package static func < (left: Index, right: Index) -> Bool { left.tapeIndex < right.tapeIndex }
   }
 
   /// The place of the first element.
-  public var startIndex: Index { Index(tapeIndex: container + 2) }
+  package var startIndex: Index { Index(tapeIndex: container + 2) }
 
   /// The place behind the last element.
-  public var endIndex: Index { Index(tapeIndex: Int(storage.tape[container + 1])) }
+  package var endIndex: Index { Index(tapeIndex: Int(storage.tape[container + 1])) }
 
   /// The place of the element after the one at `index`.
-  public func index(after index: Index) -> Index {
+  package func index(after index: Index) -> Index {
     Index(
       tapeIndex: JSONValue.indexAfter(
         index.tapeIndex, bytes: storage.bytes, tape: storage.tape))
   }
 
   /// The element at `index`.
-  public subscript(index: Index) -> JSONValue {
+  package subscript(index: Index) -> JSONValue {
     JSONValue(storage: storage, index: index.tapeIndex)
   }
 }
 
 /// The members of a JSON object, in the order of the text.
-public struct JSONMembers: Collection, Sendable {
+package struct JSONMembers: Collection, Sendable {
   let storage: JSONStorage
   /// The tape index of the object.
   let container: Int
 
   /// The place of one member.
-  public typealias Index = JSONElements.Index
+  package typealias Index = JSONElements.Index
 
   /// The place of the first member.
-  public var startIndex: Index { Index(tapeIndex: container + 2) }
+  package var startIndex: Index { Index(tapeIndex: container + 2) }
 
   /// The place behind the last member.
-  public var endIndex: Index { Index(tapeIndex: Int(storage.tape[container + 1])) }
+  package var endIndex: Index { Index(tapeIndex: Int(storage.tape[container + 1])) }
 
   /// The place of the member after the one at `index`.
-  public func index(after index: Index) -> Index {
+  package func index(after index: Index) -> Index {
     Index(
       tapeIndex: JSONValue.indexAfter(
         index.tapeIndex + 1, bytes: storage.bytes, tape: storage.tape))
   }
 
   /// The member at `index`.
-  public subscript(index: Index) -> JSONMember {
+  package subscript(index: Index) -> JSONMember {
     JSONMember(storage: storage, index: index.tapeIndex)
   }
 }
 
 /// One key of a JSON object with its value.
-public struct JSONMember: Sendable {
+package struct JSONMember: Sendable {
   let storage: JSONStorage
   /// The tape index of the key.
   let index: Int
 
   /// The position of the key in the text.
-  public var keyOffset: Int { Int(storage.tape[index]) }
+  package var keyOffset: Int { Int(storage.tape[index]) }
 
   /// The UTF-8 bytes of the key, its escapes decoded.
-  public var key: [UInt8] {
+  package var key: [UInt8] {
     var result: [UInt8] = []
     appendKey(to: &result)
     return result
   }
 
   /// The key as text; keys of different bytes can be `==` as strings.
-  public var name: String { JSONText.string(storage.bytes, at: keyOffset) }
+  package var name: String { JSONText.string(storage.bytes, at: keyOffset) }
 
   /// Appends the UTF-8 bytes of the key, its escapes decoded, to `result`.
-  public func appendKey(to result: inout [UInt8]) {
+  package func appendKey(to result: inout [UInt8]) {
     JSONText.appendUTF8(storage.bytes, at: keyOffset, to: &result)
   }
 
   /// The value of the key.
-  public var value: JSONValue { JSONValue(storage: storage, index: index + 1) }
+  package var value: JSONValue { JSONValue(storage: storage, index: index + 1) }
 }

@@ -110,7 +110,7 @@ extension Tokenizer {
 /// The position of the first byte at which `bytes` stops being UTF-8, or nil if it is valid.
 ///
 /// - Complexity: O(length).
-public func offsetOfInvalidUTF8(in bytes: [UInt8]) -> Int? {
+package func offsetOfInvalidUTF8(in bytes: [UInt8]) -> Int? {
   do {
     _ = try UTF8Span(validating: bytes.span)
     return nil
