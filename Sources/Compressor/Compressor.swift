@@ -81,7 +81,7 @@ public struct Compressor {
         try folder.requireFreeSpace(options.neededByteCount)
         // Now, because later the activations would no longer tell which tensor it was.
         if let name = model.firstNonFiniteWeight() {
-          throw CompressorError.nonFiniteWeight(tensor: name)
+          throw CompressionDataError.nonFiniteWeight(tensor: name)
         }
       }
       var export = try denseModel(besides: output, fingerprint)

@@ -40,7 +40,7 @@ func analyze(_ invocation: Invocation) throws -> ExitCode {
   let folder = arguments.operands[0]
   let checkpoint = try Checkpoint(contentsOf: folder)
   guard checkpoint.configuration.compression == nil else {
-    throw CompressError.alreadyCompressed(folder: folder)
+    throw CompressCommandError.alreadyCompressed(folder: folder)
   }
   var plan = try CompressionRequest(arguments).plan(for: checkpoint.configuration)
   plan.propagation = .original
@@ -49,7 +49,7 @@ func analyze(_ invocation: Invocation) throws -> ExitCode {
   guard let samples else { preconditionFailure("samples that were needed") }
   plan.sampleCount = samples.sampleCount
   let forecast = try CompressionForecast(checkpoint, plan: plan)
-  guard !forecast.matrices.isEmpty else { throw CompressError.nothingToCompress }
+  guard !forecast.matrices.isEmpty else { throw CompressCommandError.nothingToCompress }
   let threadCount = arguments[CommonOptions.threads] ?? SessionOptions.processorCount
   let machine = MachineState(threadCount: threadCount, output: nil)
   let limit = arguments[Options.memoryLimit] ?? machine.availableMemory
@@ -57,7 +57,7 @@ func analyze(_ invocation: Invocation) throws -> ExitCode {
     forecast.memory(keepsHiddenStates: true, threadCount: threadCount).peak <= limit ?? .max
   let needed = forecast.memory(keepsHiddenStates: keepsStates, threadCount: threadCount).peak
   if let limit, needed > limit {
-    throw CompressError.notEnoughMemory(
+    throw CompressCommandError.notEnoughMemory(
       needed: needed, limit: limit, isGiven: arguments[Options.memoryLimit] != nil)
   }
   InterruptFlag.install()

@@ -13,7 +13,7 @@ extension CalibrationSamples {
   ///   - messages: Where a warning of fewer samples goes.
   ///   - isNeeded: Whether to refuse when there is no text.
   /// - Returns: The samples, or nil without a text.
-  /// - Throws: `UsageError`, errors of files, of the tokenizer, `CompressorError.calibrationTooShort`.
+  /// - Throws: `UsageError`, errors of files, of the tokenizer, `CompressionDataError.calibrationTooShort`.
   static func reading(
     _ folder: String, _ arguments: Arguments, _ plan: CompressionPlan, _ messages: Messages,
     isNeeded: Bool

@@ -36,7 +36,7 @@ struct CompressionTask {
     let request = try CompressionRequest(arguments)
     checkpoint = try Checkpoint(contentsOf: folder)
     guard checkpoint.configuration.compression == nil else {
-      throw CompressError.alreadyCompressed(folder: folder)
+      throw CompressCommandError.alreadyCompressed(folder: folder)
     }
     // Asks for every tensor, so that a missing one shows now.
     let model = try Model(checkpoint)
@@ -46,7 +46,7 @@ struct CompressionTask {
     if let samples { plan.sampleCount = samples.sampleCount }
     self.plan = plan
     forecast = try CompressionForecast(checkpoint, plan: plan)
-    guard !forecast.matrices.isEmpty else { throw CompressError.nothingToCompress }
+    guard !forecast.matrices.isEmpty else { throw CompressCommandError.nothingToCompress }
     memoryLimit = arguments[Options.memoryLimit]
     resume = arguments[Options.resume]
     force = arguments[Options.force]
@@ -84,7 +84,7 @@ struct CompressionTask {
     forecast.memory(keepsHiddenStates: keepsHiddenStates, threadCount: machine.threadCount)
   }
 
-  private var memoryError: CompressError? {
+  private var memoryError: CompressCommandError? {
     let needed = memory.peak
     guard let limit = usableMemory, needed > limit else { return nil }
     return .notEnoughMemory(needed: needed, limit: limit, isGiven: memoryLimit != nil)

@@ -54,10 +54,10 @@ struct CalibrationSamplesTests {
   func tooShort() throws {
     let all = try samples(Array(0..<60), count: 4, length: 15)
     #expect(all.windows == [0, 1, 2, 3])
-    #expect(throws: CompressorError.calibrationTooShort(tokenCount: 59, needed: 60)) {
+    #expect(throws: CompressionDataError.calibrationTooShort(tokenCount: 59, needed: 60)) {
       try samples(Array(0..<59), count: 4, length: 15)
     }
-    #expect(throws: CompressorError.calibrationTooShort(tokenCount: 5, needed: Int.max)) {
+    #expect(throws: CompressionDataError.calibrationTooShort(tokenCount: 5, needed: Int.max)) {
       try samples(Array(0..<5), count: Int.max, length: 2)
     }
   }

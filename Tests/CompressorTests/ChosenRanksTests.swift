@@ -65,7 +65,7 @@ struct ChosenRanksTests {
   func refused() throws {
     let folder = try TemporaryFolder()
     let fixture = try fixture(bits: 1)
-    #expect(throws: CompressorError.self) {
+    #expect(throws: CompressionDataError.self) {
       _ = try CompressionForecast(fixture.checkpoint, plan: fixture.plan.made)
     }
     #expect(throws: CompressionError.self) {

@@ -95,11 +95,11 @@ struct CompressedModelWriterTests {
   func refusedConfigurations() throws {
     let configuration = QuantizationConfiguration(
       plan: CompressionPlan(), toolVersion: "1", unconverted: [], sourceDigest: "x")
-    #expect(throws: CompressedModelError.alreadyQuantized(path: "p")) {
+    #expect(throws: ModelWritingError.alreadyQuantized(path: "p")) {
       try configuration.added(to: Array("{\"quantization_config\":{}}".utf8), path: "p")
     }
     for text in ["[]", "3", "{", ""] {
-      #expect(throws: CompressedModelError.self) {
+      #expect(throws: ModelWritingError.self) {
         try configuration.added(to: Array(text.utf8), path: "p")
       }
     }
@@ -138,7 +138,7 @@ struct CompressedModelWriterTests {
   func tensorTwice() throws {
     let fixture = try CompressedModelFixture()
     let tensors = fixture.linears[0].tensors
-    #expect(throws: CompressedModelError.tensorTwice(tensor: tensors[0].name)) {
+    #expect(throws: ModelWritingError.tensorTwice(tensor: tensors[0].name)) {
       try ShardPlan(tensors + [tensors[0]], largestShard: 1000)
     }
   }

@@ -71,12 +71,12 @@ struct HeadCompressorTests {
   func refusals() throws {
     var weight = Numerics.weights(4, 4, seed: 93)
     weight[2, 3] = 1e6
-    #expect(throws: CompressorError.nonFiniteWeight(tensor: "lm_head")) {
+    #expect(throws: CompressionDataError.nonFiniteWeight(tensor: "lm_head")) {
       _ = try HeadCompressor(algebra).halved(weight, name: "lm_head")
     }
     for value in [Float.nan, .infinity] {
       weight[2, 3] = value
-      #expect(throws: CompressorError.nonFiniteWeight(tensor: "lm_head")) {
+      #expect(throws: CompressionDataError.nonFiniteWeight(tensor: "lm_head")) {
         _ = try HeadCompressor(algebra).compress(weight, name: "lm_head")
       }
     }

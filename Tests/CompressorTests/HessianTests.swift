@@ -136,7 +136,7 @@ struct HessianTests {
   func nonFinite(number: Float, place: (row: Int, column: Int)) throws {
     var x = Self.rows(2100, 600)
     x[place.row, place.column] = number
-    #expect(throws: CompressorError.nonFiniteActivations(layer: 0, input: "test")) {
+    #expect(throws: CompressionDataError.nonFiniteActivations(layer: 0, input: "test")) {
       _ = try hessian(x, size: 600)
     }
   }

@@ -153,12 +153,14 @@ struct MetricTests {
       #expect {
         _ = try Numerics.metric(diagonal([1, value, 2]), algebra)
       } throws: { error in
-        guard case .badHessian(let tensor, _)? = error as? CompressorError else { return false }
+        guard case .badHessian(let tensor, _)? = error as? CompressionDataError else {
+          return false
+        }
         return tensor == "layer"
       }
     }
     #expect(
-      throws: CompressorError.badHessian(
+      throws: CompressionDataError.badHessian(
         tensor: "layer", reason: "is zero: no activations reach this layer")
     ) {
       _ = try Numerics.metric(diagonal([0, 0, 0]), algebra)
@@ -166,7 +168,7 @@ struct MetricTests {
     // Beside the diagonal no measured moment is infinite when none is on it.
     var hessian = diagonal([Double](repeating: 1, count: 200))
     (hessian[3, 180], hessian[180, 3]) = (.nan, .nan)
-    #expect(throws: CompressorError.self) { _ = try Numerics.metric(hessian, algebra) }
+    #expect(throws: CompressionDataError.self) { _ = try Numerics.metric(hessian, algebra) }
   }
 
   @Test("the damping doubles until the Hessian is positive definite")
@@ -181,7 +183,7 @@ struct MetricTests {
     #expect(metric.feedback.weights.allSatisfy { $0 > 0 })
     (hessian[0, 1], hessian[1, 0]) = (100, 100)
     #expect(
-      throws: CompressorError.notPositiveDefinite(tensor: "layer", damping: 0.01 * 1024)
+      throws: CompressionDataError.notPositiveDefinite(tensor: "layer", damping: 0.01 * 1024)
     ) { _ = try Numerics.metric(hessian, algebra) }
     // A ladder from nothing begins at a millionth.
     (hessian[0, 1], hessian[1, 0]) = (1.00001, 1.00001)
@@ -240,7 +242,7 @@ struct MetricTests {
     let metric = try Numerics.metric(diagonal([1, 2]), algebra)
     var weight = Matrix<Float>(rowCount: 2, columnCount: 2)
     weight[1, 1] = value
-    #expect(throws: CompressorError.nonFiniteWeight(tensor: "layer")) {
+    #expect(throws: CompressionDataError.nonFiniteWeight(tensor: "layer")) {
       _ = try Numerics.problem(weight, metric, algebra)
     }
   }

@@ -134,7 +134,7 @@ struct RankAllocationTests {
   @Test("bits that Q alone exceeds are refused with the least that will do")
   func refusal() throws {
     let plan = Self.plan(2.05)
-    #expect(throws: CompressorError.budget(targetBits: 2.05, leastBits: 2.125)) {
+    #expect(throws: CompressionDataError.budget(targetBits: 2.05, leastBits: 2.125)) {
       _ = try RankAllocation(plan.made).ranks(for: Self.matrices, sharedByteCount: 0)
     }
   }

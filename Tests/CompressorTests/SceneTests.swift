@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// The errors of our methods on the scenes of the reference, with the settings it used.
-@Suite("Scenes")
+@Suite("Errors against the reference")
 struct SceneTests {
   /// The rotations whose errors are averaged where that is enough.
   private static let seeds: [UInt64] = [0, 1, 2, 3]

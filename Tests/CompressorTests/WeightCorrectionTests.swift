@@ -62,7 +62,7 @@ struct WeightCorrectionTests {
       moment: moment.copy(), hessian: hessian, input: .down, name: "a", damping: 0.01,
       algebra)
     #expect(correction.damping == 0.08)
-    #expect(throws: CompressorError.self) {
+    #expect(throws: CompressionDataError.self) {
       _ = try WeightCorrection(
         moment: moment.copy(), hessian: Matrix<Double>(rowCount: 2, columnCount: 2), input: .down,
         name: "a", damping: 0.01, algebra)

@@ -12,7 +12,8 @@ private func repeated(_ text: String, _ count: Int) -> String {
 
 extension HostileTemplate {
   /// An expression in `count` pairs of `open` and `close`.
-  package static func nested(_ open: String, _ core: String, _ close: String, _ count: Int) -> String
+  package static func nested(_ open: String, _ core: String, _ close: String, _ count: Int)
+    -> String
   {
     "{{ " + String(repeating: open, count: count) + core + String(repeating: close, count: count)
       + " }}"

@@ -54,7 +54,7 @@ public struct ModelAnalysis {
   ) throws(CompressionError) -> [MatrixAnalysis]? {
     do {
       if let name = model.firstNonFiniteWeight() {
-        throw CompressorError.nonFiniteWeight(tensor: name)
+        throw CompressionDataError.nonFiniteWeight(tensor: name)
       }
       let linears = (0..<model.configuration.layerCount).flatMap {
         LayerLinears(model.configuration, layer: $0, plan).all
@@ -81,7 +81,7 @@ public struct ModelAnalysis {
   ///   - largestRank: As many eigenvalues are computed at most.
   ///   - observer: Who hears of the progress and may stop it.
   /// - Returns: The matrices in the order of the model.
-  /// - Throws: `CompressorError`, `LayerCalibrationError`, errors of files, `CompressionStopped`.
+  /// - Throws: `CompressionDataError`, `LayerCalibrationError`, errors of files, `CompressionStopped`.
   func matrices(
     _ samples: CalibrationSamples, folder: String, _ rotation: MatrixRotation?,
     largestRank: Int = .max, _ observer: some CompressionObserver
@@ -138,7 +138,7 @@ public struct ModelAnalysis {
         problem, metric, moments: moments, plan,
         count: min(linear.outputSize, linear.inputSize, largestRank), algebra)
     } catch {
-      throw CompressorError.noConvergence(tensor: linear.name)
+      throw CompressionDataError.noConvergence(tensor: linear.name)
     }
   }
 }

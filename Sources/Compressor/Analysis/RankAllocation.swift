@@ -43,7 +43,7 @@ package struct RankAllocation: Sendable {
   ///
   /// Spectra fall, so that a matrix which gains most by more than that has lost little to others.
   ///
-  /// - Throws: `IncoherenceError`, `CompressorError.budget`.
+  /// - Throws: `IncoherenceError`, `CompressionDataError.budget`.
   func largestRank(_ configuration: Configuration) throws -> Int {
     8 * max(step, try CompressionForecast.uniform(plan, configuration).uniformRank ?? options.rank)
   }
@@ -54,10 +54,10 @@ package struct RankAllocation: Sendable {
   ///   - matrices: What is known of them.
   ///   - sharedByteCount: What they take together besides, the rotations.
   /// - Returns: Ranks that take no more than the plan's bits per weight.
-  /// - Throws: `CompressorError.budget` when the smallest ranks take more already.
+  /// - Throws: `CompressionDataError.budget` when the smallest ranks take more already.
   package func ranks(
     for matrices: [MatrixAnalysis], sharedByteCount: Int
-  ) throws(CompressorError) -> [String: Int] {
+  ) throws(CompressionDataError) -> [String: Int] {
     try ranks(
       for: matrices.map { matrix in
         Candidate(
@@ -68,7 +68,7 @@ package struct RankAllocation: Sendable {
 
   func ranks(
     for candidates: [Candidate], sharedByteCount: Int
-  ) throws(CompressorError) -> [String: Int] {
+  ) throws(CompressionDataError) -> [String: Int] {
     let weightCount = candidates.reduce(0) { $0 + $1.outputSize * $1.inputSize }
     let budget = Int(targetBits * Double(weightCount) / 8)
     let format = plan.compressedFormat

@@ -52,13 +52,13 @@ public struct CalibrationSamples: Sendable, Equatable {
   ///   - contextLength: The tokens of each.
   ///   - seed: Decides which windows are drawn.
   ///   - allowsFewer: Whether to take as many as there are when the texts do not suffice.
-  /// - Throws: `CompressorError.calibrationTooShort` when there are fewer windows than samples.
+  /// - Throws: `CompressionDataError.calibrationTooShort` when there are fewer windows than samples.
   /// - Precondition: `sampleCount` and `contextLength` are positive.
   /// - Complexity: O(length of the texts).
   public init(
     _ texts: [CalibrationText], tokenizer: Tokenizer, sampleCount: Int, contextLength: Int,
     seed: UInt64, allowsFewer: Bool = false
-  ) throws(CompressorError) {
+  ) throws(CompressionDataError) {
     var ids: [Int] = []
     for document in texts.lazy.flatMap(\.documents) where !document.isEmpty {
       ids += tokenizer.encode(document)
@@ -72,10 +72,10 @@ public struct CalibrationSamples: Sendable, Equatable {
 
   /// Draws samples from the tokens of all documents.
   ///
-  /// - Throws: `CompressorError.calibrationTooShort`.
+  /// - Throws: `CompressionDataError.calibrationTooShort`.
   package init(
     tokens ids: [Int], sources: [Source], sampleCount: Int, contextLength: Int, seed: UInt64
-  ) throws(CompressorError) {
+  ) throws(CompressionDataError) {
     precondition(
       sampleCount > 0 && contextLength > 0, "\(sampleCount) samples of \(contextLength) tokens")
     let windowCount = ids.count / contextLength

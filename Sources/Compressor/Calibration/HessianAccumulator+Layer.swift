@@ -22,7 +22,7 @@ struct LayerHessianAccumulators: ~Copyable {
   /// Adds the rows that reach `input`.
   mutating func add(
     _ input: LinearInput, _ rows: Span<Float>, stride: Int, tokenCount: Int
-  ) throws(CompressorError) {
+  ) throws(CompressionDataError) {
     switch input {
     case .attention: try attention.add(rows, stride: stride, tokenCount: tokenCount)
     case .attentionOutput: try attentionOutput.add(rows, stride: stride, tokenCount: tokenCount)

@@ -44,12 +44,12 @@ package struct HessianAccumulator: ~Copyable {
   ///   - x: (tokenCount, size), rows `stride` apart.
   ///   - stride: At least `size`.
   ///   - tokenCount: The number of rows.
-  /// - Throws: `CompressorError.nonFiniteActivations` when a number is infinite or NaN, or so large
+  /// - Throws: `CompressionDataError.nonFiniteActivations` when a number is infinite or NaN, or so large
   ///   that its square is; the sum is then of no use.
   /// - Complexity: O(tokenCount * size^2 / 2) products.
   package mutating func add(
     _ x: Span<Float>, stride: Int, tokenCount: Int
-  ) throws(CompressorError) {
+  ) throws(CompressionDataError) {
     precondition(
       tokenCount >= 0 && stride >= size
         && (tokenCount == 0 || x.count >= (tokenCount - 1) * stride + size),

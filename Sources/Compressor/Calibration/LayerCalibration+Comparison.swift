@@ -56,7 +56,7 @@ extension LayerCalibration {
       calibration.add(1, input, inputs, to: &difference)
       try calibration.observe(input, layers.compressed, sample, of: compressedStates, into: &inputs)
       calibration.add(-1, input, inputs, to: &difference)
-      do throws(CompressorError) {
+      do throws(CompressionDataError) {
         try sums.add(inputs.span, stride: size, tokenCount: tokens)
       } catch {
         throw .compressor(error)

@@ -185,9 +185,9 @@ package struct LayerCalibration: ~Copyable {
   private mutating func run(
     _ layer: DecoderLayer, into sums: inout LayerHessianAccumulators, endsBefore last: LinearInput?
   ) throws(LayerCalibrationError) {
-    do throws(CompressorError) {
+    do throws(CompressionDataError) {
       try run(layer, endsBefore: last) {
-        input, rows, stride, tokenCount throws(CompressorError) in
+        input, rows, stride, tokenCount throws(CompressionDataError) in
         try sums.add(input, rows, stride: stride, tokenCount: tokenCount)
       }
     } catch {

@@ -6,7 +6,7 @@ package enum LayerCalibrationError: DuetError, Equatable {
   /// The hidden states could not be read or written.
   case file(FileError)
   /// The activations are not finite.
-  case compressor(CompressorError)
+  case compressor(CompressionDataError)
   /// A token of the samples is not in the model's vocabulary.
   case model(GenerationError)
   /// The caller's `isCancelled` said so.

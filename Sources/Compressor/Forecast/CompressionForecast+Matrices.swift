@@ -13,7 +13,7 @@ extension CompressionForecast {
   /// That is what is forecast while the ranks are not chosen. A plan that names no bits, or has chosen, is
   /// returned as it is.
   ///
-  /// - Throws: `IncoherenceError`, `CompressorError.budget`.
+  /// - Throws: `IncoherenceError`, `CompressionDataError.budget`.
   static func uniform(
     _ plan: CompressionPlan, _ configuration: Configuration
   ) throws -> CompressionPlan {
@@ -32,7 +32,7 @@ extension CompressionForecast {
     var high = max(configuration.hiddenSize, configuration.intermediateSize)
     let least = bitsPerWeight(rank: low)
     guard least <= target else {
-      throw CompressorError.budget(targetBits: target, leastBits: least)
+      throw CompressionDataError.budget(targetBits: target, leastBits: least)
     }
     while low < high {
       let middle = (low + high + 1) / 2

@@ -77,7 +77,7 @@ public struct CompressionForecast: Sendable, Equatable {
   ///     replaced, all others copied; a tied head is the embedding and stays.
   ///   - plan: How it will be compressed.
   /// - Throws: `IncoherenceError` when there is no rotation for a size of the model,
-  ///   `CompressorError.budget` when the plan's bits per weight cannot be met.
+  ///   `CompressionDataError.budget` when the plan's bits per weight cannot be met.
   public init(
     configuration: Configuration, tensors: [Tensor], plan: CompressionPlan
   ) throws {

@@ -17,11 +17,11 @@ package struct MatrixCompressor {
   ///   - problem: W.
   ///   - metric: The metric of its inputs.
   /// - Returns: The tensors to store, and the figures for the report.
-  /// - Throws: `CompressorError`, also when the error is not finite or not below that of rounding to
+  /// - Throws: `CompressionDataError`, also when the error is not finite or not below that of rounding to
   ///   nearest.
   package func compress(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric
-  ) throws(CompressorError) -> CompressedLinear {
+  ) throws(CompressionDataError) -> CompressedLinear {
     let (m, n) = (problem.weight.rowCount, problem.weight.columnCount)
     let rank = plan.rank(of: problem.name, outputSize: m, inputSize: n)
     var record = MatrixRecord()
@@ -88,7 +88,7 @@ package struct MatrixCompressor {
   private func fittedColumns(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric,
     _ residual: borrowing Matrix<Float>
-  ) throws(CompressorError) -> QuantizedMatrix? {
+  ) throws(CompressionDataError) -> QuantizedMatrix? {
     guard let channels = metric.columns else { return nil }
     // C = W_:O + (W - B) P
     var target = problem.outlierWeights.copy()

@@ -96,7 +96,7 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   ///   - linears: The matrices that multiply them, at least one.
   ///   - finished: The matrices of the layer that are compressed already.
   /// - Returns: What the matrices are compressed by.
-  /// - Throws: `LayerCalibrationError`, `CompressorError`, errors of the checkpoint.
+  /// - Throws: `LayerCalibrationError`, `CompressionDataError`, errors of the checkpoint.
   mutating func measure(
     _ inputs: [LinearInput], of linears: [LayerLinears.Linear], finished: [CompressedLinear]
   ) throws -> LayerMeasurement {
@@ -196,11 +196,11 @@ struct LayerMeasurement: ~Copyable {
 
   /// A measurement of one input in both models.
   ///
-  /// - Throws: `CompressorError`.
+  /// - Throws: `CompressionDataError`.
   init(
     _ comparison: consuming InputComparison, _ input: LinearInput, name: String,
     _ context: CompressionContext
-  ) throws(CompressorError) {
+  ) throws(CompressionDataError) {
     let hessian = comparison.hessian
     correction = try WeightCorrection(
       moment: comparison.moment, hessian: hessian.matrix, input: input, name: name,

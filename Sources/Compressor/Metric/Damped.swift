@@ -16,10 +16,10 @@ struct Damped<Value: ~Copyable>: ~Copyable {
   ///   - first: The damping to begin with.
   ///   - name: The linear layer, for messages.
   ///   - body: What fails without enough damping.
-  /// - Throws: `CompressorError.notPositiveDefinite` with the last damping when ten doublings are too few.
+  /// - Throws: `CompressionDataError.notPositiveDefinite` with the last damping when ten doublings are too few.
   init(
     from first: Double, _ name: String, _ body: (Double) throws(LinearAlgebraError) -> Value
-  ) throws(CompressorError) {
+  ) throws(CompressionDataError) {
     var damping = first
     for attempt in 0...Self.doublings {
       if attempt > 0 { damping = max(2 * damping, 1e-6) }

@@ -34,13 +34,13 @@ public struct Metric: ~Copyable {
   ///   - columnCount: The channels to single out, fewer than n.
   ///   - rotation: How inputs are rotated, or nil.
   ///   - algebra: What computes.
-  /// - Throws: `CompressorError` when the Hessian is not finite, zero, or not positive definite with
+  /// - Throws: `CompressionDataError` when the Hessian is not finite, zero, or not positive definite with
   ///   any damping.
   /// - Complexity: O(n^3).
   package init(
     _ measured: inout Matrix<Double>, name: String, damping: Double,
     columnCount: Int = 0, rotation: MatrixRotation? = nil, _ algebra: LinearAlgebra
-  ) throws(CompressorError) {
+  ) throws(CompressionDataError) {
     let n = measured.rowCount
     precondition(
       n == measured.columnCount && columnCount < n,
@@ -114,7 +114,7 @@ public struct Metric: ~Copyable {
   private static func columns(
     _ channels: [Int], complementing hessian: inout Matrix<Double>, name: String, damping: Double,
     _ rotation: MatrixRotation?, _ algebra: LinearAlgebra
-  ) throws(CompressorError) -> OutlierColumns? {
+  ) throws(CompressionDataError) -> OutlierColumns? {
     if channels.isEmpty { return nil }
     do throws(LinearAlgebraError) {
       return try OutlierColumns(

@@ -31,12 +31,12 @@ package struct WeightCorrection: ~Copyable {
   ///   - damping: lambda relative to the mean diagonal; it doubles until the factorisation works, at most
   ///     ten times.
   ///   - algebra: What computes.
-  /// - Throws: `CompressorError.notPositiveDefinite`.
+  /// - Throws: `CompressionDataError.notPositiveDefinite`.
   /// - Complexity: O(n^3 / 3 + n^2 hiddenSize).
   package init(
     moment: consuming Matrix<Double>, hessian: borrowing Matrix<Double>, input: LinearInput,
     name: String, damping: Double, _ algebra: LinearAlgebra
-  ) throws(CompressorError) {
+  ) throws(CompressionDataError) {
     let n = hessian.rowCount
     precondition(moment.rowCount == n, "moments of \(moment.rowCount) inputs, not \(n)")
     appliesToWeights = input.isComparedItself

@@ -23,12 +23,12 @@ public struct WeightProblem: ~Copyable {
   ///   - metric: The metric of its inputs.
   ///   - outputRotation: How outputs are rotated, or nil.
   ///   - algebra: What computes.
-  /// - Throws: `CompressorError.nonFiniteWeight`.
+  /// - Throws: `CompressionDataError.nonFiniteWeight`.
   /// - Complexity: O(m n (log(m) + log(n)) + m n^2) for the two squares.
   package init(
     _ weight: inout Matrix<Float>, name: String, metric: borrowing Metric,
     outputRotation: MatrixRotation?, _ algebra: LinearAlgebra
-  ) throws(CompressorError) {
+  ) throws(CompressionDataError) {
     let (m, n) = (weight.rowCount, weight.columnCount)
     precondition(n == metric.size, "\(n) columns in a metric of \(metric.size)")
     for row in 0..<m { for input in metric.deadInputs { weight[row, input] = 0 } }

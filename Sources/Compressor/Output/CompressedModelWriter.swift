@@ -48,12 +48,12 @@ package struct CompressedModelWriter {
   ///   - rotations: The rotations of all sizes that matrices were compressed under.
   ///   - seconds: The time that every matrix took, as `Journal.seconds` has it.
   /// - Returns: The figures of the model.
-  /// - Throws: `CompressedModelError`; the journal remains.
+  /// - Throws: `ModelWritingError`; the journal remains.
   package func finish(
     linears: [CompressedLinear], head: CompressedLinear? = nil,
     rotations: [IncoherenceTransform] = [],
     seconds: [String: Double] = [:]
-  ) throws(CompressedModelError) -> CompressionTotals {
+  ) throws(ModelWritingError) -> CompressionTotals {
     var copied: [StoredTensor] = []
     var totals = CompressionTotals()
     totals.add(linears.map(\.record))
@@ -63,7 +63,7 @@ package struct CompressedModelWriter {
         ["\(linear.record.name).weight"] + linear.replacements(in: checkpoint).map(\.name)
       })
     for name in checkpoint.names {
-      let tensor = try wrapping(CompressedModelError.checkpoint) { () throws(CheckpointError) in
+      let tensor = try wrapping(ModelWritingError.checkpoint) { () throws(CheckpointError) in
         try checkpoint.tensor(named: name)
       }
       guard let tensor else { continue }
@@ -72,7 +72,7 @@ package struct CompressedModelWriter {
     }
     var tensors = copied + compressed.flatMap(\.tensors)
     for rotation in rotations.sorted(by: { $0.size < $1.size }) {
-      let stored = try wrapping(CompressedModelError.file) { () throws(FileError) in
+      let stored = try wrapping(ModelWritingError.file) { () throws(FileError) in
         try rotation.storedTensors()
       }
       totals.linearByteCount += stored.reduce(0) { $0 + $1.byteCount }
@@ -89,7 +89,7 @@ package struct CompressedModelWriter {
       try assemble(
         tensors, unconverted: Self.matrixNames(copied), report: report, timings: timings)
     }
-    try wrapping(CompressedModelError.output) { () throws(OutputFolderError) in
+    try wrapping(ModelWritingError.output) { () throws(OutputFolderError) in
       try output.moveIntoPlace()
     }
     return totals
@@ -108,10 +108,10 @@ package struct CompressedModelWriter {
   private func assemble(
     _ tensors: [StoredTensor], unconverted: [String], report: CompressionReport,
     timings: JSONOutput
-  ) throws(CompressedModelError) {
+  ) throws(ModelWritingError) {
     let assembly = ModelAssembly(output: output, checkpoint: checkpoint)
     let shards = try ShardPlan(tensors, largestShard: largestShard)
-    let original = try wrapping(CompressedModelError.file) { () throws(FileError) in
+    let original = try wrapping(ModelWritingError.file) { () throws(FileError) in
       try assembly.sourceConfiguration()
     }
     let configuration = try QuantizationConfiguration(
@@ -119,19 +119,19 @@ package struct CompressedModelWriter {
       sourceDigest: sourceDigest
     ).added(to: original, path: "\(checkpoint.folder)/\(ModelAssembly.configurationName)")
 
-    try wrapping(CompressedModelError.file) { () throws(FileError) in try assembly.begin() }
+    try wrapping(ModelWritingError.file) { () throws(FileError) in try assembly.begin() }
     let files = try assembly.writeWeights(shards)
     let report = CompressionReport(
       plan: report.plan, hiddenSize: report.hiddenSize, toolVersion: report.toolVersion,
       sourceDigest: report.sourceDigest, totals: report.totals, linears: report.linears,
       head: report.head, files: files)
-    try wrapping(CompressedModelError.file) { () throws(FileError) in
+    try wrapping(ModelWritingError.file) { () throws(FileError) in
       try assembly.copyOtherFiles()
       try assembly.write(report.json, to: CompressionReport.fileName)
       try assembly.write(timings, to: CompressionReport.timingsName)
       try assembly.write(configuration, to: ModelAssembly.configurationName)
     }
-    try wrapping(CompressedModelError.output) { () throws(OutputFolderError) in
+    try wrapping(ModelWritingError.output) { () throws(OutputFolderError) in
       try output.markReady()
     }
   }

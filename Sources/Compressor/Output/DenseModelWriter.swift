@@ -39,7 +39,7 @@ struct DenseModelWriter {
   ///   - linears: The compressed matrices, the head among them if it is compressed.
   ///   - reconstruction: What makes them dense.
   ///   - observer: Who hears of the progress and may stop it.
-  /// - Throws: Errors of files, `CompressorError.outOfHalfRange`, `CompressionStopped`.
+  /// - Throws: Errors of files, `CompressionDataError.outOfHalfRange`, `CompressionStopped`.
   mutating func assemble(
     _ linears: [CompressedLinear], _ reconstruction: DenseReconstruction,
     observer: some CompressionObserver
@@ -97,11 +97,11 @@ struct DenseModelWriter {
 extension Matrix where Element == Float {
   /// The numbers as a stored tensor of F16, rounded to nearest.
   ///
-  /// - Throws: `CompressorError.outOfHalfRange` when one is beyond F16, `FileError` without memory.
+  /// - Throws: `CompressionDataError.outOfHalfRange` when one is beyond F16, `FileError` without memory.
   /// - Complexity: O(elements).
   fileprivate func halfTensor(named name: String) throws -> StoredTensor {
     for index in 0..<elements.count where !Float16(elements[index]).isFinite {
-      throw CompressorError.outOfHalfRange(tensor: name)
+      throw CompressionDataError.outOfHalfRange(tensor: name)
     }
     let file = try MappedFile(anonymousByteCount: 2 * elements.count) { memory in
       for index in 0..<elements.count {

@@ -26,17 +26,17 @@ struct ModelAssembly {
   /// - Returns: The names of the files with their SHA-256 digests.
   func writeWeights(
     _ shards: ShardPlan
-  ) throws(CompressedModelError) -> [(name: String, digest: String)] {
+  ) throws(ModelWritingError) -> [(name: String, digest: String)] {
     var files: [(name: String, digest: String)] = []
     for shard in shards.shards {
-      let digest = try wrapping(CompressedModelError.safeTensors) { () throws(SafeTensorsError) in
+      let digest = try wrapping(ModelWritingError.safeTensors) { () throws(SafeTensorsError) in
         try SafeTensorsWriter.write(
           shard.tensors, metadata: [("format", "pt")], to: "\(output.assemblyPath)/\(shard.name)",
           operations: output.operations)
       }
       files.append((shard.name, SHA256.hexadecimal(digest)))
     }
-    try wrapping(CompressedModelError.file) { () throws(FileError) in
+    try wrapping(ModelWritingError.file) { () throws(FileError) in
       if let index = shards.index { try write(index, to: ShardPlan.indexName) }
     }
     return files

@@ -54,11 +54,11 @@ package struct QuantizationConfiguration {
   /// Adds the description to the text of a config.json, of which everything else stays as it is, to the
   /// spelling of its numbers.
   ///
-  /// - Throws: `CompressedModelError` when the text is no JSON object or describes quantised weights.
+  /// - Throws: `ModelWritingError` when the text is no JSON object or describes quantised weights.
   package func added(
     to text: [UInt8], path: String
-  ) throws(CompressedModelError) -> [UInt8] {
-    let document = try wrapping(CompressedModelError.configuration) { () throws(JSONError) in
+  ) throws(ModelWritingError) -> [UInt8] {
+    let document = try wrapping(ModelWritingError.configuration) { () throws(JSONError) in
       try JSONDocument(parsing: text, path: path, limits: .smallFile)
     }
     guard let members = document.root.members, let end = text.lastIndex(of: UInt8(ascii: "}"))

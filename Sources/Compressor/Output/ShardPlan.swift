@@ -20,8 +20,8 @@ package struct ShardPlan {
   /// Deals out tensors in the order of their names' bytes; a file is full when the next tensor would
   /// make it larger than `largestShard` bytes.
   ///
-  /// - Throws: `CompressedModelError.tensorTwice`.
-  package init(_ tensors: [StoredTensor], largestShard: Int) throws(CompressedModelError) {
+  /// - Throws: `ModelWritingError.tensorTwice`.
+  package init(_ tensors: [StoredTensor], largestShard: Int) throws(ModelWritingError) {
     let sorted = tensors.sorted { $0.name.precedesInBytes($1.name) }
     for (tensor, next) in zip(sorted, sorted.dropFirst())
     where !tensor.name.precedesInBytes(next.name) {
@@ -54,9 +54,9 @@ package struct ShardPlan {
   /// smaller.
   ///
   /// - Precondition: `shardCount` is at least 1.
-  /// - Throws: `CompressedModelError.tensorTwice`.
+  /// - Throws: `ModelWritingError.tensorTwice`.
   /// - Complexity: O(tensors * log(bytes)).
-  package init(_ tensors: [StoredTensor], atMost shardCount: Int) throws(CompressedModelError) {
+  package init(_ tensors: [StoredTensor], atMost shardCount: Int) throws(ModelWritingError) {
     precondition(shardCount >= 1, "weights in \(shardCount) files")
     // With more room there are never more files: the least room that makes few enough is between these.
     var tooSmall = 0

@@ -20,10 +20,10 @@ package struct HeadCompressor {
   ///   - weight: (vocabularySize, hiddenSize).
   ///   - name: The name of the linear layer.
   /// - Returns: The tensors to store, and the figures for the report.
-  /// - Throws: `CompressorError` when a weight is not finite.
+  /// - Throws: `CompressionDataError` when a weight is not finite.
   package func compress(
     _ weight: borrowing Matrix<Float>, name: String
-  ) throws(CompressorError) -> CompressedLinear {
+  ) throws(CompressionDataError) -> CompressedLinear {
     let square = algebra.dot(weight, weight)
     guard square.isFinite else { throw .nonFiniteWeight(tensor: name) }
     let layout = CompressedFormat.headLayout(
@@ -53,10 +53,10 @@ package struct HeadCompressor {
 
   /// Rounds a head of single precision to half precision.
   ///
-  /// - Throws: `CompressorError` when a weight is not finite in half precision.
+  /// - Throws: `CompressionDataError` when a weight is not finite in half precision.
   package func halved(
     _ weight: borrowing Matrix<Float>, name: String
-  ) throws(CompressorError) -> CompressedLinear {
+  ) throws(CompressionDataError) -> CompressedLinear {
     var record = MatrixRecord()
     record.name = name
     record.outputSize = weight.rowCount

@@ -2,7 +2,7 @@ public import DuetSystem
 
 /// A reason why a compression ended without a model: the error of the part that failed.
 ///
-/// The parts throw errors of their own types, `CompressorError`, `JournalError`, `FileError` and others.
+/// The parts throw errors of their own types, `CompressionDataError`, `JournalError`, `FileError` and others.
 public struct CompressionError: DuetError {
   /// The error of the part.
   public let underlying: any DuetError

@@ -1,7 +1,7 @@
 import DuetSystem
 
 /// A reason not to start a compression that the command line allows.
-enum CompressError: DuetError, Equatable {
+enum CompressCommandError: DuetError, Equatable {
   /// More memory is needed than there is or may be used.
   case notEnoughMemory(needed: Int, limit: Int, isGiven: Bool)
   /// The source is a compressed model.

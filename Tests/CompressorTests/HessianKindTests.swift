@@ -7,8 +7,8 @@ import Testing
 ///
 /// The compressor must end with finite numbers that stand for the weights better than nothing does, or with
 /// an error of its own, which is exit code 5.
-@Suite("Hessian zoo")
-struct HessianZooTests {
+@Suite("Hessians of many kinds")
+struct HessianKindTests {
   private static let algebra = LinearAlgebra(WorkerPool(threadCount: 1))
   private var algebra: LinearAlgebra { Self.algebra }
 
@@ -133,7 +133,7 @@ struct HessianZooTests {
   }
 
   @Test("finite results or an error of exit code 5", arguments: 0..<1000)
-  func zoo(seed: Int) throws {
+  func kinds(seed: Int) throws {
     var generator = RandomGenerator(seed: UInt64(seed))
     let defect = Defect.allCases[seed % Defect.allCases.count]
     // Ordinary weights most of the time.
@@ -160,7 +160,7 @@ struct HessianZooTests {
         let isZero = dense.allSatisfy { $0 == 0 }
         #expect(!isZero, "\(what): zeros")
       }
-    } catch let error as CompressorError {
+    } catch let error as CompressionDataError {
       #expect(error.category == .numerical, "\(what): \(error)")
       // An input of 1e10 times the scale of the others, not rotated, has a group of weights in which rounding
       // to nearest is hard to beat.

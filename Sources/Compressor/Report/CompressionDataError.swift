@@ -2,7 +2,7 @@ public import DuetRuntime
 public import DuetSystem
 
 /// A reason why a model could not be compressed.
-public enum CompressorError: DuetError, Equatable {
+public enum CompressionDataError: DuetError, Equatable {
   /// The calibration text has fewer tokens than the samples need.
   case calibrationTooShort(tokenCount: Int, needed: Int)
   /// A weight is infinite or NaN.

@@ -3,7 +3,7 @@ package import DuetSystem
 package import DuetText
 
 /// A reason why a compressed model could not be written.
-package enum CompressedModelError: DuetError, Equatable {
+package enum ModelWritingError: DuetError, Equatable {
   /// config.json of the source is no JSON object.
   case configuration(JSONError)
   /// The source says that its weights are quantised already.
