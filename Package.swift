@@ -134,6 +134,11 @@ let package = Package(
       name: "CompressorTests",
       dependencies: libraries + ["AllocationCounter", "DuetCompressor", "TestSupport"],
       swiftSettings: swiftSettings),
+    // What a program outside the package sees: public declarations alone.
+    .testTarget(
+      name: "PublicAPITests",
+      dependencies: ["DuetText", "DuetRuntime", "DuetEvaluation", "DuetCompressor"],
+      packageAccess: false, swiftSettings: swiftSettings),
     .testTarget(
       name: "CommandLineTests", dependencies: libraries + ["DuetCommandLine", "TestSupport"],
       swiftSettings: swiftSettings),

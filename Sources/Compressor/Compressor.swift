@@ -120,6 +120,19 @@ public struct Compressor {
     return summary
   }
 
+  /// Compresses the model into a folder, without an observer.
+  ///
+  /// - Parameters:
+  ///   - output: The folder, which gets a model only when all of it is written.
+  ///   - samples: What the activations are measured on.
+  /// - Returns: What was done.
+  /// - Throws: `CompressionError`; what is finished stays in the journal.
+  public func run(
+    to output: String, samples: CalibrationSamples
+  ) throws(CompressionError) -> CompressionSummary {
+    try run(to: output, samples: samples, observer: SilentObserver())
+  }
+
   /// The model of dense weights that the options ask for, its folder checked and locked.
   private func denseModel(
     besides output: String, _ fingerprint: Fingerprint

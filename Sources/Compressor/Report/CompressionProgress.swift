@@ -40,6 +40,20 @@ public protocol CompressionObserver {
   var isCancelled: Bool { get }
 }
 
+extension CompressionObserver {
+  /// Does nothing.
+  public func phaseBegan(_ phase: CompressionPhase) {}
+  /// Does nothing.
+  public func progressed(_ done: Int, of total: Int) {}
+  /// Does nothing.
+  public func finished(_ record: MatrixRecord, seconds: Double?) {}
+  /// Never.
+  public var isCancelled: Bool { false }
+}
+
+/// An observer that is told and does nothing.
+struct SilentObserver: CompressionObserver {}
+
 /// How a compression ended.
 public struct CompressionSummary: Sendable, Hashable {
   /// Whether the compressed model is there; if not, the run was cancelled and can be resumed.

@@ -2,12 +2,10 @@ internal import DuetRuntime
 
 /// The values that are given for options of methods.
 public struct MethodChoices: Sendable {
-  private struct Choice: Sendable {
-    let option: any MethodOptionDeclaration
-    let value: any Sendable
-  }
-
-  private var given: [String: Choice] = [:]
+  /// The values, by the names of their options; none that means leaving the option out.
+  private var given: [String: any Sendable] = [:]
+  /// The options that were set, also to a value that means leaving them out.
+  private var known: [String: any MethodOptionDeclaration] = [:]
   private var readNames: Set<String> = []
   /// The hidden size of the model, which some defaults depend on, or nil while it is not known.
   public var hiddenSize: Int?
@@ -26,10 +24,10 @@ public struct MethodChoices: Sendable {
     return min(Self.largestDefaultRank, max(1, hiddenSize / 16))
   }
 
-  /// Gives an option a value; one that means that the option is left out changes nothing.
+  /// Gives an option a value; with one that means leaving it out, the option is not given.
   public mutating func set<Value>(_ option: MethodOption<Value>, to value: Value) {
-    if option.isAbsence(value) { return }
-    given[option.name] = Choice(option: option, value: value)
+    known[option.name] = option
+    given[option.name] = option.isAbsence(value) ? nil : value
   }
 
   /// Whether a value is given for an option.
@@ -59,18 +57,17 @@ public struct MethodChoices: Sendable {
   }
 
   private func value<Value>(_ option: MethodOption<Value>) -> Value? {
-    guard let choice = given[option.name] else { return nil }
-    return choice.value as? Value
+    guard let value = given[option.name] else { return nil }
+    return value as? Value
   }
 
   /// Whether the option was read.
   func isRead(_ option: any MethodOptionDeclaration) -> Bool { readNames.contains(option.name) }
 
-  /// The options that have values beside `MethodOptions.all`, by name.
+  /// The options that were set and are not among `MethodOptions.all`, by name.
   var others: [any MethodOptionDeclaration] {
-    let known = Set(MethodOptions.all.map(\.name))
-    return given.values.map(\.option).filter { !known.contains($0.name) }
-      .sorted { $0.name < $1.name }
+    let shared = Set(MethodOptions.all.map(\.name))
+    return known.values.filter { !shared.contains($0.name) }.sorted { $0.name < $1.name }
   }
 
   /// The first option that is given but was not read, in the order of `MethodOptions.all`.

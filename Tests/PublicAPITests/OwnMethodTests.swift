@@ -1,0 +1,106 @@
+import DuetCompressor
+import DuetEvaluation
+import DuetRuntime
+import DuetText
+import Foundation
+import Testing
+
+/// The model that comes with Duet.
+let stories = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+  .deletingLastPathComponent().appending(path: "models/stories").path
+
+/// The perplexity of the model in a folder on the first 4000 characters of its held-out text.
+func perplexity(of folder: String) throws -> Double {
+  let model = try Model(contentsOf: folder)
+  let tokenizer = try Tokenizer(contentsOf: folder)
+  let path = "\(stories)/heldout.txt"
+  let bytes = try Array(Data(contentsOf: URL(filePath: path)))
+  let text = try EvaluationText(
+    bytes, path: path, protocol: .paper, options: .init(characterLimit: 4000))
+  let plan = try WindowPlan(
+    documents: text.documents.map { tokenizer.encode($0.text, addingSpecialTokens: false) },
+    protocol: .paper, contextLength: 256, beginningToken: tokenizer.beginningOfSequence,
+    addsBeginning: tokenizer.addsBeginningOfSequence, path: path)
+  var session = try Session(model, options: SessionOptions(contextLength: 256, threadCount: 2))
+  var measurement = PerplexityMeasurement(plan)
+  while !measurement.isComplete { _ = try measurement.scoreNextWindow(&session) }
+  return measurement.perplexity
+}
+
+@Suite("A method of a program's own")
+struct OwnMethodTests {
+  /// Compresses the model with two short samples.
+  private func compress(_ method: some CompressionMethod, to folder: String) throws
+    -> [MatrixRecord]
+  {
+    let checkpoint = try Checkpoint(contentsOf: stories)
+    var plan = CompressionPlan(method)
+    plan.propagation = .compressed
+    // The attention's matrices are enough, and quick.
+    plan.keptNames = ["gate_proj", "up_proj", "down_proj"]
+    plan.sampleCount = 4
+    plan.contextLength = 128
+    let text = "\(stories)/calibration.txt"
+    let samples = try CalibrationSamples(
+      [CalibrationText(Array(Data(contentsOf: URL(filePath: text))), path: text)],
+      tokenizer: Tokenizer(contentsOf: stories), sampleCount: plan.sampleCount,
+      contextLength: plan.contextLength, seed: plan.seed)
+    let summary = try Compressor(
+      checkpoint, plan: plan, options: CompressorOptions(threadCount: 2)
+    ).run(to: folder, samples: samples)
+    #expect(summary.isComplete)
+    return summary.records
+  }
+
+  @Test("it compresses, loads and scores, through public declarations alone")
+  func runs() throws {
+    let folder = FileManager.default.temporaryDirectory
+      .appending(path: "duet-own-method-\(ProcessInfo.processInfo.processIdentifier)").path
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    var method = BetterRowMethod()
+    method.rounding.format = .int4
+    method.rounding.groupSize = .columns32
+    let records = try compress(method, to: folder)
+    #expect(records.count == 24)
+    for record in records {
+      #expect(record.method == "better-row")
+      // A row takes the other rounding only where that is better, up to sums in single precision.
+      #expect(record.traces[0].errors[1] <= record.traces[0].errors[0] * (1 + 1e-5))
+      #expect(record.dampedRelativeError <= record.feedbackRoundingError * (1 + 1e-5))
+    }
+    let report = try JSONSerialization.jsonObject(
+      with: Data(contentsOf: URL(filePath: "\(folder)/compression_report.json")))
+    let plan = try #require((report as? [String: Any])?["plan"] as? [String: Any])
+    #expect(plan["method"] as? String == "better-row")
+    #expect(plan["takes_feedback_only"] as? Bool == false)
+    // Four bits in groups of 32 cost some per cent; a model that was packed wrongly loses all.
+    let (before, after) = (try perplexity(of: stories), try perplexity(of: folder))
+    #expect(after < before * 1.15, "\(before), \(after)")
+    #expect(after != before)
+  }
+
+  @Test("an option that it does not read is refused, and one of its own is read")
+  func options() throws {
+    var choices = MethodChoices()
+    choices.set(BetterRowMethod.takesFeedbackOnly, to: true)
+    #expect(try BetterRowMethod(checking: choices).takesFeedbackOnly)
+    choices.set(MethodOptions.rank, to: 8)
+    #expect(
+      throws: CompressionPlanError.unread(
+        option: "rank", method: "better-row", reason: "has no low-rank part")
+    ) { try BetterRowMethod(checking: choices) }
+  }
+
+  @Test("a plan that contradicts itself is refused before anything is computed")
+  func nonsense() throws {
+    var method = BetterRowMethod()
+    method.rounding.gridKind = .asymmetric
+    let checkpoint = try Checkpoint(contentsOf: stories)
+    let refusal = #expect(throws: CompressionError.self) {
+      _ = try Compressor(
+        checkpoint, plan: CompressionPlan(method), options: CompressorOptions(threadCount: 1))
+    }
+    #expect(
+      refusal?.description == "--grid asymmetric has no meaning with --format e8p, a lattice")
+  }
+}
