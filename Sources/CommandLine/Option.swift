@@ -106,6 +106,18 @@ extension Option where Value == String {
   }
 }
 
+extension Option where Value == String {
+  /// Declares an option whose value is one of a list of words.
+  package static func word(
+    _ name: String, among words: [String], default initial: String, help: String
+  ) -> Option {
+    Option(
+      name, words.joined(separator: "|"), help: help, initial: initial, defaultText: initial,
+      expected: "one of \(words.joined(separator: ", "))",
+      read: { words.contains($0) ? $0 : nil })
+  }
+}
+
 extension Option where Value == String? {
   /// Declares an option with any text as its value and no default.
   package static func string(

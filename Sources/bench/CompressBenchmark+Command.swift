@@ -5,14 +5,9 @@ import DuetText
 
 /// The options of `bench compress`.
 private enum CompressOptions {
-  static let method: Option<String> = {
-    let names = MethodList.all.map { $0.name }
-    return Option(
-      "method", names.joined(separator: "|"), help: "What the matrices are decomposed by",
-      initial: MethodList.standard.name, defaultText: MethodList.standard.name,
-      expected: "one of \(names.joined(separator: ", "))",
-      read: { names.contains($0) ? $0 : nil })
-  }()
+  static let method = Option.word(
+    "method", among: MethodList.all.map { $0.name }, default: MethodList.standard.name,
+    help: "What the matrices are decomposed by")
   static let format = Option<WeightFormat?>(
     "format", CompressedFormat.quantizedFormats.map(\.rawValue).joined(separator: "|"),
     help: "How Q is stored", initial: nil, defaultText: "that of the method",

@@ -14,14 +14,9 @@ enum Options {
 
   // MARK: - Matrices
 
-  static let method: Option<String> = {
-    let names = MethodList.all.map { $0.name }
-    return Option(
-      "method", names.joined(separator: "|"), help: "What a matrix is decomposed by; see below",
-      initial: MethodList.standard.name, defaultText: MethodList.standard.name,
-      expected: "one of \(names.joined(separator: ", "))",
-      read: { names.contains($0) ? $0 : nil })
-  }()
+  static let method = Option.word(
+    "method", among: MethodList.all.map { $0.name }, default: MethodList.standard.name,
+    help: "What a matrix is decomposed by; see below")
   /// The options of the methods.
   static let methodArguments = MethodOptions.all.map { MethodArgument($0) }
   static let headFormat = Option<HeadFormat>.choice(
