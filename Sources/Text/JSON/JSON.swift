@@ -90,7 +90,7 @@ package struct JSONDocument: Sendable {
 /// The text of a document and the tape that says where its values are.
 ///
 /// The tape holds the values in the order of the text. A value begins with the position of its
-/// first byte, which also tells its kind; an array or object has a second word, the tape index
+/// first byte, which also gives its kind; an array or object has a second word, the tape index
 /// after its last value. The members of an object are keys and values in turn.
 final class JSONStorage: Sendable {
   let bytes: [UInt8]
