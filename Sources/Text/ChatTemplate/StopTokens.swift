@@ -1,7 +1,7 @@
 /// The tokens after which a model has finished.
 ///
 /// No single file of a checkpoint names all of them: Llama-3-8B-Instruct's tokenizer names one that
-/// the model never writes in a chat. So the tokens of all sources are joined.
+/// the model never writes in a chat. So the tokens of all sources are used.
 public struct StopTokens: Sendable, Hashable {
   /// The ids that the model's files name as ends of a sequence.
   public let declared: Set<Int>

@@ -1,6 +1,6 @@
 internal import DuetSystem
 
-/// The largest and the deepest JSON text that a caller accepts.
+/// The limits of size and depth of the JSON texts that a caller accepts.
 package struct JSONLimits: Sendable, Hashable {
   /// The largest text accepted, in bytes.
   package let byteCount: Int
