@@ -6,19 +6,20 @@
   internal import Darwin
 #endif
 
-/// A file that grows piece by piece, so that a process that dies leaves all pieces before the last.
+/// A file to which pieces are appended; all but the last are intact when the process dies.
 package struct AppendedFile: ~Copyable {
   private let path: String
   private let descriptor: Int32
   private let operations: FileOperations
 
-  /// Opens the file at `path` behind `kept`.
+  /// Opens the file at `path` to append to `kept`.
   ///
   /// - Parameters:
   ///   - path: The name of the file.
-  ///   - old: What the file holds now, or nil when there is none.
-  ///   - kept: What it is to hold; where that is something else, the file is replaced as a whole.
-  ///   - operations: What writes.
+  ///   - old: The contents of the file now, or nil when there is no file.
+  ///   - kept: The contents to append to; if they differ from `old`, the file is replaced as a
+  ///     whole.
+  ///   - operations: The operations that write.
   /// - Throws: `FileError`.
   package init(
     path: String, replacing old: [UInt8]?, by kept: [UInt8], operations: FileOperations = .system
@@ -38,7 +39,7 @@ package struct AppendedFile: ~Copyable {
     try unsafe operations.write(bytes.span.bytes, descriptor, path)
   }
 
-  /// Brings all bytes to the disk.
+  /// Flushes all bytes to the disk.
   package mutating func synchronize() throws(FileError) {
     try operations.synchronize(descriptor, path)
   }

@@ -8,11 +8,11 @@
 
 /// A file being written that gets its name only when it is complete and on the disk.
 ///
-/// Until then it has a temporary name beside the final one, which ends in `temporarySuffix`. Whoever
-/// has the old file of that name open or mapped keeps seeing the old bytes. Without `commit()` nothing
-/// remains, unless the process dies.
+/// Until then it has a temporary name in the same folder, which ends in `temporarySuffix`. A
+/// process that has an old file of the final name open or mapped keeps seeing the old bytes.
+/// Without `commit()` nothing remains, unless the process dies.
 package struct AtomicFile: ~Copyable {
-  /// What the temporary names end in.
+  /// The suffix of temporary names.
   package static let temporarySuffix = ".partial"
 
   private let path: String
@@ -26,8 +26,8 @@ package struct AtomicFile: ~Copyable {
   /// - Parameters:
   ///   - path: The final name.
   ///   - byteCount: The size it will have, reserved on the disk now; 0 when it is not known.
-  ///   - operations: What writes.
-  /// - Throws: `FileError`, of which `diskFull` says that there is no room.
+  ///   - operations: The operations that write.
+  /// - Throws: `FileError`; `diskFull` when there is not enough space.
   package init(
     path: String, byteCount: Int = 0, operations: FileOperations = .system
   ) throws(FileError) {
@@ -61,12 +61,12 @@ package struct AtomicFile: ~Copyable {
     try operations.write(bytes, descriptor, path)
   }
 
-  /// Brings the bytes to the disk and gives the file its name.
+  /// Flushes the bytes to the disk and gives the file its name.
   package mutating func commit() throws(FileError) {
     try operations.synchronize(descriptor, path)
     try operations.rename(temporaryPath, to: path)
     isCommitted = true
-    // The name is in the folder, which is written on its own.
+    // The name is stored in the folder, which must be flushed separately.
     try operations.synchronizeFolder(parentFolder(of: path) ?? ".")
   }
 

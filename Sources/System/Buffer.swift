@@ -8,11 +8,11 @@
 
 /// Owned, 64-byte aligned, zero-initialised memory for `count` elements of a plain type.
 ///
-/// The alignment is that of a cache line and of the widest vector register, so that kernels may load
-/// from the start of a buffer without crossing a line. A buffer never grows; copying one is
-/// `copy()`, spelled out because it costs as much as it looks.
+/// A cache line and the widest vector register have 64 bytes too, so kernels may load from the
+/// start of a buffer without crossing a line. A buffer never grows. It is copied only by an
+/// explicit `copy()`, because copying is expensive.
 ///
-/// What loops call is inlinable, so that it is as fast in other modules as here.
+/// The members that loops call are inlinable, so that they are as fast in other modules as here.
 @safe
 package struct Buffer<Element: BitwiseCopyable>: ~Copyable {
   @usableFromInline
@@ -24,13 +24,14 @@ package struct Buffer<Element: BitwiseCopyable>: ~Copyable {
   /// Allocates `count` elements, all bits zero.
   ///
   /// - Precondition: `count` is not negative and the size in bytes fits in `Int`.
-  /// - Complexity: O(`count`); the system hands out large buffers as untouched zero pages.
+  /// - Complexity: O(`count`); the system provides large buffers as untouched zero pages.
   package init(count: Int) {
     precondition(count >= 0, "a buffer of \(count) elements")
     let (bytes, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
     precondition(!overflow, "a buffer of \(count) elements does not fit in memory")
     let size = max(bytes, 1)
-    // calloc of a large block maps fresh zero pages without touching them; the slack aligns the start.
+    // calloc of a large block maps fresh zero pages without touching them. The extra bytes leave
+    // room to align the start.
     guard let block = unsafe calloc(1, size + Self.alignment) else {
       preconditionFailure("out of memory: \(size) bytes")
     }

@@ -1,20 +1,20 @@
-/// What kind of trouble an error is, from which an executable derives its exit code.
+/// The kind of trouble of an error, from which an executable derives its exit code.
 public enum FailureCategory: Sendable, Hashable {
   /// A model or data file was read and refused.
   case refusedData
-  /// The system said no: missing file, permission, disk full.
+  /// The system refused an operation: missing file, no permission, disk full.
   case inputOutput
   /// A computation produced no usable number.
   case numerical
   /// The caller asked for something that cannot be done with this model.
   case usage
-  /// Stopped but resumable, or the state to resume from does not match.
+  /// The work was stopped but can be resumed, or the state to resume from does not match.
   case resumable
   /// Anything else that went wrong while running.
   case failure
 }
 
-/// An error of this package: one enum per subsystem, one case per way a thing can be wrong.
+/// An error of this package: one enum per subsystem, one case for each thing that can be wrong.
 ///
 /// `description` is one sentence that says what is wrong and what to do. Text that comes from a file
 /// must go through `printable(_:)` before it enters the sentence.
@@ -23,7 +23,7 @@ public protocol DuetError: Error, CustomStringConvertible, Sendable {
   var category: FailureCategory { get }
 }
 
-/// Returns `text` made fit to stand inside a one-line message.
+/// Returns `text` in a form that is safe inside a one-line message.
 ///
 /// Control characters, line breaks and bidirectional overrides are escaped as `\u{...}`; the text is
 /// cut after `limit` scalars.
@@ -49,8 +49,8 @@ package func printable(_ text: some StringProtocol, limit: Int = 200) -> String 
 
 /// Whether `scalar` can be shown on a terminal without side effects.
 ///
-/// Unsafe are those that move the cursor (line feed and tab too), start an escape sequence or change
-/// the direction of the text around them.
+/// Unsafe scalars move the cursor (line feed and tab too), start an escape sequence or change the
+/// direction of the text around them.
 package func isSafeToDisplay(_ scalar: Unicode.Scalar) -> Bool {
   switch scalar.value {
   case 0x00...0x1F, 0x7F...0x9F: false

@@ -8,17 +8,17 @@
 
 /// The operations that change files and folders, in one place.
 ///
-/// Whoever writes files that must survive a crash calls these and nothing else, so that a test can let
-/// any of them fail, and the process "die" between any two.
+/// Code that writes files that must survive a crash uses only these, so that a test can make any of
+/// them fail, or simulate a crash between any two.
 package struct FileOperations: Sendable {
   /// A kind of operation.
   package enum Step: String, Sendable {
     case makeFolder, create, allocate, write, synchronize, rename, remove, synchronizeFolder
   }
 
-  /// What a test makes of an operation.
+  /// The outcome that a test chooses for an operation.
   package enum Outcome: Sendable {
-    /// It is done.
+    /// The operation is carried out.
     case done
     /// Nothing happens and the system's error code is reported.
     case failed(code: Int32)
@@ -31,7 +31,7 @@ package struct FileOperations: Sendable {
   /// The operations of the system.
   package static let system = FileOperations(intercept: nil)
 
-  /// The operations of the system, each of which `intercept` may let fail.
+  /// The operations of the system, any of which `intercept` can make fail.
   package init(intercept: (@Sendable (_ step: Step, _ path: String) -> Outcome)?) {
     self.intercept = intercept
   }
@@ -48,7 +48,7 @@ package struct FileOperations: Sendable {
 
   // MARK: - Folders
 
-  /// Makes the folder at `path` and those above it, where they are missing.
+  /// Makes the folder at `path` and its parents, where they are missing.
   package func makeFolders(_ path: String) throws(FileError) {
     var status = stat()
     if unsafe stat(path, &status) == 0 {
@@ -57,19 +57,19 @@ package struct FileOperations: Sendable {
     }
     if let parent = parentFolder(of: path) { try makeFolders(parent) }
     try check(.makeFolder, path, .makeFolder)
-    // Another process may have made it meanwhile.
+    // Another process may have made the folder meanwhile.
     guard unsafe mkdir(path, 0o755) == 0 || errno == EEXIST else {
       throw .system(path: path, operation: .makeFolder, code: errno)
     }
   }
 
-  /// Brings the names in the folder at `path` to the disk.
+  /// Flushes the names in the folder at `path` to the disk.
   package func synchronizeFolder(_ path: String) throws(FileError) {
     try check(.synchronizeFolder, path, .write)
     let folder = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard folder >= 0 else { throw .system(path: path, operation: .write, code: errno) }
     defer { close(folder) }
-    // Some file systems refuse to do this for folders; they order the renames themselves.
+    // Some file systems refuse to flush folders; they keep renames in order themselves.
     guard fsync(folder) == 0 || errno == EINVAL else {
       throw .system(path: path, operation: .write, code: errno)
     }
@@ -90,11 +90,11 @@ package struct FileOperations: Sendable {
     guard result == 0 else { throw .system(path: target, operation: .rename, code: errno) }
   }
 
-  /// Removes a file, or an empty folder; one that is not there is fine.
+  /// Removes a file, or an empty folder; a missing one is not an error.
   package func remove(_ path: String) throws(FileError) {
     try check(.remove, path, .remove)
     if unsafe unlink(path) == 0 || errno == ENOENT { return }
-    // Linux answers EISDIR, others EPERM.
+    // Linux reports EISDIR, other systems EPERM.
     guard errno == EISDIR || errno == EPERM else {
       throw .system(path: path, operation: .remove, code: errno)
     }
@@ -103,7 +103,7 @@ package struct FileOperations: Sendable {
     }
   }
 
-  /// Removes a folder with everything in it; one that is not there is fine.
+  /// Removes a folder with everything in it; a missing one is not an error.
   ///
   /// Symbolic links are removed, not followed.
   package func removeTree(_ path: String) throws(FileError) {
@@ -135,7 +135,7 @@ package struct FileOperations: Sendable {
       guard code != ENOSPC, code != EDQUOT else {
         throw .diskFull(path: path, neededBytes: byteCount, freeBytes: freeByteCount(path) ?? 0)
       }
-      // A file system that cannot reserve will say so when it is full.
+      // A file system that cannot reserve space reports a full disk when bytes are written.
       guard code == 0 || code == EOPNOTSUPP || code == EINVAL else {
         throw .system(path: path, operation: .write, code: code)
       }
@@ -159,7 +159,7 @@ package struct FileOperations: Sendable {
     guard code == 0 else { throw .system(path: path, operation: .write, code: code) }
   }
 
-  /// Brings the bytes of a file to the disk.
+  /// Flushes the bytes of a file to the disk.
   func synchronize(_ descriptor: Int32, _ path: String) throws(FileError) {
     try check(.synchronize, path, .write)
     guard fsync(descriptor) == 0 else {
@@ -203,8 +203,8 @@ package func parentFolder(of path: String) -> String? {
   return String(decoding: bytes[..<slash], as: UTF8.self)
 }
 
-/// The bytes that may still be written to the file system of the file or folder at `path`, or of the
-/// folder it would be in; nil when the system does not say.
+/// The bytes that may still be written to the file system of the file or folder at `path`, or of
+/// the folder it would be in; nil when the system does not report it.
 package func freeByteCount(_ path: String) -> Int? {
   var status = statvfs()
   if unsafe statvfs(path, &status) == 0 {

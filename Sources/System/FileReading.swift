@@ -8,7 +8,7 @@
 
 /// A reason why a file could not be read, mapped or written.
 public enum FileError: DuetError, Equatable {
-  /// Nothing is at the path.
+  /// There is no file or folder at the path.
   case notFound(path: String)
   /// The path is a folder where a file is needed.
   case isFolder(path: String)
@@ -25,7 +25,7 @@ public enum FileError: DuetError, Equatable {
   /// The system refused an operation on the file.
   case system(path: String, operation: Operation, code: Int32)
 
-  /// What was being done when the system refused.
+  /// The operation that the system refused.
   public enum Operation: String, Sendable {
     /// Opening for reading.
     case open
@@ -70,13 +70,13 @@ public enum FileError: DuetError, Equatable {
   }
 }
 
-/// The system's words for the error `code`.
+/// The system's message for the error `code`.
 package func systemMessage(_ code: Int32) -> String {
   guard let text = unsafe strerror(code) else { return "error \(code)" }
   return unsafe String(cString: text)
 }
 
-/// A regular file opened for reading, closed at the end of its life.
+/// A regular file opened for reading, closed when the value is destroyed.
 struct OpenFile: ~Copyable {
   let descriptor: Int32
   /// The size of the file when it was opened, in bytes.
@@ -84,7 +84,7 @@ struct OpenFile: ~Copyable {
 
   /// Opens the file at `path`, following symbolic links.
   init(path: String) throws(FileError) {
-    // O_NONBLOCK keeps the opening of a pipe that nobody writes to from waiting for ever.
+    // Without O_NONBLOCK, opening a pipe that has no writer would wait for ever.
     let descriptor =
       unsafe path.utf8.contains(0) ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
@@ -120,7 +120,7 @@ struct OpenFile: ~Copyable {
 ///   - path: The file; symbolic links are followed, pipes and devices refused.
 ///   - limit: The largest size accepted, in bytes.
 /// - Returns: All bytes of the file.
-/// - Throws: `FileError`; `tooLarge` before anything is read.
+/// - Throws: `FileError`; `tooLarge` is thrown before anything is read.
 package func readFile(_ path: String, limit: Int) throws(FileError) -> [UInt8] {
   let file = try OpenFile(path: path)
   guard file.byteCount <= limit else {

@@ -6,7 +6,7 @@
   internal import Darwin
 #endif
 
-/// The most memory the process has held resident, in bytes, mapped files included.
+/// The peak resident memory of the process, in bytes, mapped files included.
 ///
 /// `VmHWM` of /proc/self/status; nil where there is no such file.
 package func peakResidentByteCount() -> Int? { kibibytes("VmHWM", in: "/proc/self/status") }

@@ -6,11 +6,12 @@
   internal import Darwin
 #endif
 
-/// The bytes of a file, mapped read-only or held in memory, until the last reference goes.
+/// The bytes of a file, mapped read-only or held in memory, until the last reference goes away.
 ///
-/// No advice about the order of access is given to the system for mapped files: asking for a file of
-/// several gigabytes in advance would delay the first token until the disk has been asked for all of
-/// it, and declaring it sequential would let the system drop weights that the next token needs.
+/// The system gets no advice about the order of access to mapped files. Requesting a file of
+/// several gigabytes in advance would delay the first token until all of it has been requested from
+/// the disk, and declaring the access sequential would let the system drop weights that the next
+/// token needs.
 @safe
 package final class MappedFile: Sendable {
   /// Where the bytes come from, for messages.
@@ -19,7 +20,7 @@ package final class MappedFile: Sendable {
   package let count: Int
 
   private nonisolated(unsafe) let base: UnsafeMutableRawPointer?
-  /// The place in the table of mapped files, if the file can be truncated under the mapping.
+  /// The index in the table of mapped files; nil for bytes in memory, or when the table was full.
   private let entry: Int?
 
   /// Maps the file at `path`; nothing is read yet.
@@ -45,7 +46,7 @@ package final class MappedFile: Sendable {
     entry = TruncationTable.add(start: UInt(bitPattern: address), count: count, path: path)
   }
 
-  /// Reads the file at `path` into memory, after which nobody can change it.
+  /// Reads the file at `path` into memory, where no other process can change it.
   ///
   /// - Throws: `FileError`, also when the file shrinks while it is read.
   package convenience init(reading path: String) throws(FileError) {
@@ -79,7 +80,7 @@ package final class MappedFile: Sendable {
     fill(&span)
   }
 
-  /// Copies the bytes at `range` of `file`, which puts the first of them at the start of a page.
+  /// Copies the bytes at `range` of `file`, so that the first one is at the start of a page.
   ///
   /// - Precondition: `range` is inside the file.
   package convenience init(copying range: Range<Int>, of file: MappedFile) throws(FileError) {
@@ -92,7 +93,7 @@ package final class MappedFile: Sendable {
     }
   }
 
-  /// Zero bytes from the system, in large pages where it has them.
+  /// Allocates zero bytes, in large pages where the system has them.
   private init(allocating byteCount: Int, path: String) throws(FileError) {
     self.path = path
     count = byteCount
@@ -107,8 +108,8 @@ package final class MappedFile: Sendable {
       unsafe address != MAP_FAILED
     else { throw .system(path: path, operation: .map, code: errno) }
     #if os(Linux)
-      // Weights are read from one end to the other for every token; 2 MB pages spare the address
-      // translation. A refusal only costs speed.
+      // Weights are read from one end to the other for every token; 2 MB pages need fewer address
+      // translations. A refusal only costs speed.
       _ = unsafe madvise(address, byteCount, MADV_HUGEPAGE)
     #endif
     unsafe base = address
@@ -119,7 +120,7 @@ package final class MappedFile: Sendable {
     if let base = unsafe base { _ = unsafe munmap(base, count) }
   }
 
-  /// The bytes, the first of them at the start of a page.
+  /// The bytes; the first one is at the start of a page.
   package var bytes: RawSpan {
     @_lifetime(borrow self)
     get {
@@ -138,9 +139,10 @@ package final class MappedFile: Sendable {
       UnsafeRawBufferPointer(start: pointer + range.lowerBound, count: range.count))
   }
 
-  /// Gives the memory of a mapped range back, which is read again when it is touched.
+  /// Returns the memory of a mapped range to the system; the range is read again when touched.
   ///
-  /// For what has been copied and is not needed twice. Does nothing where the bytes are in memory alone.
+  /// For bytes that have been copied and are not needed again. Does nothing when the bytes are not
+  /// mapped from a file, or when the table of mapped files was full.
   package func release(_ range: Range<Int>) {
     precondition(
       range.lowerBound >= 0 && range.upperBound <= count, "bytes \(range) of a file of \(count)")
@@ -164,10 +166,10 @@ package final class MappedFile: Sendable {
 
   /// Makes the process end with one sentence and exit code 4 when a mapped file is truncated.
   ///
-  /// Without it the process dies of SIGBUS with no hint. Faults outside mapped files keep their
-  /// default effect. To be called once by an executable, before its threads start.
+  /// Without this handler the process dies of SIGBUS with no message. Faults outside mapped files
+  /// keep their default effect. To be called once by an executable, before its threads start.
   ///
-  /// - Parameter beforeExit: Called first, to set the terminal right. It runs inside a signal handler
+  /// - Parameter beforeExit: Called first, to restore the terminal. It runs inside a signal handler
   ///   and may do only what is async-signal-safe.
   package static func installTruncationHandler(beforeExit: (@convention(c) () -> Void)? = nil) {
     TruncationTable.installHandler(beforeExit: beforeExit)

@@ -17,7 +17,7 @@ package struct SHA256: Sendable {
   private var byteCount: UInt64 = 0
   private var schedule = [UInt32](repeating: 0, count: 64)
 
-  /// The hash of nothing, to be fed.
+  /// The hash of an empty message, which `update` extends.
   package init() {}
 
   /// Adds `bytes` to the message.
@@ -50,11 +50,11 @@ package struct SHA256: Sendable {
   ///
   /// - Complexity: O(bytes).
   package mutating func update(_ bytes: RawSpan) {
-    // Every pattern of bits is a byte.
+    // Every pattern of eight bits is a valid UInt8.
     update(Span<UInt8>(_bytes: bytes))
   }
 
-  /// The 32 bytes of the digest; the hash itself can be fed further.
+  /// The 32 bytes of the digest; more bytes can still be added to the hash afterwards.
   package func finalized() -> [UInt8] {
     var hash = self
     // A one bit, zeros up to 8 bytes before the end of a block, the length in bits.
@@ -86,7 +86,7 @@ package struct SHA256: Sendable {
     return String(decoding: text, as: UTF8.self)
   }
 
-  /// One round of the compression function over the 64 bytes at `start`; letters as in FIPS 180-4.
+  /// Applies the compression function to the 64 bytes at `start`; letters as in FIPS 180-4.
   private mutating func compress(_ bytes: Span<UInt8>, at start: Int) {
     for t in 0..<16 {
       let i = start + 4 * t

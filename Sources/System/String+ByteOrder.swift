@@ -1,5 +1,7 @@
 extension String {
-  /// Whether the UTF-8 bytes come first; unlike `<`, canonically equal strings differ.
+  /// Whether the UTF-8 bytes of this string come before those of `other`.
+  ///
+  /// Unlike with `<`, canonically equal strings with different bytes are not equal.
   package func precedesInBytes(_ other: String) -> Bool {
     let left = utf8.span
     let right = other.utf8.span

@@ -10,12 +10,12 @@ internal import Synchronization
 
 /// The mapped files of this process, in a form that a signal handler may read.
 ///
-/// A handler may neither lock nor allocate. So there is a fixed number of entries, each with the
-/// sentence to print ready, and entries are published by storing their start last.
+/// A handler may neither lock nor allocate. So there is a fixed number of entries, each with its
+/// message ready to print, and an entry is published by storing its start last.
 enum TruncationTable {
   /// The number of entries.
   ///
-  /// Files beyond it are mapped all the same, but a truncation of them has no sentence. The largest
+  /// Further files are mapped too, but a truncation of them prints no message. The largest
   /// published checkpoints have fewer than 200 shards.
   private static let capacity = 512
 
@@ -23,7 +23,7 @@ enum TruncationTable {
     /// The first address, 0 when the entry is free, 1 while it is being written.
     let start = Atomic<UInt>(0)
     let end = Atomic<UInt>(0)
-    /// The address and length of the sentence.
+    /// The address and length of the message.
     let message = Atomic<UInt>(0)
     let messageCount = Atomic<Int>(0)
   }
@@ -37,7 +37,7 @@ enum TruncationTable {
   private static let hasBegun = Atomic<Bool>(false)
   private nonisolated(unsafe) static var beforeExit: (@convention(c) () -> Void)?
 
-  /// Enters a mapping and returns its place, or nil when the table is full.
+  /// Adds a mapping and returns its index, or nil when the table is full.
   static func add(start: UInt, count: Int, path: String) -> Int? {
     for index in 0..<capacity {
       let (claimed, _) = unsafe entries[index].start.compareExchange(
@@ -58,8 +58,8 @@ enum TruncationTable {
 
   /// Removes the mapping at `index`, before it is unmapped.
   static func remove(_ index: Int) {
-    // The handler reads a sentence only for an address inside its mapping, which nobody may touch
-    // any more, so the sentence can go at once.
+    // The handler reads a message only for an address inside its mapping. No thread may touch this
+    // mapping any more, so the message can be freed at once.
     unsafe entries[index].start.store(1, ordering: .sequentiallyConsistent)
     let message = unsafe UnsafeMutablePointer<UInt8>(
       bitPattern: entries[index].message.load(ordering: .relaxed))
@@ -69,7 +69,7 @@ enum TruncationTable {
 
   static func installHandler(beforeExit: (@convention(c) () -> Void)?) {
     unsafe Self.beforeExit = beforeExit
-    // Makes the table now, not inside the handler.
+    // Allocates the table now, not inside the handler.
     _ = unsafe entries
     hasBegun.store(false, ordering: .relaxed)
     var action = sigaction()
@@ -102,15 +102,15 @@ enum TruncationTable {
   /// Ends the process if `address` is in a mapped file.
   ///
   /// Otherwise it restores the default effect and returns to the instruction, which faults again. A
-  /// signal that a process has sent, with a code of 0 or less, has no address and would not come again
-  /// by itself.
+  /// signal sent by a process, with a code of 0 or less, has no address and would not come again,
+  /// so it is raised again here.
   private static func handle(_ address: UInt, code: Int32) {
     for index in 0..<capacity where code > 0 {
       let start = unsafe entries[index].start.load(ordering: .acquiring)
       guard start > 1, start <= address,
         unsafe address < entries[index].end.load(ordering: .relaxed)
       else { continue }
-      // Several threads read the weights, so several may fault: the first one speaks.
+      // Several threads read the weights, so several may fault: only the first one prints.
       if hasBegun.exchange(true, ordering: .sequentiallyConsistent) {
         while true { _ = pause() }
       }

@@ -1,9 +1,10 @@
 import DuetRuntime
 import Foundation
 
-/// The folders of all `TinyCompressedModel`s, one file of which is another one for as long as it is read.
+/// The folders of all `TinyCompressedModel`s, in which one file at a time is replaced while it is
+/// read.
 struct CompressedFolders {
-  /// A file, and what belongs there.
+  /// A file and its original contents.
   private struct File {
     let folder: String
     let name: String
@@ -31,28 +32,30 @@ struct CompressedFolders {
     self.files = files
   }
 
-  /// The files as they are, each behind the byte that says which it is.
+  /// The original files, each after a byte that is the index of the file.
   static func examples() throws -> [[UInt8]] {
     let folder = try TemporaryFolder()
     return try Self(folder.path).files.enumerated().map { [UInt8($0)] + $1.original }
   }
 
-  /// Loads the model one file of which is in `input`, runs it for four tokens and compares its checksums.
+  /// Loads a model with one file replaced, runs it for four tokens and compares its checksums.
   ///
-  /// - Throws: What refuses the model.
+  /// The first byte of `input` is the index of the file; the other bytes replace its contents.
+  ///
+  /// - Throws: The error with which the model is refused.
   func read(_ input: [UInt8]) throws {
     let file = files[Int(input.first ?? 0) % files.count]
     try file.write(Array(input.dropFirst()))
     defer { try? file.write(file.original) }
     let model = try Model(contentsOf: file.folder)
     _ = (model.unusedTensorNames, model.byteCountPerToken, model.multipliedWeightCount)
-    // One thread, so that its clock has all of the time.
+    // One thread, so that its clock measures all of the work.
     var session = try Session(model, options: SessionOptions(contextLength: 8, threadCount: 1))
     try session.append([0, 1, 2])
     try session.append(3)
     let logits = session.logits
     precondition(logits.indices.allSatisfy { logits[$0].isFinite }, "logits that are no numbers")
-    // Weights that were changed are another file than the report says.
+    // Changed weights never match the checksums of the report.
     if !file.name.hasSuffix(".safetensors") { _ = try model.checkpoint.verifyChecksums() }
   }
 }

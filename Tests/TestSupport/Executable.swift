@@ -1,7 +1,7 @@
 package import Foundation
 import Glibc
 
-/// What a run of an executable left behind.
+/// The result of a run of an executable.
 package struct ExecutableResult: Sendable {
   /// The exit code, or 128 plus the signal that ended the process.
   package let exitCode: Int32
@@ -18,7 +18,7 @@ package struct ExecutableResult: Sendable {
   package var stderr: String { String(decoding: errorBytes, as: UTF8.self) }
 }
 
-/// A test that could not start or observe a process.
+/// The error of a test that could not start or observe a process.
 package struct ExecutableFailure: Error, CustomStringConvertible {
   /// What went wrong.
   package let description: String
@@ -28,7 +28,7 @@ package struct ExecutableFailure: Error, CustomStringConvertible {
   }
 }
 
-/// The path of a built executable of this package, which stands beside the running test bundle.
+/// The path of a built executable of this package, which is in the folder of the running program.
 package func executablePath(_ name: String) throws -> String {
   let folder = try executableFolder()
   let path = folder + "/" + name
@@ -84,7 +84,7 @@ package func runExecutable(
 ///
 /// It is killed and collected when the last reference goes away, so a failing test leaves none behind.
 package final class ChildProcess {
-  /// What stands behind one descriptor of the child.
+  /// The source of one descriptor of the child.
   package enum Descriptor: Sendable {
     /// The file at a path, opened in the child with the given flags.
     case open(Int32, String, Int32)

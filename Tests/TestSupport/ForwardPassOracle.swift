@@ -16,11 +16,11 @@ package struct ForwardPassOracle {
     /// The input of the down matrix.
     package var down: [[Double]] = []
 
-    /// The rows of no token.
+    /// Inputs without rows.
     package init() {}
   }
 
-  /// The oracle of a model of these weights.
+  /// The oracle of a model with these weights.
   package init(checkpoint: TinyCheckpoint) { self.checkpoint = checkpoint }
 
   private var configuration: Configuration { checkpoint.configuration }
@@ -38,7 +38,8 @@ package struct ForwardPassOracle {
     tokens.map { row($0, of: "model.embed_tokens.weight") }
   }
 
-  /// Replaces the residual stream before a layer by that after it, and returns the matrices' inputs.
+  /// Replaces the residual stream before a layer by the one after it, and returns the matrices'
+  /// inputs.
   @discardableResult
   package func advance(_ stream: inout [[Double]], through layer: Int) -> LayerInputs {
     let prefix = "model.layers.\(layer)"

@@ -4,8 +4,8 @@ import DuetSystem
 import DuetText
 import Foundation
 
-/// A kind of file or text from strangers, and what Duet makes of it: the same for the tests, the
-/// mutations of `Scripts/torture` and the fuzzer.
+/// A kind of untrusted file or text, for the tests, the mutations of `Scripts/torture` and the
+/// fuzzer.
 package enum HostileKind: String, CaseIterable, Sendable {
   /// A safetensors file, with data.
   case header
@@ -21,20 +21,20 @@ package enum HostileKind: String, CaseIterable, Sendable {
   case configuration
   /// A model.safetensors.index.json beside two files of weights.
   case index
-  /// One file of a compressed model: a byte that says which, then the file. See `CompressedFolders`.
+  /// One file of a compressed model: a byte that is its index, then its contents. See
+  /// `CompressedFolders`.
   case packed
 }
 
-/// Reads inputs of one kind as the programs do, and checks what must hold whatever they contain.
+/// A reader of inputs of one kind, which also checks what must hold for every input.
 ///
-/// A broken promise is a trap, so that the fuzzer and the mutations count it as a crash.
+/// A check that fails traps, so that the fuzzer and the mutations count it as a crash.
 package final class HostileInput {
   private let kind: HostileKind
   private let folder: String
   private let models: CompressedFolders?
 
-  /// Makes a reader; some kinds need a folder of their own, which is made in memory where there is
-  /// /dev/shm.
+  /// Makes a reader with a temporary folder, which is in memory where there is /dev/shm.
   package init(_ kind: HostileKind) throws {
     self.kind = kind
     let parent = FileManager.default.fileExists(atPath: "/dev/shm") ? "/dev/shm" : "/tmp"
@@ -78,7 +78,7 @@ package final class HostileInput {
     }
   }
 
-  /// A refusal is one sentence that a terminal can show, with a code that says that a file is at fault.
+  /// Checks that an error is one sentence that a terminal can show, with an exit code for bad data.
   private func check(_ error: any Error) {
     guard let error = error as? any DuetError else { broken("an error of another kind: \(error)") }
     let sentence = String(describing: error)
@@ -87,7 +87,7 @@ package final class HostileInput {
     }
     switch error.category {
     case .refusedData: break
-    // An index can name files that are not there, a template can refuse the conversation.
+    // An index can name files that do not exist, a template can refuse the conversation.
     case .inputOutput where kind == .index || kind == .packed: break
     // A scale or a weight that is not a number, or numbers that grow beyond all bounds.
     case .numerical where kind == .packed: break
@@ -96,7 +96,7 @@ package final class HostileInput {
     }
   }
 
-  /// Traps, after saying why, which a precondition does not do in release mode.
+  /// Prints the reason and traps; in release mode a precondition does not print its message.
   private func broken(_ promise: String) -> Never {
     FileHandle.standardError.write(Data("\(kind.rawValue): \(promise)\n".utf8))
     preconditionFailure()

@@ -2,7 +2,7 @@ import DuetText
 import Foundation
 
 extension HostileKind {
-  /// Good inputs to begin with, in a fixed order.
+  /// The good inputs that mutations start from, in a fixed order.
   package func examples() throws -> [[UInt8]] {
     switch self {
     case .header: Self.headers
@@ -69,7 +69,7 @@ extension HostileKind {
       + ChatTemplateFamily.allCases.map { Array($0.source.utf8) }
   }
 
-  /// A SentencePiece model of 3 control pieces, 256 bytes and some words.
+  /// A SentencePiece model of an unknown piece, 2 control pieces, 256 bytes and some words.
   private static let sentencePieceFile: [UInt8] = {
     func varint(_ value: Int) -> [UInt8] {
       value < 128 ? [UInt8(value)] : [UInt8(value & 127) | 128] + varint(value >> 7)

@@ -1,6 +1,6 @@
 /// A template that tries to do harm.
 package struct HostileTemplate: Sendable {
-  /// What it tries.
+  /// The harm that it tries to do.
   package var name: String
   /// Its text.
   package var source: String
@@ -19,7 +19,7 @@ extension HostileTemplate {
       + " }}"
   }
 
-  /// All of them, over 200.
+  /// All hostile templates, over 200.
   package static let all: [HostileTemplate] =
     deep + chains + growth + forbidden + arithmetic + broken
 
@@ -48,7 +48,7 @@ extension HostileTemplate {
     ]
   }
 
-  /// Long chains that a recursive tree would overflow on; each ends in something that fails.
+  /// Long chains that would overflow the stack with a recursive tree; each ends in an error.
   private static let chains: [HostileTemplate] = [1_000, 20_000, 50_000].flatMap { count in
     [
       HostileTemplate(name: "sum \(count)", source: "{{ 1" + repeated("+1", count) + "+'' }}"),
@@ -86,7 +86,7 @@ extension HostileTemplate {
     ]
   }
 
-  /// Small programs whose values, texts or running times explode.
+  /// Small programs whose values, texts or running times grow without bounds.
   private static let growth: [HostileTemplate] =
     [
       "{% for i in range(1000000000) %}{% endfor %}",
@@ -137,23 +137,23 @@ extension HostileTemplate {
       "{% set n = namespace() %}{% set n.n = [n] %}{{ n.n | join }}",
     ].enumerated().map { HostileTemplate(name: "growth \($0) \($1.prefix(60))", source: $1) }
 
-  /// A loop that needs more steps than there are.
+  /// A loop that needs more steps than are allowed.
   private static let overrun =
     "{% for i in range(100000) %}{% for i in range(100) %}{% endfor %}{% endfor %}"
 
-  /// Sets `n.x` again and again, then keeps the result from being ignored.
+  /// Sets `n.x` again and again, then uses the result.
   private static func doubling(_ step: String, start: String = "'a'", times: Int) -> String {
     "{% set n = namespace(x=\(start)) %}{% for i in range(\(times)) %}{% set n.x = \(step) %}"
       + "{% endfor %}{{ [n.x] ~ '' }}"
   }
 
-  /// Makes a text of 2^`bits` bytes and computes something of it again and again.
+  /// Makes a text of 2^`bits` bytes and computes something from it again and again.
   private static func long(_ bits: Int, _ work: String) -> String {
     "{% set n = namespace(x='a') %}{% for i in range(\(bits)) %}{% set n.x = n.x + n.x %}"
       + "{% endfor %}{% for i in range(100000) %}{% set y = \(work) %}{% endfor %}" + overrun
   }
 
-  /// What templates have used to get out of the language, and all that the language leaves out.
+  /// Known attempts to escape from the language, and the parts of Jinja that are not supported.
   private static let forbidden: [HostileTemplate] =
     [
       "{{ ''.__class__.__mro__[1].__subclasses__() }}", "{{ messages.__class__.__init__ }}",
@@ -184,7 +184,7 @@ extension HostileTemplate {
       "{{ messages }}", "{{ messages[0] }}", "{{ namespace }}", "{{ [] ~ '' }}", "{{ messages.0 }}",
     ].enumerated().map { HostileTemplate(name: "forbidden \($0) \($1.prefix(60))", source: $1) }
 
-  /// Numbers at the edges.
+  /// Integers at the limits of their range, and operations on unsuitable values.
   private static let arithmetic: [HostileTemplate] =
     [
       "9223372036854775807 + 1", "-9223372036854775807 - 2", "9223372036854775807 * 2",

@@ -2,15 +2,15 @@ import DuetSystem
 package import DuetText
 import Foundation
 
-/// Control tokens typed in messages, in every built-in template and those of the golden renderings.
+/// A trial of control tokens in messages, with the built-in and the golden templates.
 package struct InjectionTrial {
   private let tokenizer: Tokenizer
   private let added: Set<Int>
   private let templates: [(name: String, template: ChatTemplate)]
 
-  /// What was found.
+  /// The result of a trial.
   package struct Outcome: Sendable {
-    /// The conversations that were tried.
+    /// The number of conversations that were tried.
     package var caseCount = 0
     /// A sentence for each conversation with a control token too many.
     package var failures: [String] = []
@@ -32,7 +32,7 @@ package struct InjectionTrial {
     templates =
       try ChatTemplateFamily.allCases.map { ($0.rawValue, try ChatTemplate(family: $0)) }
       + sources.compactMap { name, source in
-        // Those that other programs render and this one refuses are not asked.
+        // Templates that this program refuses are left out.
         (try? ChatTemplate(source: source)).map { (name, $0) }
       }
   }

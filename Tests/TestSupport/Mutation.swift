@@ -37,7 +37,7 @@ package func mutated(_ original: [UInt8], using generator: inout RandomGenerator
   return bytes
 }
 
-/// Swaps the first words in quotation marks behind two places, such as two keys of a JSON object.
+/// Swaps the first words in quotation marks after two places, such as two keys of a JSON object.
 private func swapQuoted(
   in bytes: inout [UInt8], from position: Int, using generator: inout RandomGenerator
 ) {
@@ -60,8 +60,8 @@ private func swapQuoted(
 
 /// JSON text after one or two changes that leave it well formed: another value for a key.
 ///
-/// The value is a number near the old one, a number with a special meaning, or a word that some key of a
-/// compressed model's config.json knows.
+/// The value is a number near the old one, a number with a special meaning, or a value that some key
+/// of a compressed model's config.json accepts.
 func withOtherValues(_ text: [UInt8], using generator: inout RandomGenerator) -> [UInt8] {
   let values = [
     "0", "1", "2", "3", "4", "8", "16", "17", "32", "48", "64", "128", "16777216", "-1", "1.5",
@@ -89,7 +89,9 @@ func withOtherValues(_ text: [UInt8], using generator: inout RandomGenerator) ->
   return bytes
 }
 
-/// Where the values behind colons are that are neither objects nor lists; strings with commas are left out.
+/// The ranges of the values after colons that are neither objects nor lists.
+///
+/// Strings are assumed to contain no colon, comma, closing bracket or line feed.
 private func scalarValues(of text: [UInt8]) -> [Range<Int>] {
   let (ends, blank) = (Array(",}]\n".utf8), UInt8(ascii: " "))
   return text.indices.compactMap { colon in

@@ -4,32 +4,31 @@ import Glibc
 
 /// Many mutations of good inputs, given to the readers of one kind in this process.
 ///
-/// Case number n is the same for the same seed, whichever cases come before it: it can be replayed
-/// alone.
+/// Case number n depends only on the seed, not on the cases before it, so it can be replayed alone.
 package struct MutationRun {
   /// What is mutated.
   package let kind: HostileKind
-  /// Where the random changes come from.
+  /// The seed of the random changes.
   package let seed: UInt64
   private let examples: [[UInt8]]
 
-  /// How a run went.
+  /// The result of a run.
   package struct Outcome: Sendable {
-    /// The inputs that were read.
+    /// The number of inputs that were accepted.
     package var acceptedCount = 0
-    /// The inputs that were refused.
+    /// The number of inputs that were refused.
     package var refusedCount = 0
-    /// The longest time of a case, in seconds of the processor.
+    /// The longest time of a case, in seconds of processor time.
     package var slowestSeconds = 0.0
-    /// Its number.
+    /// The number of the slowest case.
     package var slowestCase = 0
-    /// The cases that took more than `timeLimit`.
+    /// The number of cases that took more than `timeLimit`.
     package var hangCount = 0
     /// How much the resident memory grew after the first thousandth of the cases, in bytes.
     package var growth = 0
   }
 
-  /// The longest that any input may take, in seconds of the processor.
+  /// The longest time that any input may take, in seconds of processor time.
   package static let timeLimit = 1.0
   /// The largest growth of resident memory, in bytes.
   package static let growthLimit = 64 << 20
@@ -65,14 +64,16 @@ package struct MutationRun {
     }
   }
 
-  /// The bytes of a safetensors file where its header begins, and those of its data.
+  /// The bytes of the header of a safetensors file, without its length, and of the data.
   private static func parts(_ file: [UInt8]) -> (header: [UInt8], data: [UInt8]) {
     let size = file[..<8].reversed().reduce(0) { $0 << 8 | Int($1) }
     return (Array(file[8..<8 + size]), Array(file[(8 + size)...]))
   }
 
-  /// A safetensors file after changes of the header proper, which keep its length in front but for one case
-  /// in eight.
+  /// A safetensors file with a changed header.
+  ///
+  /// The length before the header fits it, except in two cases of eight. In another one of eight
+  /// the data are changed too.
   private static func mutatedWeights(
     _ file: [UInt8], using generator: inout RandomGenerator
   ) -> [UInt8] {
@@ -86,9 +87,10 @@ package struct MutationRun {
     return length + header + data
   }
 
-  /// A good safetensors file whose header is as it was, with one to three other bytes of data.
+  /// A safetensors file with an unchanged header and one to three changed bytes of data.
   ///
-  /// Small tensors are as likely to be changed as large ones: most of what is checked is in them.
+  /// Small tensors are as likely to be changed as large ones: most of the values that are checked
+  /// are in them.
   private static func mutatedData(
     _ file: [UInt8], using generator: inout RandomGenerator
   ) -> [UInt8] {
@@ -98,7 +100,7 @@ package struct MutationRun {
       guard let range = ranges.randomElement(using: &generator),
         let place = range.randomElement(using: &generator)
       else { continue }
-      // Exponents of all ones, as of infinities and of NaN, would be rare by chance.
+      // Exponents of all ones, as in infinities and NaN, would be rare by chance.
       result[place] =
         [0x7C, 0x7F, 0xFF, UInt8.random(in: 0...255, using: &generator)]
         .randomElement(using: &generator) ?? 0
@@ -110,9 +112,9 @@ package struct MutationRun {
   ///
   /// - Parameters:
   ///   - range: The numbers of the cases.
-  ///   - began: Called with the number of a case before its input is touched.
+  ///   - began: Called with the number of a case before its input is made.
   /// - Returns: The counts.
-  /// - Throws: When there is no folder to be had.
+  /// - Throws: An error when no temporary folder can be made.
   package func run(_ range: Range<Int>, began: (Int) -> Void = { _ in }) throws -> Outcome {
     let reader = try HostileInput(kind)
     var outcome = Outcome()
@@ -150,7 +152,8 @@ package func residentBytes() -> Int {
   return fields.count > 1 ? (Int(fields[1]) ?? 0) * Int(sysconf(Int32(_SC_PAGESIZE))) : 0
 }
 
-/// The time that this thread has computed, in seconds, which other work on the machine does not lengthen.
+/// The processor time of this thread, in seconds, which other work on the machine does not
+/// lengthen.
 package func threadSeconds() -> Double {
   var time = timespec()
   guard unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) == 0 else { return 0 }

@@ -6,7 +6,8 @@ package final class Pseudoterminal {
   package let controller: Int32
   /// The descriptor on the process's side.
   ///
-  /// It stays open because the system resets the settings when the last one is closed.
+  /// It stays open because the system resets the settings when the last descriptor of this side is
+  /// closed.
   package let processSide: Int32
   /// The path that a process opens to be on this terminal.
   package let path: String
@@ -49,7 +50,7 @@ package final class Pseudoterminal {
     close(controller)
   }
 
-  /// Changes the window's size, of which the foreground processes are told by SIGWINCH.
+  /// Changes the window's size; the system sends SIGWINCH to the foreground processes.
   package func resize(columns: UInt16, rows: UInt16) {
     var size = winsize(ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0)
     _ = unsafe ioctl(controller, UInt(TIOCSWINSZ), &size)
@@ -68,7 +69,7 @@ package final class Pseudoterminal {
     }
   }
 
-  /// Reads what has come, waiting up to so many milliseconds for the first byte.
+  /// Reads the bytes that have arrived, waiting up to `milliseconds` for the first one.
   package func drain(milliseconds: Int32 = 0) {
     var wait = pollfd(fd: controller, events: Int16(POLLIN), revents: 0)
     var patience = milliseconds
@@ -93,9 +94,9 @@ package final class Pseudoterminal {
   /// Forgets what was read so far.
   package func forget() { received.removeAll() }
 
-  /// Reads until `text` has come, or `seconds` have passed.
+  /// Reads until `text` has arrived, or `seconds` have passed.
   ///
-  /// - Returns: Whether it has come.
+  /// - Returns: Whether it has arrived.
   package func wait(for text: String, seconds: Double = 60) -> Bool {
     wait(seconds: seconds) { self.text.contains(text) }
   }
@@ -112,7 +113,7 @@ package final class Pseudoterminal {
     }
   }
 
-  /// Starts a built executable of this package on the terminal, leading a session of its own.
+  /// Starts a built executable of this package on the terminal, as the leader of a new session.
   ///
   /// - Parameters:
   ///   - name: The executable's name.

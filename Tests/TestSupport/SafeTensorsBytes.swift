@@ -1,6 +1,6 @@
 public import DuetSystem
 
-/// The bytes of a safetensors file with this header, whatever it says, and `dataBytes` bytes of data.
+/// The bytes of a safetensors file with this header, valid or not, and `dataBytes` bytes of data.
 ///
 /// The data count 0, 1, 2, ... so that every byte has a known value.
 package func safeTensorsBytes(header: String, dataBytes: Int) -> [UInt8] {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A folder of its own for one test, removed when the last reference goes.
+/// A temporary folder for one test, removed when the last reference goes away.
 package final class TemporaryFolder: Sendable {
   /// The path of the folder.
   package let path: String

@@ -1,8 +1,8 @@
 package import DuetRuntime
 
-/// A text that is one thing over and over, of which splitters by regular expressions die.
+/// A text that repeats a few units, on which splitters by regular expressions fail.
 package struct TextPattern: Sendable {
-  /// What it is made of.
+  /// The name of the units.
   package let name: String
   private let units: [String]
 
@@ -18,7 +18,7 @@ package struct TextPattern: Sendable {
     TextPattern(name: "NUL", units: ["\u{0}"]),
   ]
 
-  /// The text of so many units, as UTF-8.
+  /// The text of `count` units, as UTF-8.
   package func text(_ count: Int) -> [UInt8] {
     let encoded = units.map { Array($0.utf8) }
     var bytes: [UInt8] = []
@@ -30,8 +30,8 @@ package struct TextPattern: Sendable {
 
 /// Random texts from one of six alphabets.
 package enum RandomText {
-  /// ASCII; letters and blanks; digits and signs; Latin, Greek and Cyrillic; CJK, emoji and joiners; any
-  /// scalar at all.
+  /// ASCII; letters and blanks; digits and signs; Latin, Greek and Cyrillic; CJK, emoji and
+  /// joiners; all scalars.
   private static let alphabets: [[ClosedRange<UInt32>]] = [
     [0x00...0x7F], [0x61...0x7A, 0x20...0x20, 0x41...0x5A, 0x0A...0x0A, 0x27...0x27],
     [0x30...0x39, 0x21...0x2F, 0x5B...0x60, 0x20...0x20], [0xA0...0x52F, 0x300...0x36F],

@@ -6,10 +6,10 @@ import Foundation
 package struct TinyCheckpoint {
   /// The configuration; change it before `write` to make the files disagree with it.
   package var configuration: Configuration
-  /// The tensors: sizes and numbers, which are stored as F32.
+  /// The shape and the values of each tensor, by its name; the values are stored as F32.
   package var tensors: [String: (shape: [Int], values: [Float])] = [:]
 
-  /// Random matrices for `configuration`, by the names of Hugging Face checkpoints.
+  /// Random matrices for `configuration`, with the names of Hugging Face checkpoints.
   package init(_ configuration: Configuration, seed: UInt64 = 1) {
     self.configuration = configuration
     var generator = RandomGenerator(seed: seed)
@@ -18,7 +18,7 @@ package struct TinyCheckpoint {
       let values = (0..<count).map { _ in center + (Float(generator.nextUnit()) * 2 - 1) * width }
       tensors[name] = (shape, values)
     }
-    // Widths that keep activations near 1 through the layers, so that errors show.
+    // These widths keep activations near 1 in all layers, so that errors show.
     func addLinear(_ name: String, _ outputSize: Int, _ inputSize: Int, bias: Bool) {
       add("\(name).weight", [outputSize, inputSize], (3 / Float(inputSize)).squareRoot())
       if bias { add("\(name).bias", [outputSize], 0.5) }
@@ -50,7 +50,7 @@ package struct TinyCheckpoint {
     }
   }
 
-  /// The checkpoint without files.
+  /// The checkpoint in memory, without files.
   package func inMemory() throws -> Checkpoint {
     Checkpoint(configuration: configuration, tensors: try storedTensors())
   }
@@ -73,7 +73,7 @@ package struct TinyCheckpoint {
     }
   }
 
-  /// What config.json says of the configuration, scaled rotary frequencies left aside.
+  /// The text of config.json for the configuration, without scaled rotary frequencies.
   package var configurationText: String {
     """
     {"model_type": "\(configuration.architecture.rawValue)",

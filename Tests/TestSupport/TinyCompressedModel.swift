@@ -2,23 +2,23 @@ package import DuetRuntime
 import DuetSystem
 import Foundation
 
-/// A folder with a compressed model of one small layer: random codes and scales, which stand for nothing.
+/// A compressed model of one small layer, with random codes and scales.
 ///
-/// It loads and runs within a millisecond or two, to be damaged thousands of times.
+/// It loads and runs within a millisecond or two, so that tests can damage it thousands of times.
 package struct TinyCompressedModel: Sendable {
-  /// What the model is compressed to.
+  /// The format of the compressed model.
   package let format: CompressedFormat
   /// Whether an index lists two files of weights.
   package var isSharded = false
-  /// The inputs of the first matrix that are stored as columns.
+  /// The input channels of the query matrix that are stored as separate columns.
   var outlierChannels: [Int32] = []
-  /// Whether the output head is in eight bits.
+  /// Whether the output head is packed in eight bits.
   var hasPackedHead = false
 
   /// A model in one file, with a dense output head.
   package init(format: CompressedFormat) { self.format = format }
 
-  /// The models whose files are mutated, each of forms that the others have not.
+  /// The models whose files are mutated; each uses formats that the others do not use.
   package static let all: [TinyCompressedModel] = {
     var rotated = TinyCompressedModel(
       format: CompressedFormat(
@@ -42,7 +42,7 @@ package struct TinyCompressedModel: Sendable {
     return [rotated, sharded, lattice, factorsAlone]
   }()
 
-  /// Sizes with a power of two and one without, 48 = 12 * 4.
+  /// One size is a power of two, 16, and one is not, 48 = 12 * 4.
   static let configuration = Configuration(
     hiddenSize: 16, intermediateSize: 48, layerCount: 1, headCount: 2, keyValueHeadCount: 1,
     vocabularySize: 20, contextLength: 64)
@@ -55,7 +55,7 @@ package struct TinyCompressedModel: Sendable {
         : ["model.safetensors"])
   }
 
-  /// Writes the files into a folder that is there.
+  /// Writes the files into an existing folder.
   package func write(to folder: String) throws {
     func write(_ name: String, _ text: String) throws {
       try Data(text.utf8).write(to: URL(fileURLWithPath: "\(folder)/\(name)"))
@@ -137,7 +137,7 @@ package struct TinyCompressedModel: Sendable {
       let layouts = format.factors.layouts(
         rank: rank, outputSize: outputSize, inputSize: inputSize)
     {
-      // Entries of at most about 1, or the keys and values would be beyond the range of F16.
+      // Entries of at most about 1 keep the keys and values within the range of F16.
       let size = 2 / Float(layouts.left.format.largestCode)
       result += try randomPacked(layouts.left, size: size, seed: seed + 1)
         .storedTensors(named: "\(name).left")

@@ -9,7 +9,7 @@ extension TemporaryFolder {
   }
 }
 
-/// Small tokenizers, written as the files of the field.
+/// Small tokenizers, as the contents of a tokenizer.json.
 package enum TokenizerFixture {
   /// A JSON object that can be changed before it is written.
   package typealias Object = [String: Any]

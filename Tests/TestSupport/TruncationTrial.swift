@@ -1,9 +1,9 @@
 import Foundation
 import Glibc
 
-/// An answer of `chat` whose weights another program shortens while it is being written.
+/// A trial of `chat` in which its file of weights is truncated while it writes an answer.
 package enum TruncationTrial {
-  /// What became of the process.
+  /// The exit code and the error output of the process.
   package struct Outcome: Sendable {
     /// The exit code.
     package let exitCode: Int32
@@ -18,14 +18,15 @@ package enum TruncationTrial {
     }
   }
 
-  /// Starts a long answer of a copy of models/stories, waits for its first words and for some time more,
-  /// cuts the weights to `size` bytes and waits for the end.
+  /// Starts a long answer of a copy of models/stories and truncates its weights to `size` bytes.
+  ///
+  /// The cut comes `delay` microseconds after the first words. Then the function waits for the end.
   ///
   /// - Parameters:
   ///   - size: The bytes that are left.
   ///   - delay: Microseconds between the first words and the cut.
   ///   - options: Further options of chat.
-  /// - Returns: What became of the process.
+  /// - Returns: The exit code and the error output.
   /// - Throws: `ExecutableFailure` when it could not be tried.
   package static func run(
     size: Int, delay: UInt32 = 0, options: [String] = []
@@ -36,7 +37,7 @@ package enum TruncationTrial {
     }
     let child = try ChildProcess(
       path: executablePath("chat"),
-      // A text that goes on: a temperature of 3 rarely meets the token that ends a story.
+      // A temperature of 3 rarely gives the token that ends a story, so the text goes on.
       arguments: [
         "-m", folder.path, "--raw", "-p", "Once upon a time", "-n", "400", "--temperature", "3",
         "--top-k", "0", "--top-p", "1", "--min-p", "0", "-s", "1", "-t", "1",

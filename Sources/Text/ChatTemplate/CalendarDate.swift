@@ -1,6 +1,6 @@
 internal import DuetSystem
 
-/// A date and time of day, as chat templates that tell the model what day it is need it.
+/// A date and time of day, for chat templates that tell the model the date.
 public struct CalendarDate: Sendable, Hashable {
   /// The year, of the Gregorian calendar.
   public var year: Int
@@ -31,12 +31,12 @@ public struct CalendarDate: Sendable, Hashable {
     self.second = second
   }
 
-  /// A part of a format that this package does not know.
+  /// A directive of a date format that is not supported.
   struct UnknownDirective: Error {
     let directive: String
   }
 
-  /// The date by a format of C's `strftime`, in the C locale.
+  /// The date in a format of C's `strftime`, in the C locale.
   ///
   /// A minus after the percent sign leaves out leading zeros, as the GNU C library does.
   func formatted(_ format: String) -> Result<String, UnknownDirective> {
@@ -100,7 +100,7 @@ public struct CalendarDate: Sendable, Hashable {
     return daysBefore[month - 1] + (month > 2 && isLeapYear ? 1 : 0) + day
   }
 
-  /// Days since a Sunday, modulo 7: 1 January of year 1 was a Monday.
+  /// The day of the week, 0 for Sunday: 1 January of year 1 was a Monday.
   private var weekday: Int {
     let past = year - 1
     return (past * 365 + past / 4 - past / 100 + past / 400 + dayOfYear) % 7

@@ -1,6 +1,6 @@
 /// One turn of a conversation.
 public struct ChatMessage: Sendable, Hashable {
-  /// Who speaks.
+  /// The speaker of a turn.
   public enum Role: String, Sendable, Hashable {
     /// Instructions that hold for the whole conversation; at most one message, the first.
     case system
@@ -10,12 +10,12 @@ public struct ChatMessage: Sendable, Hashable {
     case assistant
   }
 
-  /// Who speaks.
+  /// The speaker of a turn.
   public var role: Role
-  /// What is said; control strings in it are plain text.
+  /// The text of the turn; control strings in it are plain text.
   public var content: String
 
-  /// A turn with the given words.
+  /// A turn with the given speaker and text.
   public init(role: Role, content: String) {
     self.role = role
     self.content = content

@@ -3,17 +3,18 @@ internal import DuetSystem
 extension ChatTemplate {
   /// The chat template of a model, or nil for a model that only continues text.
   ///
-  /// The first of these counts:
+  /// The first of these that exists is used:
   /// 1. the file `chat_template.jinja`;
   /// 2. `chat_template` in `tokenizer_config.json`: a string, or a list of named templates of which
   ///    `default` is taken;
-  /// 3. a built-in family, when the tokenizer has that family's control tokens. Base models of Llama-3
-  ///    have them too, so there one of them must also end a text by the model's configuration.
+  /// 3. a built-in family, when the tokenizer has that family's control tokens. Base models of
+  ///    Llama-3 have them too, so for Llama-3 the model's files must also name `<|eot_id|>` as the
+  ///    end of a text.
   ///
   /// - Parameters:
   ///   - folder: The model's folder.
   ///   - tokenizer: The model's tokenizer.
-  ///   - stopTokens: The tokens that end a text by the model's configuration.
+  ///   - stopTokens: The tokens that end a text, as the model's files name them.
   /// - Returns: The template, or nil when no source has one.
   /// - Throws: `ChatTemplateError` when there is a template but it cannot be used.
   public static func load(
@@ -77,7 +78,7 @@ extension ChatTemplateFamily {
     if added["<|start_header_id|>"] != nil, added["<|end_header_id|>"] != nil,
       let end = added["<|eot_id|>"], stopTokens.declared.contains(end)
     {
-      // Llama-3.1 took over a reserved token for the end of a message to a tool.
+      // Llama-3.1 uses a reserved token of Llama-3 for the end of a message to a tool.
       self = added["<|eom_id|>"] == nil ? .llama3 : .llama31
     } else if added["[INST]"] != nil, added["[/INST]"] != nil {
       // The v3 vocabulary is SentencePiece's, with a piece for each byte; tekken's is byte-level.

@@ -8,10 +8,10 @@ extension ChatTemplate {
   ///   - messages: The turns, oldest first.
   ///   - tokenizer: The model's tokenizer.
   ///   - addGenerationPrompt: Whether the text ends where the model's answer is to begin.
-  ///   - date: The moment that templates with `strftime_now` tell the model.
-  ///   - dateString: What templates with a fixed date tell the model instead of it.
+  ///   - date: The time that `strftime_now` returns in templates.
+  ///   - dateString: The variable `date_string`, which replaces the fixed date of some templates.
   /// - Returns: The ids.
-  /// - Throws: `ChatTemplateError`, as `render`.
+  /// - Throws: `ChatTemplateError`; see `render`.
   public func tokens(
     for messages: [ChatMessage],
     tokenizer: Tokenizer,

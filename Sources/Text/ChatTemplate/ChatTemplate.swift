@@ -5,21 +5,21 @@
 /// template comes with a downloaded model, so it has no access to anything but the conversation, and
 /// its steps, nesting and output are bounded.
 ///
-/// Each piece of the rendered text remembers whether the template wrote it or a message brought it,
-/// through trimming, joining and slicing; see `TextSegment`.
+/// The rendered text records which parts the template wrote and which came from messages, also
+/// after trimming, joining and slicing; see `TextSegment`.
 public struct ChatTemplate: Sendable {
-  /// Bytes of source that are accepted; the longest published ones have about 15 KiB.
+  /// The largest source accepted, in bytes; the longest published ones have about 15 KiB.
   public static let sourceLimit = 256 << 10
 
-  /// Where the template is from, for people: a path, or a family's name.
+  /// Where the template comes from, for messages: a path, or a family's name.
   public let origin: String
   private let program: TemplateProgram
 
-  /// A template by its source.
+  /// The template with the given source.
   ///
   /// - Parameters:
   ///   - source: The template's text.
-  ///   - origin: Where the text is from, for people.
+  ///   - origin: Where the text comes from, for messages.
   /// - Throws: `ChatTemplateError` when the source is too large, malformed, nested too deeply or uses
   ///   what is not supported.
   /// - Complexity: O(length of `source`).
@@ -34,7 +34,7 @@ public struct ChatTemplate: Sendable {
 
   /// The built-in template of a family.
   ///
-  /// - Throws: Never for the families there are; each is rendered in the tests.
+  /// - Throws: `ChatTemplateError`; in practice never, since the tests render every family.
   public init(family: ChatTemplateFamily) throws(ChatTemplateError) {
     try self.init(source: family.source, origin: family.rawValue)
   }
@@ -54,8 +54,8 @@ public struct ChatTemplate: Sendable {
   ///   - addGenerationPrompt: Whether the text ends where the model's answer is to begin.
   ///   - beginningOfSequence: The text of the token that begins a sequence; may be empty.
   ///   - endOfSequence: The text of the token that ends a sequence; may be empty.
-  ///   - date: The moment that templates with `strftime_now` tell the model.
-  ///   - dateString: What templates with a fixed date tell the model instead of it.
+  ///   - date: The time that `strftime_now` returns in templates.
+  ///   - dateString: The variable `date_string`, which replaces the fixed date of some templates.
   ///   - movesSystemText: Whether the text of a system message that the template refuses or leaves out
   ///     goes to the beginning of the first user turn, followed by an empty line.
   /// - Returns: The text, cut where message contents begin and end; no segment is empty.
@@ -95,13 +95,13 @@ public struct ChatTemplate: Sendable {
       let instructions = TemplateText(messages[0].content).stripped()
       if rendered.contains(instructions) { return rendered.segments }
     } catch .conversationRefused {
-      // A template without a system role; if that was not the reason, it refuses again.
+      // The template may have no system role. If it refused for another reason, it refuses again.
     }
     return try text(of: folded).segments
   }
 
-  /// The conversation with its system message put before the words of the first user turn, or nil
-  /// when there is nothing to put or no turn to put it in.
+  /// The conversation with its system message put before the text of the first user turn, or nil
+  /// when there is no system message or no user turn.
   private static func foldingSystemMessage(of messages: [ChatMessage]) -> [ChatMessage]? {
     guard let system = messages.first, system.role == .system,
       let first = messages.firstIndex(where: { $0.role == .user })
@@ -114,7 +114,7 @@ public struct ChatTemplate: Sendable {
 }
 
 extension ChatMessage {
-  /// The mapping that templates see.
+  /// The message as the mapping that templates read.
   fileprivate var templateValue: TemplateValue {
     .map(
       TemplateMap([

@@ -16,17 +16,17 @@ public enum ChatTemplateError: DuetError, Equatable {
   case tooMuchText(line: Int, limit: Int)
   /// `range` was asked for more numbers than a conversation can need.
   case rangeTooLong(line: Int, limit: Int)
-  /// An operation met a value it has no meaning for.
+  /// An operation was applied to a value for which it is not defined.
   case evaluation(line: Int, problem: String)
-  /// The template itself refused the conversation, in these words.
+  /// The template itself refused the conversation, with this message.
   case conversationRefused(message: String)
   /// No built-in template has the name.
   case unknownFamily(name: String)
-  /// A file with a template is there but cannot be read.
+  /// A file with a template exists but cannot be read.
   case file(FileError)
   /// A file with a template is not the JSON it should be.
   case json(JSONError)
-  /// A file's template is not written as one.
+  /// A file does not hold its template in a supported form.
   case malformedFile(path: String, problem: String)
 
   /// One sentence saying what is wrong and what to do.
@@ -64,7 +64,8 @@ public enum ChatTemplateError: DuetError, Equatable {
     }
   }
 
-  /// Refused data, but for conversations and names, which the caller chose.
+  /// `usage` for conversations and names, which the caller chose; for the rest mostly
+  /// `refusedData`.
   public var category: FailureCategory {
     switch self {
     case .conversationRefused, .unknownFamily: .usage

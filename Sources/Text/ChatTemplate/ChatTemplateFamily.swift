@@ -1,19 +1,20 @@
 /// The chat formats that Duet knows by name.
 ///
-/// They serve checkpoints that come without a template, and `--template`. Each is a template of our own
-/// that renders conversations exactly as the family's published one does, tools left aside.
+/// They are used for checkpoints that come without a template, and for `--template`. Each is
+/// written for Duet and renders conversations exactly as the family's published template does,
+/// except for tools.
 public enum ChatTemplateFamily: String, Sendable, CaseIterable {
   /// Llama-2-chat: `[INST] ... [/INST]` with the system text between `<<SYS>>` marks.
   case llama2 = "llama-2"
   /// Llama-3-Instruct: a header before each message, `<|eot_id|>` after it.
   case llama3 = "llama-3"
-  /// Llama-3.1-Instruct and later: as Llama-3, with a system block that always tells the date.
+  /// Llama-3.1-Instruct and later: like Llama-3, with a system block that always states the date.
   case llama31 = "llama-3.1"
   /// Mistral-Instruct v0.1: blanks around `[INST]` and `[/INST]`, one after the end of an answer.
   case mistralV1 = "mistral-v1"
   /// Mistral-Instruct v0.3: `[INST]` and `[/INST]` are tokens, each followed by a blank.
   case mistralV3 = "mistral-v3"
-  /// Mistral-Nemo and later: as v3 without blanks.
+  /// Mistral-Nemo and later: like v3, without blanks.
   case mistralTekken = "mistral-tekken"
 
   /// The template's source.
@@ -33,7 +34,8 @@ public enum ChatTemplateFamily: String, Sendable, CaseIterable {
     }
   }
 
-  /// Complains unless user and assistant take turns; `turn` counts from 0 without the system message.
+  /// Raises an exception unless user and assistant alternate; `turn` counts from 0 and leaves out
+  /// the system message.
   private static let alternation = """
     {%- if (m.role == 'user') != (turn % 2 == 0) -%}
       {{- raise_exception('user and assistant must take turns, the user first') -}}

@@ -1,21 +1,21 @@
 /// The tokens after which a model has finished.
 ///
-/// No single file of a checkpoint names all of them: Llama-3-8B-Instruct's tokenizer names one that the
-/// model never writes in a chat. So every source counts.
+/// No single file of a checkpoint names all of them: Llama-3-8B-Instruct's tokenizer names one that
+/// the model never writes in a chat. So the tokens of all sources are used.
 public struct StopTokens: Sendable, Hashable {
   /// The ids that the model's files name as ends of a sequence.
   public let declared: Set<Int>
   /// The ids of all tokens that end a text, the declared ones included.
   public let ids: Set<Int>
 
-  /// Control tokens that end a turn wherever they occur, named by a configuration or not.
+  /// Control tokens that always end a turn, whether or not a configuration names them.
   private static let turnEnds = ["<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|im_end|>"]
 
   /// The tokens that a model's files name, and those known to end a turn.
   ///
   /// - Parameters:
   ///   - named: The ids that the files name as ends of a sequence.
-  ///   - tokenizer: The model's tokenizer, whose own end of a sequence is added.
+  ///   - tokenizer: The model's tokenizer, whose end-of-sequence token is added.
   public init(named: [Int], tokenizer: Tokenizer) {
     declared = Set(named).union(tokenizer.endOfSequence.map { [$0] } ?? [])
     ids = declared.union(

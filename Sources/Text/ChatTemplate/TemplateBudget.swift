@@ -1,27 +1,28 @@
-/// What rendering may still use up.
+/// The steps and the bytes that rendering may still use.
 ///
-/// A template is a foreign program: every step and every byte it handles is counted before the work
-/// is done, so rendering ends soon and within bounded memory whatever the template says.
+/// A template is an untrusted program: every step and every byte it handles is counted before the
+/// work is done, so rendering ends soon and uses bounded memory for any template.
 struct TemplateBudget {
-  /// Evaluated nodes and elements made; a long conversation needs some hundred per message.
+  /// The limit of evaluated nodes and made elements; a long conversation needs a few hundred per
+  /// message.
   static let stepLimit = 1_000_000
-  /// Bytes of text read or written by operations; each message is handled a few times.
+  /// The limit of bytes that operations read or write; each message is read or written a few times.
   static let textLimit = 128 << 20
-  /// Bytes of the rendered text.
+  /// The limit of the rendered text, in bytes.
   static let outputLimit = 16 << 20
-  /// Numbers in one `range`.
+  /// The limit of numbers in one `range`.
   static let rangeLimit = 100_000
 
   private(set) var steps = Self.stepLimit
   private(set) var text = Self.textLimit
 
-  /// Takes steps away.
+  /// Subtracts steps from those that are left.
   mutating func take(steps count: Int, line: Int) throws(ChatTemplateError) {
     guard count <= steps else { throw .tooManySteps(line: line, limit: Self.stepLimit) }
     steps -= count
   }
 
-  /// Takes bytes of text away, `weight` times where an operation is slow.
+  /// Subtracts `count` bytes of text, `weight` times for a slow operation.
   mutating func take(
     text count: Int, weight: Int = 1, line: Int
   ) throws(ChatTemplateError) {

@@ -1,6 +1,6 @@
 /// The evaluated arguments of a call, a filter or a test.
 struct TemplateCall {
-  /// What is called, as messages name it.
+  /// The name of what is called, for messages.
   let callee: String
   let line: Int
   var positional: [TemplateValue] = []

@@ -2,7 +2,7 @@ internal import DuetSystem
 
 /// Functions, and the methods of strings and mappings.
 extension TemplateInterpreter {
-  /// Bytes of a format for `strftime_now`.
+  /// The longest format for `strftime_now`, in bytes.
   private static var dateFormatLimit: Int { 256 }
 
   mutating func call(
@@ -15,7 +15,8 @@ extension TemplateInterpreter {
       throw .conversationRefused(message: try text(of: call.positional[0], line: line).excerpt)
     case .namespace:
       try call.check(most: 0, names: nil)
-      // A namespace lives until the end, so it costs about as many steps as it takes words.
+      // A namespace lives until rendering ends, so it costs about as many steps as it uses words of
+      // memory.
       try budget.take(steps: 16 + call.named.count, line: line)
       namespaces.append(
         Dictionary(call.named.map { ($0.name, $0.value) }, uniquingKeysWith: { $1 }))

@@ -1,6 +1,6 @@
 internal import DuetSystem
 
-/// Values of expressions.
+/// The evaluation of expressions.
 extension TemplateInterpreter {
   mutating func evaluate(
     _ expression: TemplateExpression
@@ -78,7 +78,7 @@ extension TemplateInterpreter {
       switch (operation, result, right) {
       case (.add, .text(var text), .text(let addition)):
         try budget.take(text: addition.cost, line: line)
-        // Given up here so that the text has one owner and grows in place.
+        // Cleared so that `text` is the only owner of the text and grows in place.
         result = .none
         text.append(addition)
         result = .text(text)
@@ -124,7 +124,7 @@ extension TemplateInterpreter {
     return result.partialValue
   }
 
-  /// The number that a value is; booleans are 0 and 1, as in Python.
+  /// The number of an integer or a boolean (0 or 1, as in Python), nil for other values.
   func integer(_ value: TemplateValue) -> Int? {
     switch value {
     case .int(let number): number
@@ -217,7 +217,7 @@ extension TemplateInterpreter {
     }
   }
 
-  /// Integers by size, strings by their code points.
+  /// Whether an order holds: between integers by size, between strings by their code points.
   private mutating func isOrdered(
     _ a: TemplateValue, _ comparison: TemplateExpression.ComparisonOperator, _ b: TemplateValue,
     line: Int
@@ -227,7 +227,7 @@ extension TemplateInterpreter {
       order = a < b ? -1 : a > b ? 1 : 0
     } else if case .text(let a) = a, case .text(let b) = b {
       try budget.take(text: min(a.bytes.count, b.bytes.count), weight: 8, line: line)
-      // The order of UTF-8 is that of the code points.
+      // UTF-8 bytes and code points have the same order.
       order =
         a.hasSameText(as: b) ? 0 : a.bytes.lexicographicallyPrecedes(b.bytes) ? -1 : 1
     } else {
@@ -243,7 +243,7 @@ extension TemplateInterpreter {
 
   // MARK: - Conversions
 
-  /// A list of the elements, counted and bounded in depth.
+  /// Makes a list, which costs a step for each element and must not be nested too deeply.
   mutating func list(
     _ elements: [TemplateValue], line: Int
   ) throws(ChatTemplateError) -> TemplateList {
@@ -255,7 +255,7 @@ extension TemplateInterpreter {
     return list
   }
 
-  /// What a value is when it is printed or joined to a string.
+  /// The text of a value that is printed or joined to a string.
   func text(of value: TemplateValue, line: Int) throws(ChatTemplateError) -> TemplateText {
     switch value {
     case .undefined: return TemplateText()
@@ -270,7 +270,7 @@ extension TemplateInterpreter {
     }
   }
 
-  /// What a loop over a value passes through.
+  /// The elements that a loop over a value visits.
   mutating func elements(
     of value: TemplateValue, line: Int
   ) throws(ChatTemplateError) -> [TemplateValue] {

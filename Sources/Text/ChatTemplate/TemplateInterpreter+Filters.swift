@@ -90,7 +90,10 @@ extension TemplateInterpreter {
     return separator.joining(pieces)
   }
 
-  /// The elements, or those whose attribute, passes a test or, for want of one, is true.
+  /// The elements that pass a test (when `keeps`) or fail it.
+  ///
+  /// With `byAttribute` the test is of an attribute of each element. Without a test, the value must
+  /// be true.
   private mutating func select(
     _ value: TemplateValue, _ call: TemplateCall, byAttribute: Bool, keeps: Bool
   ) throws(ChatTemplateError) -> TemplateList {
@@ -152,7 +155,7 @@ extension TemplateInterpreter {
     }
   }
 
-  /// A test without argument, or nil when there is none of the name.
+  /// The result of a test without arguments, or nil when no test has the name.
   private func test(_ value: TemplateValue, _ name: String) -> Bool? {
     switch (name, value) {
     case ("undefined", .undefined): true

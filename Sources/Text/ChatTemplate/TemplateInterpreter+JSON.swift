@@ -1,8 +1,8 @@
 internal import DuetSystem
 
-/// The filter `tojson`, with the settings of Hugging Face: no escapes beyond what JSON demands.
+/// The filter `tojson`, with the settings of Hugging Face: no escapes beyond what JSON requires.
 extension TemplateInterpreter {
-  /// Blanks per level that `indent` may ask for.
+  /// The largest `indent`, in blanks per level.
   private static var indentLimit: Int { 16 }
 
   mutating func json(
@@ -75,7 +75,7 @@ extension TemplateInterpreter {
   private mutating func appendJSON(
     _ text: TemplateText, to result: inout TemplateText, line: Int
   ) throws(ChatTemplateError) {
-    // A control character becomes six, and each byte is looked at by itself.
+    // A control character becomes six characters, and each byte is looked at by itself.
     try budget.take(text: text.cost, weight: 32, line: line)
     result.append("\"".utf8, isContent: false)
     var start = 0
@@ -89,7 +89,7 @@ extension TemplateInterpreter {
     result.append("\"".utf8, isContent: false)
   }
 
-  /// How JSON writes a character that may not stand for itself, or nil for all others.
+  /// The escape sequence of a character that JSON must escape, or nil for all others.
   private static func escape(_ byte: UInt8) -> String? {
     switch byte {
     case UInt8(ascii: "\""): return "\\\""

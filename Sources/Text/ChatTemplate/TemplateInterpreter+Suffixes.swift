@@ -1,6 +1,6 @@
 internal import DuetSystem
 
-/// Parts of values; calls, filters and tests begin here.
+/// The suffixes of values: parts, calls, filters and tests.
 extension TemplateInterpreter {
   mutating func apply(
     _ suffix: TemplateSuffix, to value: TemplateValue
@@ -117,7 +117,7 @@ extension TemplateInterpreter {
   private mutating func slice(
     _ value: TemplateValue, from first: Int?, to last: Int?, line: Int
   ) throws(ChatTemplateError) -> TemplateValue {
-    /// Python's bounds: negative ones count from the end, and all are moved into the sequence.
+    /// Python's bounds: negative ones count from the end, and all are clamped to the sequence.
     func range(count: Int) -> Range<Int> {
       func clamp(_ bound: Int) -> Int { max(0, min(bound < 0 ? bound + count : bound, count)) }
       let start = first.map(clamp) ?? 0

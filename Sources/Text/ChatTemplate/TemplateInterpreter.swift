@@ -1,24 +1,24 @@
 internal import DuetSystem
 
-/// Runs a parsed template: here its statements, in extensions its expressions.
+/// An interpreter of parsed templates: the statements here, the expressions in extensions.
 ///
-/// Recursion follows the nesting of the source, which the parser bounds, or that of a value, which
-/// `list(_:line:)` bounds.
+/// The depth of recursion is the nesting of the source, which the parser bounds, or of a value,
+/// which `list(_:line:)` bounds.
 struct TemplateInterpreter {
   private let program: TemplateProgram
   private let loopVariable: Int?
-  /// The moment `strftime_now` tells.
+  /// The time that `strftime_now` returns.
   let date: CalendarDate
   var budget = TemplateBudget()
   /// The value of each variable by its number.
   private var values: [TemplateValue?]
-  /// What variables held before the loop's current pass changed them, oldest first.
+  /// The values of variables before the current passes of loops changed them, oldest first.
   private var saved: [(variable: Int, value: TemplateValue?)] = []
   private var loopDepth = 0
   var namespaces: [[String: TemplateValue]] = []
   private var output = TemplateText()
 
-  /// The text that a template makes of the given variables.
+  /// Renders a template with the given variables.
   static func render(
     _ program: TemplateProgram, variables: [String: TemplateValue], date: CalendarDate
   ) throws(ChatTemplateError) -> TemplateText {
@@ -38,14 +38,14 @@ struct TemplateInterpreter {
 
   // MARK: - Variables
 
-  /// The value of a variable; the names of functions are variables that hold them.
+  /// The value of a variable; the name of a function is a variable that holds the function.
   func value(of variable: Int) -> TemplateValue {
     if let value = values[variable] { return value }
     let name = program.names[variable]
     return TemplateFunction(rawValue: name).map { .function($0) } ?? .undefined(name: name)
   }
 
-  /// Sets a variable; inside a loop until the end of the current pass.
+  /// Sets a variable; inside a loop only until the end of the current pass.
   private mutating func set(_ variable: Int, to value: TemplateValue) {
     if loopDepth > 0 { saved.append((variable, values[variable])) }
     values[variable] = value

@@ -1,6 +1,6 @@
 internal import DuetSystem
 
-/// What stands inside a tag.
+/// The tokens inside a tag.
 extension TemplateLexer {
   mutating func readTag(closing: UInt8) throws(ChatTemplateError) {
     let startLine = line
@@ -26,7 +26,8 @@ extension TemplateLexer {
     throw .syntax(line: startLine, problem: "a tag is not closed")
   }
 
-  /// Consumes the end of a tag, with what its sign or `trim_blocks` drops after it, if it is here.
+  /// Consumes the end of a tag if it is next, with the white space after it that its sign or
+  /// `trim_blocks` drops.
   mutating func consumeTagEnd(_ closing: UInt8) -> Bool {
     var end = position
     var sign: UInt8 = 0
@@ -111,7 +112,7 @@ extension TemplateLexer {
     tokens.append(TemplateToken(kind: .string(bytes), line: startLine))
   }
 
-  /// Reads an escape sequence as Python does; one it does not know stays as it is written.
+  /// Reads an escape sequence as Python does; an unknown one is kept as it is written.
   private mutating func readEscape(into bytes: inout [UInt8]) throws(ChatTemplateError) {
     position += 1
     guard position < source.count else { return }

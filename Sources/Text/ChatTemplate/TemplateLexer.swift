@@ -1,4 +1,4 @@
-/// A word of the template language, or the text between its tags.
+/// A token of the template language, or the text between its tags.
 struct TemplateToken: Equatable {
   enum Kind: Equatable {
     case text([UInt8])
@@ -17,11 +17,12 @@ struct TemplateToken: Equatable {
   var line: Int
 }
 
-/// Cuts the source of a template into tokens, as Jinja does with `trim_blocks` and `lstrip_blocks`.
+/// A lexer of templates, which works as Jinja does with `trim_blocks` and `lstrip_blocks`.
 ///
-/// Those two settings drop the line break after a block or comment and the blanks before one that
-/// begins its line. A minus sign inside a tag drops all white space on its side; a plus sign keeps it.
-/// Line breaks are normalised to LF and one at the end of the source is dropped, as Jinja does.
+/// Those two settings drop the line break after a block or comment, and the blanks before one that
+/// is first on its line. A minus sign inside a tag drops all white space on its side; a plus sign
+/// keeps it. Line breaks are normalised to LF and one at the end of the source is dropped, as Jinja
+/// does.
 ///
 /// - Complexity: O(length of the source).
 struct TemplateLexer {
@@ -42,7 +43,7 @@ struct TemplateLexer {
     var previous: UInt8 = 0
     for byte in text.utf8 {
       if byte == Ascii.lineFeed, previous == Ascii.carriageReturn {
-        // The pair was written as one line break when its first half came.
+        // The carriage return of the pair was already written as a line break.
       } else {
         bytes.append(byte == Ascii.carriageReturn ? Ascii.lineFeed : byte)
       }
@@ -105,7 +106,7 @@ struct TemplateLexer {
     return range.lowerBound + text.stripped(start: false).bytes.count
   }
 
-  /// Where the text ends when blanks that are all there is before a tag in its line are left out.
+  /// The end of the text without the blanks before a tag that is first on its line.
   private func endWithoutIndentation(_ range: Range<Int>, startsLine: Bool) -> Int {
     let lineStart = source[range].lastIndex(of: Ascii.lineFeed).map { $0 + 1 }
     guard let first = lineStart ?? (startsLine ? range.lowerBound : nil) else {

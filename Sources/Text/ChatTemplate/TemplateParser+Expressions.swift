@@ -1,8 +1,8 @@
-/// Expressions, one function per level of precedence, loosest first.
+/// The parsing of expressions: one function per level of precedence, the loosest first.
 extension TemplateParser {
   typealias Node = TemplateExpression.Node
 
-  /// A whole expression: `value if test else other`, or simpler.
+  /// Parses a whole expression: `value if test else other`, or simpler.
   mutating func parseExpression() throws(ChatTemplateError) -> TemplateExpression {
     try nested { (parser) throws(ChatTemplateError) in
       let value = try parser.parseDisjunction()
@@ -15,7 +15,7 @@ extension TemplateParser {
     }
   }
 
-  /// An expression without the conditional form, as the tags `if` and `for` want it.
+  /// Parses an expression without the conditional form, as the tags `if` and `for` need it.
   mutating func parseDisjunction() throws(ChatTemplateError) -> TemplateExpression {
     let line = self.line
     var operands = [try parseConjunction()]
@@ -109,7 +109,7 @@ extension TemplateParser {
     return TemplateExpression.ArithmeticOperator(rawValue: symbol)
   }
 
-  /// A value with its suffixes.
+  /// Parses a value with its suffixes.
   ///
   /// Filters and tests bind more loosely than a sign before the value.
   private mutating func parseUnary(

@@ -1,10 +1,10 @@
 internal import DuetSystem
 
-/// Builds the tree of a template from its tokens: here the blocks, in an extension the expressions.
+/// A parser that builds the tree of a template: the blocks here, the expressions in an extension.
 ///
-/// Grammar and precedence are Jinja's; what is left out of the language is refused by name.
+/// Grammar and precedence are Jinja's; constructs that are not supported are refused by name.
 struct TemplateParser {
-  /// Levels of blocks and expressions inside each other; real templates need about ten.
+  /// The deepest nesting of blocks and expressions; real templates need about ten levels.
   static let depthLimit = 64
 
   private var tokens: [TemplateToken]
@@ -26,7 +26,7 @@ struct TemplateParser {
   var token: TemplateToken { tokens[position] }
   var line: Int { token.line }
 
-  /// Moves on; the last token, which marks the end, is never passed.
+  /// Moves to the next token; the last one, which marks the end, is never passed.
   mutating func advance() { position = min(position + 1, tokens.count - 1) }
 
   func isNext(_ symbol: String) -> Bool { token.kind == .symbol(symbol) }

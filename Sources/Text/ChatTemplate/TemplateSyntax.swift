@@ -4,11 +4,11 @@
 /// nesting of the source, which the parser bounds.
 struct TemplateProgram: Sendable {
   var body: [TemplateStatement] = []
-  /// Every variable's name; statements and expressions name variables by their place in here.
+  /// The names of all variables; statements and expressions refer to them by index.
   var names: [String] = []
 }
 
-/// A piece of a template that does something.
+/// A statement of a template.
 struct TemplateStatement: Sendable {
   var line: Int
   var action: Action
@@ -28,14 +28,14 @@ struct TemplateLoop: Sendable {
   /// One variable, or several that take the parts of each element.
   var targets: [Int]
   var elements: TemplateExpression
-  /// The condition after the elements, if any: those that fail it are left out and not counted.
+  /// The condition after the elements, if any: elements that fail it are left out and not counted.
   var filter: TemplateExpression?
   var body: [TemplateStatement]
   /// Runs when there was no element.
   var otherwise: [TemplateStatement]
 }
 
-/// A piece of a template that has a value.
+/// An expression of a template.
 struct TemplateExpression: Sendable {
   var line: Int
   var node: Node
@@ -78,7 +78,7 @@ struct TemplateExpression: Sendable {
   }
 }
 
-/// What may follow a value: access to a part of it, a call, a filter, a test.
+/// A suffix of a value: access to a part of it, a call, a filter, or a test.
 struct TemplateSuffix: Sendable {
   var line: Int
   var kind: Kind

@@ -9,7 +9,7 @@ extension TemplateText {
     return scalar.properties.isWhitespace
   }
 
-  /// The text without the code points at its ends that belong to `set`, white space when nil.
+  /// The text without the code points of `set`, or white space when nil, at its ends.
   func stripped(of set: TemplateText? = nil, start: Bool = true, end: Bool = true) -> TemplateText {
     let members = set.map { Set($0.string.unicodeScalars) }
     func isStripped(_ scalar: Unicode.Scalar) -> Bool {
@@ -32,7 +32,7 @@ extension TemplateText {
 
   /// The text with the first letter of each word in title case and the others in lower case.
   ///
-  /// Follows Python's `str.title` but for its rule about the last sigma of a Greek word.
+  /// Follows Python's `str.title` except for its rule about the last sigma of a Greek word.
   func titled() -> TemplateText {
     var result = TemplateText()
     var position = 0
@@ -65,7 +65,7 @@ extension TemplateText {
     return pieces
   }
 
-  /// The stretches of the text that hold no white space, or nil when they are more than `limit`.
+  /// The pieces of the text between white space, or nil when there are more than `limit`.
   func splitAtWhitespace(limit: Int) -> [TemplateText]? {
     var pieces: [TemplateText] = []
     var start = 0
@@ -84,7 +84,7 @@ extension TemplateText {
     return pieces
   }
 
-  /// The pieces with `self` between each two of them.
+  /// The pieces joined into one text, with `self` between each two of them.
   func joining(_ pieces: [TemplateText]) -> TemplateText {
     var result = TemplateText()
     for (index, piece) in pieces.enumerated() {
@@ -94,17 +94,16 @@ extension TemplateText {
     return result
   }
 
-  /// Whether `other` occurs somewhere in the text; the empty text does everywhere.
+  /// Whether `other` occurs somewhere in the text; the empty text always does.
   func contains(_ other: TemplateText) -> Bool {
     other.bytes.count <= bytes.count
       && BytePattern(other.bytes).firstMatch(in: bytes, from: 0) != nil
   }
 }
 
-/// A string of bytes to look for, by Knuth, Morris and Pratt's method.
+/// A string of bytes to search for with the Knuth-Morris-Pratt algorithm.
 ///
-/// Templates are foreign programs and contents are foreign text, so a search must be linear for every
-/// pair of them.
+/// Templates and contents are untrusted, so a search must be linear for every pair of strings.
 struct BytePattern {
   private let needle: [UInt8]
   /// For each length of a matched prefix, the longest proper prefix that is also its suffix.

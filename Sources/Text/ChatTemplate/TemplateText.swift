@@ -1,4 +1,4 @@
-/// Text inside a template, with the stretches of it that are content.
+/// Text inside a template, with the ranges of it that are content.
 ///
 /// Python's string operations are defined on code points, and Swift's `String` compares canonically
 /// equivalent spellings as equal, so the text is kept as UTF-8 bytes and every operation names its unit.
@@ -8,12 +8,12 @@ struct TemplateText: Sendable {
   /// The byte ranges that are content: ascending, not empty, neither overlapping nor adjacent.
   private(set) var contentRanges: [Range<Int>]
 
-  /// Text that a template or the interpreter wrote, or content.
+  /// Text that is content as a whole, or not at all.
   init(_ text: String, isContent: Bool = false) {
     self.init(bytes: Array(text.utf8), isContent: isContent)
   }
 
-  /// As `init(_:isContent:)`, from valid UTF-8.
+  /// Text of valid UTF-8 that is content as a whole, or not at all.
   init(bytes: [UInt8] = [], isContent: Bool = false) {
     self.bytes = bytes
     contentRanges = isContent && !bytes.isEmpty ? [0..<bytes.count] : []
@@ -24,7 +24,7 @@ struct TemplateText: Sendable {
   /// What an operation over the whole text costs, in bytes read or written.
   var cost: Int { bytes.count + contentRanges.count * MemoryLayout<Range<Int>>.stride }
 
-  /// The text alone.
+  /// The text as a string.
   var string: String { String(decoding: bytes, as: UTF8.self) }
 
   /// The beginning of the text, long enough for a message.
@@ -48,7 +48,7 @@ struct TemplateText: Sendable {
     return result
   }
 
-  /// Whether the two are the same code points, whoever wrote them.
+  /// Whether both have the same code points, content or not.
   func hasSameText(as other: TemplateText) -> Bool { bytes == other.bytes }
 
   // MARK: - Joining and cutting
@@ -64,7 +64,7 @@ struct TemplateText: Sendable {
     }
   }
 
-  /// Adds bytes that are content or not, as one piece.
+  /// Adds bytes at the end that are content as a whole, or not at all.
   mutating func append(_ piece: some Collection<UInt8>, isContent: Bool) {
     let start = bytes.count
     bytes.append(contentsOf: piece)
@@ -129,7 +129,7 @@ struct TemplateText: Sendable {
     return result
   }
 
-  /// The text between two positions counted in code points, as far as there is text.
+  /// The text between two positions counted in code points, which may lie beyond its end.
   func scalarSlice(_ range: Range<Int>) -> TemplateText {
     let start = advance(from: 0, by: range.lowerBound)
     return slice(start..<advance(from: start, by: range.count))

@@ -2,7 +2,7 @@ internal import DuetSystem
 
 /// A value while a template runs.
 enum TemplateValue: Sendable {
-  /// What a name without a value, or a missing key, evaluates to.
+  /// The result of evaluating a name without a value or a missing key.
   case undefined(name: String)
   case none
   case bool(Bool)
@@ -17,7 +17,7 @@ enum TemplateValue: Sendable {
   /// One of the interpreter's own functions.
   case function(TemplateFunction)
 
-  /// Python's truth value; nil for nothing.
+  /// Python's truth value: false for undefined, none, zero and everything empty.
   var isTrue: Bool {
     switch self {
     case .undefined, .none: false
@@ -46,7 +46,7 @@ enum TemplateValue: Sendable {
     }
   }
 
-  /// How many levels of lists and mappings the value holds.
+  /// The number of levels of lists and mappings in the value.
   var depth: Int {
     switch self {
     case .list(let list): list.depth
@@ -56,7 +56,7 @@ enum TemplateValue: Sendable {
   }
 }
 
-/// A list and its depth, which the interpreter bounds so that no walk over a value recurses far.
+/// A list and its depth, which the interpreter bounds so that recursion over a value is never deep.
 struct TemplateList: Sendable {
   let elements: [TemplateValue]
   let depth: Int
@@ -75,7 +75,7 @@ struct TemplateList: Sendable {
 
 /// A mapping with few keys, in the order they were given.
 ///
-/// Templates cannot make mappings, they only get those of the messages; hence no hashing.
+/// Templates cannot make mappings and only get those of the messages, so keys are not hashed.
 struct TemplateMap: Sendable {
   let entries: [(key: TemplateText, value: TemplateValue)]
   let depth: Int

@@ -1,6 +1,6 @@
 internal import DuetSystem
 
-/// How much JSON a caller is willing to read.
+/// The limits of size and depth of the JSON texts that a caller accepts.
 package struct JSONLimits: Sendable, Hashable {
   /// The largest text accepted, in bytes.
   package let byteCount: Int
@@ -89,9 +89,9 @@ package struct JSONDocument: Sendable {
 
 /// The text of a document and the tape that says where its values are.
 ///
-/// The tape holds the values in the order of the text. A value begins with the position of its first
-/// byte, which also tells its kind; an array or object has a second word, the tape index behind its
-/// last value. The members of an object are keys and values in turn.
+/// The tape holds the values in the order of the text. A value begins with the position of its
+/// first byte, which also gives its kind; an array or object has a second word, the tape index
+/// after its last value. The members of an object are keys and values in turn.
 final class JSONStorage: Sendable {
   let bytes: [UInt8]
   let tape: [UInt32]

@@ -1,6 +1,6 @@
 public import DuetSystem
 
-/// A reason to refuse a JSON text, with the file and the byte at which it stands.
+/// A reason to refuse a JSON text, with the file and the position of the byte.
 public enum JSONError: DuetError, Equatable {
   /// The file could not be read.
   case file(FileError)
@@ -39,7 +39,7 @@ public enum JSONError: DuetError, Equatable {
 public enum JSONProblem: Sendable, Hashable, CustomStringConvertible {
   /// The text ends in the middle of a value.
   case endOfText
-  /// A byte that cannot stand here.
+  /// A byte that is not allowed here.
   case unexpectedByte(UInt8)
   /// Something follows the value that should be the whole text.
   case trailingText

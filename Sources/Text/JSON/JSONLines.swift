@@ -1,6 +1,6 @@
 internal import DuetSystem
 
-/// The values of a JSON Lines text: one on each line, blank lines passed over.
+/// The values of a JSON Lines text: one on each line; blank lines are skipped.
 package enum JSONLines {
   /// Reads the lines of `text` in order.
   ///
@@ -8,9 +8,10 @@ package enum JSONLines {
   ///
   /// - Parameters:
   ///   - text: The text in UTF-8.
-  ///   - malformed: Makes an error of a line that is no JSON: its number, from 1, and what is wrong.
+  ///   - malformed: Makes the error for a line that is not JSON, from its number, from 1, and what
+  ///     is wrong.
   ///   - body: Called with the number of each line, from 1, and its value.
-  /// - Throws: What `malformed` makes and what `body` throws.
+  /// - Throws: The error that `malformed` makes, or that `body` throws.
   /// - Complexity: O(bytes).
   package static func forEach<Failure: Error>(
     in text: some Collection<UInt8>, malformed: (_ line: Int, _ problem: String) -> Failure,

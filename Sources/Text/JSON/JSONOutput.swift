@@ -21,7 +21,7 @@ public indirect enum JSONOutput: Sendable, Equatable {
   case string(String)
   /// An array.
   case array([JSONOutput])
-  /// An object; the caller sees to it that no name occurs twice.
+  /// An object; the caller makes sure that no name occurs twice.
   case object([Member])
 
   /// A name and its value.
@@ -45,7 +45,7 @@ public indirect enum JSONOutput: Sendable, Equatable {
     return result
   }
 
-  /// The document on lines of their own for members and elements, with a line feed at the end.
+  /// The document with each member and element on its own line, and a line feed at the end.
   ///
   /// Arrays and objects of plain values stay on one line when they are short.
   public var indentedText: String {
@@ -54,7 +54,7 @@ public indirect enum JSONOutput: Sendable, Equatable {
     return result + "\n"
   }
 
-  /// What `indentedText` keeps on one line, in bytes.
+  /// The longest array or object that `indentedText` keeps on one line, in bytes.
   private static let shortLine = 80
 
   private func append(to result: inout String, indentation: String) {
@@ -135,7 +135,7 @@ public indirect enum JSONOutput: Sendable, Equatable {
         if isSafeToDisplay(scalar) {
           result.unicodeScalars.append(scalar)
         } else {
-          // No unsafe scalar lies beyond the first plane, so four digits do.
+          // All unsafe scalars are below U+10000, so four digits are enough.
           let digits = String(scalar.value, radix: 16)
           result += "\\u" + String(repeating: "0", count: max(0, 4 - digits.count)) + digits
         }

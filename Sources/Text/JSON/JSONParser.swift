@@ -34,7 +34,7 @@ enum JSONParser {
     return tape
   }
 
-  /// Reads one value, or the opening bracket of one up to its first element.
+  /// Reads a plain value, or the start of an array or object up to its first value.
   ///
   /// - Returns: Whether a value follows directly.
   @inline(__always)
@@ -123,7 +123,8 @@ enum JSONParser {
       let isOpening = byte | 0x20 == UInt8(ascii: "{")
       bound += isSeparator ? 1 : isOpening ? 2 : 0
     }
-    // No value is shorter than its words, save the containers still open in a text cut short.
+    // A value has at least as many bytes as words, except containers that a truncated text leaves
+    // open.
     return min(bound, text.count + depth)
   }
 }

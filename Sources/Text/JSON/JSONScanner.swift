@@ -22,14 +22,14 @@ struct JSONScanner: ~Escapable {
 
   var isAtEnd: Bool { position == text.count }
 
-  /// The next byte, which stays where it is.
+  /// The next byte, which is not consumed.
   @inline(__always)
   func peek() throws(JSONFault) -> UInt8 {
     guard position < text.count else { throw fault(.endOfText) }
     return text[position]
   }
 
-  /// Passes white space and returns the byte behind it.
+  /// Skips white space and returns the next byte, which is not consumed.
   @inline(__always)
   mutating func peekToken() throws(JSONFault) -> UInt8 {
     skipWhitespace()
@@ -47,14 +47,14 @@ struct JSONScanner: ~Escapable {
     }
   }
 
-  /// Passes one byte that has been peeked at.
+  /// Skips the byte that `peek` returned.
   mutating func advance() { position += 1 }
 
   func fault(_ problem: JSONProblem) -> JSONFault {
     .malformed(offset: position, problem: problem)
   }
 
-  /// Passes the rest of `true`, `false` or `null`.
+  /// Skips `true`, `false` or `null`, whichever begins with `first`.
   mutating func skipLiteral(_ first: UInt8) throws(JSONFault) {
     let literal =
       switch first {
@@ -71,7 +71,7 @@ struct JSONScanner: ~Escapable {
 
   // MARK: - Strings
 
-  /// Passes a string, from one quote to the other.
+  /// Skips a string with both of its quotes.
   @inline(__always)
   mutating func skipString() throws(JSONFault) {
     position += 1

@@ -38,7 +38,9 @@ enum JSONText {
     while let byte = reader.next() { result.append(byte) }
   }
 
-  /// Where the text of a string is that has no escapes, or nil: most have none, and are copied whole.
+  /// The range of the text of a string without escapes, or nil for a string with escapes.
+  ///
+  /// Most strings have no escapes and can be copied as a whole.
   private static func plainText(_ bytes: [UInt8], at position: Int) -> Range<Int>? {
     var end = position + 1
     while end < bytes.count, bytes[end] != UInt8(ascii: "\""), bytes[end] != UInt8(ascii: "\\") {
@@ -98,7 +100,7 @@ enum JSONText {
 struct JSONStringReader: ~Escapable {
   private let bytes: Span<UInt8>
   private var position: Int
-  /// Bytes of an escaped character that are still to be handed out, the next one lowest.
+  /// Bytes of an escaped character that are still to be returned, the next one in the lowest bits.
   private var pending: UInt32 = 0
   private var pendingCount = 0
 

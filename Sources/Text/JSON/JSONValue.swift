@@ -5,8 +5,8 @@ package enum JSONKind: Sendable, Hashable {
 
 /// One value of a `JSONDocument`: a cursor into its text, cheap to copy.
 ///
-/// Every accessor answers nil when the value is of another kind, so that wrong types are found where
-/// they are looked for.
+/// Every accessor returns nil when the value is of another kind, so the caller finds a wrong type
+/// where it reads the value.
 package struct JSONValue: Sendable {
   let storage: JSONStorage
   /// The value's first word on the tape.
@@ -109,7 +109,7 @@ package struct JSONValue: Sendable {
     return nil
   }
 
-  /// The tape index behind the value at `index`.
+  /// The tape index after the value at `index`.
   static func indexAfter(_ index: Int, bytes: [UInt8], tape: [UInt32]) -> Int {
     switch bytes[Int(tape[index])] {
     case UInt8(ascii: "{"), UInt8(ascii: "["): Int(tape[index + 1])
@@ -135,7 +135,7 @@ package struct JSONElements: Collection, Sendable {
   /// The place of the first element.
   package var startIndex: Index { Index(tapeIndex: container + 2) }
 
-  /// The place behind the last element.
+  /// The place after the last element.
   package var endIndex: Index { Index(tapeIndex: Int(storage.tape[container + 1])) }
 
   /// The place of the element after the one at `index`.
@@ -163,7 +163,7 @@ package struct JSONMembers: Collection, Sendable {
   /// The place of the first member.
   package var startIndex: Index { Index(tapeIndex: container + 2) }
 
-  /// The place behind the last member.
+  /// The place after the last member.
   package var endIndex: Index { Index(tapeIndex: Int(storage.tape[container + 1])) }
 
   /// The place of the member after the one at `index`.

@@ -1,4 +1,4 @@
-/// A token that is cut out of the text before the model sees it.
+/// A token that is cut out of the text before the rest is encoded.
 public struct AddedToken: Sendable, Hashable {
   /// The longest text of an added token, in bytes.
   public static let longestContent = 1024
@@ -7,13 +7,13 @@ public struct AddedToken: Sendable, Hashable {
   public let id: Int
   /// The text that becomes this token.
   public let content: String
-  /// Whether the token controls the model instead of standing for text.
+  /// Whether the token controls the model instead of being text.
   public let isSpecial: Bool
   /// Whether the text is matched after normalization instead of before.
   public let isNormalized: Bool
-  /// Whether the token takes white space in front of it along.
+  /// Whether the white space before the token becomes part of it.
   public let stripsLeft: Bool
-  /// Whether the token takes white space behind it along.
+  /// Whether the white space after the token becomes part of it.
   public let stripsRight: Bool
   /// Whether the token must not touch a word character.
   public let isSingleWord: Bool

@@ -28,7 +28,7 @@ struct AddedTokenMatcher: Sendable {
   ///
   /// - Parameters:
   ///   - tokens: The tokens.
-  ///   - contents: What to search for in place of each token's own content.
+  ///   - contents: The bytes to search for in place of each token's own content.
   init(_ tokens: [AddedToken], contents: [[UInt8]]) {
     for (token, content) in zip(tokens, contents) where !content.isEmpty {
       insert(content, token: token)
@@ -66,8 +66,8 @@ struct AddedTokenMatcher: Sendable {
 
   /// Cuts `text` at the added tokens.
   ///
-  /// A token of which any byte is content is not seen; the white space that a token takes along ends
-  /// where content begins.
+  /// A token is not recognised if any byte of it is content. White space that becomes part of a
+  /// token ends where content begins.
   ///
   /// - Complexity: O(length of `text` * length of the longest token).
   func split(_ text: TaggedText) -> [Part] {

@@ -1,7 +1,7 @@
-/// The code points by which byte-level vocabularies write bytes.
+/// The code points that byte-level vocabularies write in place of bytes.
 ///
-/// Bytes 0x21-0x7E, 0xA1-0xAC and 0xAE-0xFF stand for themselves as code points; the other 68 are
-/// written, in increasing order, as U+0100 ... U+0143 (so a space is U+0120 "Ġ").
+/// Bytes 0x21-0x7E, 0xA1-0xAC and 0xAE-0xFF are written as the code points of the same value; the
+/// other 68 are written, in increasing order, as U+0100 ... U+0143 (so a space is U+0120 "Ġ").
 ///
 /// Source: Radford et al., GPT-2, `bytes_to_unicode`.
 enum ByteLevelAlphabet {

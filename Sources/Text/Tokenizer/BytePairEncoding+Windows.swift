@@ -1,22 +1,28 @@
-// A long word is merged in windows that overlap, so that the tables stay in the caches whatever its length.
+// A long word is merged in overlapping windows, so that the tables stay in the caches for any
+// length.
 //
-// That the windows' tokens, joined, are those of the whole word rests on this: tokens t1 ... tn are the
-// result of merging a word if and only if, for every two neighbours, merging the symbols of ti and ti+1 alone
-// gives ti, ti+1. For take the first merge in the whole word that crosses a border, between ti and ti+1.
-// Until then the symbols of each token have been merged among themselves only. The merges within ti and ti+1
-// came in the order that they have when these two are alone, since the least pair of the word is also the
-// least of any part that it lies in; so the crossing one would have come there as well. The same argument,
-// read for merges that do cross, gives the other direction. Neighbours inside one window satisfy the
-// condition, being its result, which leaves one pair to be looked at for each two windows.
+// The joined tokens of the windows are the tokens of the whole word for this reason: tokens t1 ...
+// tn are the result of merging a word if and only if, for every two neighbours, merging the symbols
+// of ti and ti+1 alone gives ti, ti+1.
+//
+// Proof: take the first merge in the whole word that crosses a border between tokens, say between
+// ti and ti+1. Before it, the symbols of each token have only been merged among themselves. The
+// merges within ti and ti+1 came in the order that they have when these two are alone, since the
+// least pair of the word is also the least pair of any part that contains it. So the crossing merge
+// would have happened there as well. The same argument, for a crossing merge of the two alone,
+// gives the other direction.
+//
+// Neighbours inside one window satisfy the condition because they are the result of merging it. So
+// only one pair for each two windows has to be checked.
 extension BytePairEncoding {
   /// Merges a word and appends its tokens to `ids`.
   ///
   /// - Parameters:
   ///   - text: Valid UTF-8.
   ///   - range: The word.
-  ///   - windowSize: The number of symbols in a window at first.
-  ///   - workspace: Memory to be reused from word to word.
-  ///   - ids: Gets the tokens.
+  ///   - windowSize: The number of symbols in a window at the first attempt.
+  ///   - workspace: Memory that is reused from word to word.
+  ///   - ids: The array to which the tokens are appended.
   /// - Complexity: O(n log w) for n symbols and windows of w. Where two windows cannot be joined, the word
   ///   is begun again with windows of twice the size, so at worst O(n log(n)^2).
   func mergeLongWord(
@@ -24,8 +30,9 @@ extension BytePairEncoding {
     into ids: inout [Int]
   ) {
     let known = ids.count
-    // At most one token per byte. Room that is never used is never touched either, while an array
-    // that grows is written twice. Making room for little over and over would copy what there is each time.
+    // There is at most one token per byte. Reserved memory that is not used is never touched, while
+    // an array that grows is copied. Reserving a little again and again would copy the array each
+    // time.
     if range.count > known { ids.reserveCapacity(known + range.count) }
     var size = windowSize
     while !mergeWindows(of: text, in: range, size: size, &workspace, into: &ids) {

@@ -9,7 +9,7 @@ struct BytePairEncoding: Sendable {
   let vocabulary: Vocabulary
   let merges: MergeTable
   let alphabet: SymbolAlphabet
-  /// Whether a word that is a piece is that piece, even if no merges lead there.
+  /// Whether a word that is a piece becomes that piece, even if no merges lead to it.
   let ignoresMerges: Bool
 
   /// The number of bytes of the longest piece.
@@ -37,8 +37,8 @@ struct BytePairEncoding: Sendable {
   /// - Parameters:
   ///   - text: Valid UTF-8.
   ///   - range: The word.
-  ///   - workspace: Memory to be reused from word to word.
-  ///   - ids: Gets the ids.
+  ///   - workspace: Memory that is reused from word to word.
+  ///   - ids: The array to which the ids are appended.
   /// - Complexity: O(n log w) for n symbols, where w is the window size, at most n.
   func encode(
     _ text: [UInt8], in range: Range<Int>, workspace: inout Workspace, into ids: inout [Int]
@@ -65,9 +65,9 @@ struct BytePairEncoding: Sendable {
     }
   }
 
-  /// The piece that is the whole word.
+  /// The id of the piece that is equal to the whole word.
   private func wholePiece(_ text: [UInt8], in range: Range<Int>, key: inout [UInt8]) -> Int32? {
-    // A byte is at least one byte of a piece too.
+    // Each byte of the word takes at least one byte of a piece.
     if range.count > longestPiece { return nil }
     guard alphabet.unit == .byte else { return vocabulary.id(of: text, in: range) }
     key.removeAll(keepingCapacity: true)
@@ -120,9 +120,9 @@ extension BytePairEncoding {
     var pairs: [MergeTable.Merge] = []
     /// The tokens of a word, or of one window of a long one.
     var window = MergeWindow()
-    /// Those of the window behind.
+    /// The tokens of the next window.
     var windowBehind = MergeWindow()
-    /// Those of the two tokens at the border of two windows.
+    /// The result of merging the two tokens at the border of two windows.
     var border = MergeWindow()
   }
 }

@@ -1,10 +1,10 @@
 internal import DuetSystem
 
-/// Positions waiting to be merged, lowest rank first and leftmost first among equal ranks.
+/// A queue of positions to be merged, lowest rank first and leftmost first among equal ranks.
 ///
-/// A binary heap. Entries are never removed when they become stale; whoever takes one checks it.
+/// A binary heap. Entries that become stale are not removed; the caller checks each entry it takes.
 struct MergeQueue: ~Copyable {
-  /// Rank in the upper 32 bits, position in the lower: the order of the numbers is the order wanted.
+  /// Rank in the upper 32 bits, position in the lower, so that the numbers have the wanted order.
   private var entries: Buffer<UInt64>
   private var count = 0
 
@@ -52,10 +52,10 @@ struct MergeQueue: ~Copyable {
     return (UInt32(truncatingIfNeeded: first >> 32), Int(first & 0xFFFF_FFFF))
   }
 
-  /// Moves smaller children up from `index` on and returns the leaf that is free then.
+  /// Moves smaller children up from `index` on and returns the leaf that becomes free.
   ///
-  /// An entry from the end nearly always belongs far down, so it is not compared on the way: what is
-  /// left is a choice between two children that needs no branch.
+  /// An entry from the end nearly always belongs far down, so it is not compared on the way. That
+  /// leaves only a choice between two children, which needs no branch.
   private mutating func sinkHole(from index: Int) -> Int {
     var hole = index
     while 2 * hole + 2 < count {
@@ -72,7 +72,7 @@ struct MergeQueue: ~Copyable {
     return hole
   }
 
-  /// Puts `entry` at `index` or as far above as the order demands, at most to `top`.
+  /// Puts `entry` at `index` or as far above as the order requires, at most at `top`.
   private mutating func siftUp(_ entry: UInt64, from index: Int, to top: Int) {
     var index = index
     while index > top {

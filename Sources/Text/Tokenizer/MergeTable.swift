@@ -1,17 +1,17 @@
 /// The merges of a byte-pair vocabulary: which pairs of pieces become one, and which comes first.
 struct MergeTable: Sendable {
-  /// What a pair of pieces becomes.
+  /// The result of merging a pair of pieces.
   struct Merge: Sendable, Equatable {
     /// The order: the merge with the lowest rank is done first.
     let rank: UInt32
-    /// The id of the piece that is left and right together.
+    /// The id of the merged piece.
     let id: Int32
 
-    /// Stands for a pair that cannot be merged.
+    /// The value for a pair that cannot be merged.
     static let none = Merge(rank: .max, id: -1)
   }
 
-  /// A pair and what it becomes.
+  /// A pair and its merge.
   private struct Entry {
     /// The left id in the upper half, the right id in the lower.
     var pair: UInt64
@@ -22,10 +22,11 @@ struct MergeTable: Sendable {
   private var entries: [Entry]
   /// Per entry: 0 when it is empty, else seven bits of its hash and the highest bit.
   ///
-  /// Most pairs that are asked for have no merge, which this small array tells from the caches.
+  /// Most pairs that are looked up have no merge. This array is small enough to stay in the caches
+  /// and is read first.
   private var tags: [UInt8]
 
-  /// What hashes start from.
+  /// The seed of the hashes.
   private let seed = PieceHash.randomSeed
 
   /// The number of merges.
@@ -42,7 +43,7 @@ struct MergeTable: Sendable {
   /// How many of `slotCount` entries may be used: three quarters keep the probe sequences short.
   private static func entryLimit(_ slotCount: Int) -> Int { slotCount / 4 * 3 }
 
-  /// What the pair becomes; `Merge.none` when it cannot be merged.
+  /// The merge of a pair; `Merge.none` when it cannot be merged.
   @inline(__always)
   func merge(_ left: Int32, _ right: Int32) -> Merge {
     let pair = Self.pair(left, right)

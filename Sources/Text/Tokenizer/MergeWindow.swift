@@ -1,42 +1,43 @@
 internal import DuetSystem
 
-/// The tokens of some neighbouring symbols while they are being merged, and after.
+/// The tokens of a range of symbols, while they are being merged and after that.
 ///
-/// A linked list over the positions of the symbols: a token stands at the position of its first one.
+/// A linked list over the positions of the symbols: a token is stored at the position of its first
+/// symbol.
 struct MergeWindow: ~Copyable {
   /// A token, or a position where none starts.
   ///
-  /// Not private: in a debug build the compiler (6.3.1) may fail on a private type in the storage of
-  /// another file's.
+  /// Not private: in a debug build the compiler (6.3.1) may fail on a private type that is stored
+  /// in a type of another file.
   struct Token: BitwiseCopyable {
     /// -1 at positions where no token starts any more.
     var id: Int32
-    /// The position of the token in front, or -1.
+    /// The position of the previous token, or -1.
     var previous: Int32
-    /// The position of the token behind, or the number of symbols.
+    /// The position of the next token, or the number of symbols.
     var next: Int32
-    /// The rank of the merge with the token behind, `max` when there is none; also `max` at positions
+    /// The rank of the merge with the next token, `max` when there is none; also `max` at positions
     /// where no token starts any more.
     var rank: UInt32
-    /// The id that the merge with the token behind makes.
+    /// The id that the merge with the next token gives.
     var merged: Int32
   }
 
   private var tokens = Buffer<Token>(count: 0)
   private var queue = MergeQueue(capacity: 0)
-  /// The index of the window's first symbol among those of the word.
+  /// The index of the window's first symbol in the word.
   private var start = 0
   private var count = 0
 
   /// An empty window.
   init() {}
 
-  /// The window's symbols, as indices of those of the word.
+  /// The indices of the window's symbols in the word.
   var range: Range<Int> { start..<start + count }
 
   // MARK: - Merging
 
-  /// Merges the symbols of a range as if no others were beside them.
+  /// Merges the symbols of a range as if they were the whole word.
   ///
   /// The lowest rank comes first, the leftmost among equals.
   ///
@@ -61,7 +62,8 @@ struct MergeWindow: ~Copyable {
     }
     queue.heapify()
     while let (rank, position) = queue.pop() {
-      // A pair that has changed since has another rank, or the same one by right.
+      // An entry with another rank than the token is stale. If the rank is equal, the token's
+      // present pair is to be merged, even if the entry was made for an earlier pair.
       var token = tokens[position]
       guard token.rank == rank else { continue }
       let right = Int(token.next)
@@ -81,7 +83,7 @@ struct MergeWindow: ~Copyable {
     if rank != .max { queue.push(rank: rank, position: position) }
   }
 
-  /// Finds the merge of the token at `position` with the one behind it, and returns its rank.
+  /// Finds the merge of the token at `position` with the next one, and returns its rank.
   private mutating func update(_ position: Int, _ merges: MergeTable) -> UInt32 {
     let token = tokens[position]
     let next = Int(token.next)
@@ -93,12 +95,13 @@ struct MergeWindow: ~Copyable {
 
   // MARK: - Tokens
 
-  /// Whether a token starts or ends at a place in front of `symbols[index]`, in the window or at its end.
+  /// Whether a token starts or ends before `symbols[index]`, for an index in the window or at its
+  /// end.
   func isBoundary(_ index: Int) -> Bool {
     index == start + count || tokens[index - start].id >= 0
   }
 
-  /// The last boundary at or in front of `index`, which is within the window or at its end.
+  /// The last boundary at or before `index`, which is in the window or at its end.
   func lastBoundary(upTo index: Int) -> Int {
     var index = index
     // A token starts at the window's first symbol.
@@ -118,6 +121,6 @@ struct MergeWindow: ~Copyable {
     }
   }
 
-  /// Takes note that `removed` symbols at the beginning of the word are gone.
+  /// Adjusts the window's indices after `removed` symbols at the beginning have been removed.
   mutating func shift(by removed: Int) { start -= removed }
 }

@@ -2,7 +2,7 @@
 struct Normalizer: Sendable, Equatable {
   /// One change.
   enum Step: Sendable, Equatable {
-    /// Puts bytes in front of a text that is not empty.
+    /// Puts bytes before a text that is not empty.
     case prepend([UInt8])
     /// Replaces every occurrence of some bytes.
     case replace(pattern: [UInt8], content: [UInt8])

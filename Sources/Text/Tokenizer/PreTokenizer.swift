@@ -2,19 +2,19 @@
 struct PreTokenizer: Sendable, Equatable {
   /// The marking of spaces by a character that pieces contain.
   struct Metaspace: Sendable, Equatable {
-    /// When a text gets a mark in front.
+    /// The texts that get a mark at the start.
     enum Prefix: String, Sendable {
       /// Every text between added tokens.
       case always
-      /// Only what stands at the very beginning.
+      /// Only the text at the very beginning.
       case first
       /// No text.
       case never
     }
 
-    /// What a space becomes.
+    /// The bytes that replace a space.
     let replacement: [UInt8]
-    /// When a mark is put in front of a text that does not start with one.
+    /// The texts that get a mark at the start if they do not have one.
     let prefix: Prefix
     /// Whether a new word starts at each mark.
     let splits: Bool
@@ -26,7 +26,7 @@ struct PreTokenizer: Sendable, Equatable {
   var metaspace: Metaspace?
   /// Whether the model's symbols are bytes in the `ByteLevelAlphabet`.
   var isByteLevel = false
-  /// Whether a text that does not start with a space gets one in front.
+  /// Whether a text that does not start with a space gets one at the start.
   var addsPrefixSpace = false
 
   /// Calls `body` with each word of `text`, in order.
@@ -34,8 +34,8 @@ struct PreTokenizer: Sendable, Equatable {
   /// - Parameters:
   ///   - text: Valid UTF-8, not empty.
   ///   - range: The part of it to be split.
-  ///   - isFirst: Whether the part stands at the very beginning of what is being encoded.
-  ///   - body: Gets the bytes that hold the word, and the word's range in them.
+  ///   - isFirst: Whether the part is at the very beginning of the encoded text.
+  ///   - body: Called with the bytes that hold the word, and the word's range in them.
   func forEachWord(
     in text: [UInt8], _ range: Range<Int>, isFirst: Bool, _ body: ([UInt8], Range<Int>) -> Void
   ) {
@@ -71,7 +71,7 @@ struct PreTokenizer: Sendable, Equatable {
     }
   }
 
-  /// Cuts `text` in front of every occurrence of `mark`.
+  /// Cuts `text` before every occurrence of `mark`.
   private func forEachWord(
     in text: [UInt8], startingWith mark: [UInt8], _ body: ([UInt8], Range<Int>) -> Void
   ) {

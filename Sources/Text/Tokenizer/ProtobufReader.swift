@@ -2,7 +2,7 @@
 ///
 /// Source: Protocol Buffers documentation, "Encoding".
 struct ProtobufReader {
-  /// A value as it stands in the message.
+  /// The value of a field, by its wire type.
   enum Value {
     /// Wire type 0.
     case varint(UInt64)
@@ -71,7 +71,7 @@ struct ProtobufReader {
       guard position < end else { throw Problem(offset: start, text: "an unfinished number") }
       let byte = bytes[position]
       position += 1
-      // Of the tenth byte only the lowest bit fits.
+      // Only the lowest bit of the tenth byte fits.
       if shift == 63, byte > 1 { break }
       value |= UInt64(byte & 0x7F) << shift
       if byte < 0x80 { return value }

@@ -1,8 +1,8 @@
-/// What the splitting patterns want to know about a scalar.
+/// The class of a Unicode scalar, as far as the splitting patterns distinguish scalars.
 ///
 /// The seven classes are disjoint: no white space is a letter, mark or number.
 package enum ScalarClass: UInt8, Sendable {
-  /// None of the below: punctuation, symbols, controls, unassigned.
+  /// None of the other classes: punctuation, symbols, controls, unassigned.
   case other
   /// `\p{Lu}` or `\p{Lt}`.
   case upperCaseLetter
@@ -14,7 +14,7 @@ package enum ScalarClass: UInt8, Sendable {
   case mark
   /// `\p{N}`: decimal digits, letter numbers and other numbers.
   case number
-  /// White_Space, which is `\s` in the patterns' own engine: 25 scalars.
+  /// White_Space, which is `\s` in the engine that the patterns were written for: 25 scalars.
   case whiteSpace
 
   /// Whether the class is part of `\p{L}`.
@@ -31,7 +31,7 @@ package enum ScalarClass: UInt8, Sendable {
   /// The class of the scalar with the given value; `other` for values that are no scalar.
   package static func of(_ value: UInt32) -> ScalarClass {
     if value < table.count { return table[Int(value)] }
-    // Above the table only the variation selectors are in one of the classes.
+    // Above the table, all scalars except the variation selectors are `other`.
     return variationSelectors.contains(value) ? .mark : .other
   }
 
@@ -40,7 +40,7 @@ package enum ScalarClass: UInt8, Sendable {
 
   /// The classes of planes 0 to 3, one byte each.
   ///
-  /// Planes 4 to 13 are unassigned and 15 and 16 private use; plane 14 is handled above. A test
+  /// Planes 4 to 13 are unassigned and 15 and 16 private use; `of(_:)` handles plane 14. A test
   /// compares the whole range with the standard library.
   private static let table: [ScalarClass] = {
     var result = [ScalarClass](repeating: .other, count: 0x40000)
@@ -52,7 +52,7 @@ package enum ScalarClass: UInt8, Sendable {
     return result
   }()
 
-  /// The class by the standard library's Unicode data.
+  /// The class according to the standard library's Unicode data.
   package init(properties: Unicode.Scalar.Properties) {
     switch properties.generalCategory {
     case .uppercaseLetter, .titlecaseLetter: self = .upperCaseLetter

@@ -1,11 +1,11 @@
 extension TokenizerModel {
   /// Reads a tokenizer.model.
   ///
-  /// The result is that of the tokenizer.json which Hugging Face makes from the same file.
+  /// The result is equal to that from the tokenizer.json that Hugging Face makes of the same file.
   ///
   /// - Parameters:
   ///   - path: The file, at most 16 MB.
-  ///   - configuration: Tokens added beside the model, and which ids surround a text.
+  ///   - configuration: The tokens added to the model's own, and which ids are put around a text.
   /// - Throws: `TokenizerError`.
   init(
     sentencePieceFile path: String, configuration: TokenizerConfiguration
@@ -71,8 +71,8 @@ extension TokenizerModel {
 
   /// The merges that lead to the pieces: for each piece all splits into two pieces.
   ///
-  /// SentencePiece merges the pair whose whole has the highest score, so merges are ranked by falling
-  /// score; merges of one piece, and pieces with the same score, by id.
+  /// SentencePiece merges the pair whose merged piece has the highest score, so merges are ranked
+  /// by falling score; merges of one piece, and pieces with the same score, by id.
   private static func merges(
     of file: SentencePieceFile, builder: VocabularyBuilder
   ) throws(TokenizerError) -> MergeTable {

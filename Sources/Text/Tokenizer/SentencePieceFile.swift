@@ -4,13 +4,13 @@ internal import DuetSystem
 ///
 /// Source: google/sentencepiece, `sentencepiece_model.proto`.
 struct SentencePieceFile {
-  /// What a piece is for.
+  /// The role of a piece.
   enum Kind: UInt64 {
     case normal = 1
     case unknown, control, userDefined, unused, byte
   }
 
-  /// One entry of the vocabulary; its place is its id.
+  /// One entry of the vocabulary; its index is its id.
   struct Piece {
     var bytes: [UInt8] = []
     var score: Float = 0
@@ -19,7 +19,7 @@ struct SentencePieceFile {
 
   /// The largest file that is read, in bytes.
   static let sizeLimit = 16_000_000
-  /// The longest piece; trainers stop at 16 characters unless told otherwise.
+  /// The longest piece accepted, in bytes; trainers stop at 16 characters by default.
   static let longestPiece = 256
 
   let path: String
@@ -62,7 +62,7 @@ struct SentencePieceFile {
     }
   }
 
-  /// Whether the file is lines of a base64 word and a number, as in Meta's release of Llama 3.
+  /// Whether each line of the file is a base64 word and a number, as in Meta's release of Llama 3.
   private static func isTiktokenList(_ bytes: [UInt8]) -> Bool {
     guard let line = bytes.prefix(4096).split(separator: UInt8(ascii: "\n")).first else {
       return false
@@ -115,7 +115,7 @@ struct SentencePieceFile {
         throw TokenizerError.unsupportedSentencePiece(
           path: path, feature: "white space as suffix")
       case 35: usesByteFallback = number != 0
-      // Ids are 32-bit numbers with sign; -1 means that there is none.
+      // Ids are signed 32-bit numbers; -1 means that there is none.
       case 41: beginningOfSequence = Int(Int32(truncatingIfNeeded: number))
       case 42: endOfSequence = Int(Int32(truncatingIfNeeded: number))
       default: break

@@ -1,6 +1,6 @@
-/// How text becomes the symbols that merging starts from.
+/// The conversion of text to the symbols that merging starts from.
 struct SymbolAlphabet: Sendable {
-  /// What a symbol stands for.
+  /// The unit of text that is one symbol.
   enum Unit: Sendable {
     /// One byte, written in the `ByteLevelAlphabet`.
     case byte
@@ -8,13 +8,13 @@ struct SymbolAlphabet: Sendable {
     case scalar
   }
 
-  /// What a symbol stands for.
+  /// The unit of text that is one symbol.
   let unit: Unit
-  /// The id of each byte's own piece (`unit` is `byte`) or each ASCII scalar's, or -1.
+  /// The id of the piece of each byte (if `unit` is `byte`) or of each ASCII scalar, or -1.
   private let direct: [Int32]
   /// The id of each byte's piece `<0xHH>`, or -1; empty without byte fallback.
   private let byteFallback: [Int32]
-  /// The id for what has no piece, or -1.
+  /// The id for text without a piece, or -1.
   private let unknown: Int32
   /// Whether neighbouring unknown scalars become one symbol.
   private let fusesUnknown: Bool
@@ -66,7 +66,8 @@ struct SymbolAlphabet: Sendable {
     return value
   }
 
-  /// What text the alphabet cannot express, in words, or nil when no text is lost.
+  /// The missing piece without which some text cannot be encoded, in words, or nil if there is
+  /// none.
   var gap: String? {
     if unknown >= 0 { return nil }
     switch unit {
@@ -84,8 +85,8 @@ struct SymbolAlphabet: Sendable {
 
   /// Appends the symbols of `text[range]`, which is valid UTF-8.
   ///
-  /// What stands in `symbols` is taken for the text in front: unknown scalars on both sides of the
-  /// border become one symbol where they are to be fused.
+  /// The symbols that are already in `symbols` are taken as those of the text before: if unknown
+  /// scalars are to be fused, those on both sides of the border become one symbol.
   func appendSymbols(
     of text: [UInt8], in range: Range<Int>, vocabulary: Vocabulary, to symbols: inout [Int32]
   ) {

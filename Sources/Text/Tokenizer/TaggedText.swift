@@ -1,4 +1,4 @@
-/// UTF-8 text that knows which of its bytes are content.
+/// UTF-8 text with a tag for each byte that says whether the byte is content.
 struct TaggedText {
   /// The text, valid UTF-8.
   var bytes: [UInt8]
@@ -33,7 +33,7 @@ struct TaggedText {
   /// Whether the byte at `index` is content.
   func isContent(at index: Int) -> Bool { !isContent.isEmpty && isContent[index] }
 
-  /// Puts `prefix`, which is no content, in front.
+  /// Puts `prefix`, which is not content, at the start.
   mutating func prepend(_ prefix: [UInt8]) {
     bytes.insert(contentsOf: prefix, at: 0)
     if !isContent.isEmpty {
@@ -43,7 +43,7 @@ struct TaggedText {
 
   /// The text with every occurrence of `pattern` replaced, from left to right.
   ///
-  /// A replacement is content when a byte of what it replaces was.
+  /// A replacement is content if any byte that it replaces is content.
   ///
   /// - Complexity: O(length of text * length of `pattern`).
   func replacing(_ pattern: [UInt8], with content: [UInt8]) -> TaggedText {

@@ -1,4 +1,4 @@
-/// The way from tokens back to text, as the tokenizer's file describes it.
+/// The conversion of tokens back to text, as the tokenizer's file describes it.
 struct TokenDecoder: Sendable, Equatable {
   /// One change to the tokens.
   enum Step: Sendable, Equatable {
@@ -8,9 +8,9 @@ struct TokenDecoder: Sendable, Equatable {
     case byteFallback
     /// Joins all tokens: later steps see one.
     case fuse
-    /// Takes a scalar away from the ends of each token, at most so many times.
+    /// Removes a scalar from the ends of each token, at most `start` and `stop` times.
     case strip(content: [UInt8], start: Int, stop: Int)
-    /// Turns marks into spaces; takes them away from the first token if `dropsFirst`.
+    /// Turns marks into spaces; removes them from the first token if `dropsFirst`.
     case metaspace(replacement: [UInt8], dropsFirst: Bool)
     /// Turns the `ByteLevelAlphabet` into bytes and joins all tokens.
     case byteLevel
@@ -18,7 +18,7 @@ struct TokenDecoder: Sendable, Equatable {
 
   /// The changes, in order.
   let steps: [Step]
-  /// Whether tokens are separated by spaces, which is so without any decoder.
+  /// Whether tokens are separated by spaces, which is the case when the file has no decoder.
   let separatesTokens: Bool
 
   /// The number of steps that see tokens one by one; the rest see the joined text.
@@ -26,8 +26,8 @@ struct TokenDecoder: Sendable, Equatable {
 
   /// A decoder of these steps, or nil when their order is not supported.
   ///
-  /// Once the tokens are joined, only stripping at the start is possible: whatever else needed the end
-  /// of the text could not be done while the text is still being generated.
+  /// Once the tokens are joined, only stripping at the start is possible: a step that needs the end
+  /// of the text cannot be done while the text is still being generated.
   init?(steps: [Step], separatesTokens: Bool = false) {
     let joined = steps.firstIndex { $0 == .fuse || $0 == .byteLevel }
     separateStepCount = joined.map { $0 + 1 } ?? steps.count

@@ -1,9 +1,9 @@
 /// The decoding of tokens to text while they are still being generated.
 ///
-/// Gives out only text that later tokens cannot change, and never half of a UTF-8 character: bytes of
-/// an incomplete character, and with byte fallback a whole run of byte tokens (which turns into U+FFFD
-/// as a whole if it is not UTF-8), wait for what comes next. All the text given out is together exactly
-/// `Tokenizer.decode` of the same ids.
+/// Returns only text that later tokens cannot change, and never a part of a UTF-8 character. The
+/// bytes of an incomplete character are held back. With byte fallback a whole run of byte tokens is
+/// held back, because all of it turns into U+FFFD if it is not UTF-8. All returned text together is
+/// exactly `Tokenizer.decode` of the same ids.
 public struct TokenStream: Sendable {
   private let tokenizer: Tokenizer
   private let skipsSpecialTokens: Bool
@@ -11,13 +11,13 @@ public struct TokenStream: Sendable {
   /// The bytes of a run of byte tokens.
   private var byteRun: [UInt8] = []
   private var repair = UTF8Repair()
-  /// Per step: how many times it may still strip, for those that see the joined text.
+  /// Per step: how many times it may still strip the joined text.
   private var stripsLeft: [Int]
 
   /// A stream at the beginning of a text.
   ///
   /// - Parameters:
-  ///   - tokenizer: What the ids belong to.
+  ///   - tokenizer: The tokenizer of the ids.
   ///   - skippingSpecialTokens: Whether tokens that control the model are left out of the text.
   public init(_ tokenizer: Tokenizer, skippingSpecialTokens: Bool = true) {
     self.tokenizer = tokenizer
@@ -29,14 +29,14 @@ public struct TokenStream: Sendable {
 
   /// Takes one more token and returns the text that is now certain, often none.
   ///
-  /// An id without a piece stands for no text.
+  /// An id without a piece gives no text.
   public mutating func append(_ id: Int) -> String {
     var output: [UInt8] = []
     append(id, to: &output)
     return String(decoding: output, as: UTF8.self)
   }
 
-  /// Ends the text and returns what had been held back.
+  /// Ends the text and returns the text that was held back.
   public mutating func finish() -> String {
     var output: [UInt8] = []
     finish(to: &output)
@@ -52,7 +52,7 @@ public struct TokenStream: Sendable {
     isAtStart = false
   }
 
-  /// Ends the text and appends what had been held back to `output`.
+  /// Ends the text and appends the text that was held back to `output`.
   mutating func finish(to output: inout [UInt8]) {
     for (index, step) in tokenizer.decoder.steps.enumerated() {
       switch step {

@@ -9,7 +9,7 @@ extension Tokenizer {
   /// that comes from a person.
   ///
   /// - Parameters:
-  ///   - text: Any text; the empty one has no ids of its own.
+  ///   - text: Any text; an empty text gives only the added special tokens, if any.
   ///   - addingSpecialTokens: Whether the file's post-processor adds its tokens, such as the one that
   ///     starts a sequence.
   /// - Returns: The ids, all below `vocabularySize`.
@@ -31,8 +31,8 @@ extension Tokenizer {
 
   /// The ids of a conversation, without those that the post-processor would add.
   ///
-  /// The segments are encoded as the one text that they are together, so the borders leave no trace,
-  /// except that no added token is seen where a byte of it is content: a special token that a person
+  /// The segments are joined and encoded as one text, so their borders have no effect, except that
+  /// an added token is not recognised if any byte of it is content: a special token that a person
   /// typed stays plain text.
   ///
   /// - Complexity: O(length).
@@ -91,7 +91,8 @@ extension Tokenizer {
 
   /// The text of `ids`.
   ///
-  /// Follows the file's decoder; bytes that are not UTF-8 become U+FFFD, ids without a piece nothing.
+  /// Follows the file's decoder; bytes that are not UTF-8 become U+FFFD, and ids without a piece
+  /// give no text.
   ///
   /// - Parameters:
   ///   - ids: The tokens of one text from its beginning.

@@ -11,7 +11,7 @@ public struct Tokenizer: Sendable {
   public let beginningOfSequence: Int?
   /// The id that ends a sequence, as the tokenizer's files name it; models may have more.
   public let endOfSequence: Int?
-  /// The id for what has no piece.
+  /// The id for text without a piece.
   public let unknown: Int?
 
   let model: TokenizerModel
@@ -21,7 +21,7 @@ public struct Tokenizer: Sendable {
   private let controlIDs: Set<Int>
   /// The ids of added tokens by the bytes of their text.
   private let addedIDs: [[UInt8]: Int]
-  /// The text of added tokens that are matched in a form that differs from their own.
+  /// The normalized text, by id, of the added tokens that are matched after normalization.
   private let normalizedContents: [Int: [UInt8]]
 
   /// Reads the tokenizer of a folder.
@@ -108,7 +108,7 @@ public struct Tokenizer: Sendable {
   /// vocabularies write each byte as a character of its own ("Ġ" for a space).
   public func piece(_ id: Int) -> [UInt8]? { model.encoding.vocabulary.piece(id).map(Array.init) }
 
-  /// The piece made fit for a message, or nil for an id without a piece.
+  /// The piece in a form that is safe in a message, or nil for an id without a piece.
   public func displayedPiece(_ id: Int) -> String? {
     model.encoding.vocabulary.piece(id).map { printable(String(decoding: $0, as: UTF8.self)) }
   }
@@ -124,6 +124,6 @@ public struct Tokenizer: Sendable {
   /// The steps from tokens back to text.
   var decoder: TokenDecoder { model.decoder }
 
-  /// What the decoder sees of a token.
+  /// The text of a token that the decoder gets.
   func textOfToken(_ id: Int) -> [UInt8]? { normalizedContents[id] ?? piece(id) }
 }

@@ -1,25 +1,25 @@
 internal import DuetSystem
 
-/// What tokenizer_config.json and special_tokens_map.json say beside the tokenizer's own file.
+/// The settings in tokenizer_config.json and special_tokens_map.json that tokenizers use.
 struct TokenizerConfiguration: Sendable {
   /// The text of the token at the beginning of a sequence.
   private(set) var beginningOfSequence: String?
   /// The text of the token at the end of a sequence.
   private(set) var endOfSequence: String?
-  /// The text of the token for what has no piece.
+  /// The text of the token for text without a piece.
   private(set) var unknown: String?
-  /// Whether an encoded text starts with the former (for SentencePiece files).
+  /// Whether an encoded text starts with `beginningOfSequence` (for SentencePiece files).
   private(set) var addsBeginningOfSequence: Bool?
-  /// Whether an encoded text ends with the latter (for SentencePiece files).
+  /// Whether an encoded text ends with `endOfSequence` (for SentencePiece files).
   private(set) var addsEndOfSequence: Bool?
-  /// Tokens added beside a SentencePiece file.
+  /// Tokens added to those of a SentencePiece file.
   private(set) var addedTokens: [AddedToken] = []
-  /// The file that named a token, for messages.
+  /// The path of tokenizer_config.json, for messages.
   private(set) var path = ""
 
   /// Reads the files of a folder; either may be absent.
   ///
-  /// tokenizer_config.json comes first, special_tokens_map.json fills what it leaves open.
+  /// special_tokens_map.json is used only for tokens that tokenizer_config.json does not name.
   init(folder: String) throws(TokenizerError) {
     path = "\(folder)/tokenizer_config.json"
     if let root = try Self.root(path) {
@@ -31,7 +31,7 @@ struct TokenizerConfiguration: Sendable {
     if let root = try Self.root("\(folder)/special_tokens_map.json") { try readTokens(root) }
   }
 
-  /// The top of a small JSON file, or nil when there is none.
+  /// The outermost object of a small JSON file, or nil when there is no file.
   private static func root(_ path: String) throws(TokenizerError) -> TokenizerField? {
     do {
       return try TokenizerField.root(ofFile: path, limits: .smallFile)

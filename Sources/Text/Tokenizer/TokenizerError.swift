@@ -15,7 +15,7 @@ public enum TokenizerError: DuetError, Equatable {
 
   /// A field that must be there is absent.
   case missingField(path: String, field: String)
-  /// A field holds another kind of value than it should.
+  /// A field holds the wrong kind of value.
   case wrongType(path: String, field: String, expected: String)
   /// A field asks for something that is not implemented.
   case unsupportedValue(path: String, field: String, value: String)
@@ -36,15 +36,15 @@ public enum TokenizerError: DuetError, Equatable {
   case idOutOfRange(path: String, piece: String, id: Int)
   /// Two pieces have the same id.
   case duplicateID(path: String, id: Int, first: String, second: String)
-  /// The same piece is there twice, compared byte by byte.
+  /// A piece occurs twice, compared byte by byte.
   case duplicatePiece(path: String, piece: String)
   /// The highest id is far above the number of pieces.
   case sparseIDs(path: String, highest: Int, count: Int)
-  /// A merge is not two pieces.
+  /// A merge is not a pair of pieces.
   case malformedMerge(path: String, index: Int)
   /// A merge takes or makes a piece that is not in the vocabulary.
   case mergeOfUnknownPiece(path: String, index: Int, piece: String)
-  /// The same two pieces are merged twice.
+  /// A pair of pieces is merged twice.
   case duplicateMerge(path: String, index: Int)
   /// Some text could not be encoded: no unknown token, and not every byte has a piece.
   case incompleteAlphabet(path: String, missing: String)

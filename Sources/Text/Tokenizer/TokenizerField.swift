@@ -1,13 +1,13 @@
 internal import DuetSystem
 
-/// One value of a tokenizer's JSON file that knows its place, for messages.
+/// One value of a tokenizer's JSON file, with its place in the file for messages.
 struct TokenizerField {
   let path: String
-  /// The names on the way from the top, with dots between them.
+  /// The names of the fields from the outermost object to the value, with dots between them.
   let name: String
   let value: JSONValue
 
-  /// The top of the file at `path`.
+  /// The outermost object of the file at `path`.
   static func root(
     ofFile path: String, limits: JSONLimits
   ) throws(TokenizerError) -> TokenizerField {
@@ -119,7 +119,7 @@ struct TokenizerField {
 }
 
 extension JSONValue {
-  /// Whether the value says as much as its absence.
+  /// Whether the value means the same as its absence.
   fileprivate var isVoid: Bool {
     switch kind {
     case .null: true

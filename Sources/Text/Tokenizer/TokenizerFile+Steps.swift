@@ -1,12 +1,13 @@
 internal import DuetSystem
 
 extension TokenizerField {
-  /// The steps of a component: those of the array `key` inside a `Sequence`, however deep, or itself.
+  /// The steps of a component: for a `Sequence` those of its array `key`, however deep, else
+  /// itself.
   fileprivate func steps(_ key: String) throws(TokenizerError) -> [TokenizerField] {
     guard try type() == "Sequence" else { return [self] }
     try refuseMembers(besides: ["type", key])
     var result: [TokenizerField] = []
-    // The depth is bounded by that of the JSON text.
+    // The JSON reader bounds the depth.
     for element in try member(key).elements() { result += try element.steps(key) }
     return result
   }
@@ -76,7 +77,7 @@ extension PreTokenizer {
     switch types {
     case [], ["Split"], ["ByteLevel"], ["Metaspace"]: break
     case ["Split", "ByteLevel"]:
-      // Then each word would get a space, or would be split a second time.
+      // With such settings each word would get a space, or would be split a second time.
       let usesPattern = try steps[1].bool("use_regex", default: true)
       if addsPrefixSpace || usesPattern { throw steps[1].unsupported() }
     default: throw .unsupportedSequence(path: field.path, field: field.name, types: types)
@@ -106,7 +107,7 @@ extension PreTokenizer {
 }
 
 extension PreTokenizer.Metaspace {
-  /// Reads a `Metaspace`, whose prefix is told by `prepend_scheme` or, in older files, by
+  /// Reads a `Metaspace`, whose prefix is given by `prepend_scheme` or, in older files, by
   /// `add_prefix_space`.
   init(_ field: TokenizerField) throws(TokenizerError) {
     try field.refuseMembers(besides: [
@@ -175,7 +176,7 @@ extension TokenDecoder.Step {
 
 /// The part of the post-processor that puts ids around an encoded text.
 enum TokenTemplate {
-  /// The ids in front of and behind a single text by the field `post_processor`.
+  /// The ids that the field `post_processor` puts before and after a single text.
   static func affixes(
     _ field: TokenizerField?, vocabulary: Vocabulary
   ) throws(TokenizerError) -> (prefix: [Int], suffix: [Int]) {
@@ -184,7 +185,7 @@ enum TokenTemplate {
     for step in try field?.steps("processors") ?? [] {
       switch try step.type() {
       case "ByteLevel":
-        // Only moves the borders of tokens in the original text, which are not reported here.
+        // Changes only the positions of tokens in the original text, which are not reported here.
         try step.refuseMembers(besides: ["type", "add_prefix_space", "trim_offsets", "use_regex"])
       case "TemplateProcessing":
         let (before, after) = try template(step, vocabulary: vocabulary)

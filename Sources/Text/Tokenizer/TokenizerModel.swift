@@ -1,4 +1,4 @@
-/// Everything that a tokenizer's files say, checked: the parts of a `Tokenizer`.
+/// The checked contents of a tokenizer's files, from which a `Tokenizer` is made.
 struct TokenizerModel: Sendable {
   /// The tokens that are cut out of the text before anything else.
   let addedTokens: [AddedToken]
@@ -6,14 +6,14 @@ struct TokenizerModel: Sendable {
   let preTokenizer: PreTokenizer
   let encoding: BytePairEncoding
   let decoder: TokenDecoder
-  /// The ids put in front of an encoded text.
+  /// The ids put before an encoded text.
   let prefix: [Int]
-  /// The ids put behind an encoded text.
+  /// The ids put after an encoded text.
   let suffix: [Int]
   /// The start, end and unknown tokens that the file itself names.
   var namedTokens = NamedTokens()
 
-  /// Tokens with a role of their own.
+  /// Tokens with a special role.
   struct NamedTokens: Sendable, Equatable {
     var beginningOfSequence: Int?
     var endOfSequence: Int?
@@ -47,7 +47,7 @@ struct VocabularyBuilder {
     }
   }
 
-  /// Adds a token that text is searched for, unless the vocabulary has it already with the same id.
+  /// Adds an added token, unless the vocabulary has it already with the same id.
   mutating func insert(_ token: AddedToken) throws(TokenizerError) {
     let content = Array(token.content.utf8)
     guard (1...AddedToken.longestContent).contains(content.count) else {
@@ -85,7 +85,7 @@ struct VocabularyBuilder {
   ///   - index: The place of the merge in the file, which is its rank.
   ///   - merges: The table that gets the merge.
   ///   - unreachable: Pieces that no text may become; merges that make one are left out.
-  /// - Throws: `TokenizerError` for a piece that is unknown and a pair that is there already.
+  /// - Throws: `TokenizerError` for a piece that is unknown or a pair that is in the table already.
   func insertMerge(
     of pair: [UInt8], at border: Int, index: Int, into merges: inout MergeTable,
     unreachable: Set<Int>
@@ -108,7 +108,7 @@ struct VocabularyBuilder {
     }
   }
 
-  /// The finished model: tokens that text must not turn into by itself are hidden from it.
+  /// Makes the finished model, in which the tokens that plain text must not become are hidden.
   consuming func makeEncoding(
     merges: MergeTable, unit: SymbolAlphabet.Unit, usesByteFallback: Bool, unknown: Int?,
     fusesUnknown: Bool, ignoresMerges: Bool, hiding hidden: Set<Int>

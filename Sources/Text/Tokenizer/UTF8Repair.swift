@@ -1,7 +1,7 @@
-/// The decoding of bytes that arrive bit by bit and may not be UTF-8.
+/// The decoding of bytes that arrive one after the other and may not be UTF-8.
 ///
-/// Gives out whole scalars only. What cannot become one is replaced by U+FFFD, once for each longest
-/// sequence of bytes that begins a scalar, or for a single byte that begins none.
+/// Outputs whole scalars only. Bytes that cannot become one are replaced by U+FFFD, once for each
+/// longest sequence of bytes that begins a scalar, or for a single byte that begins none.
 ///
 /// Source: The Unicode Standard, section 3.9, "U+FFFD substitution of maximal subparts".
 struct UTF8Repair {
@@ -12,10 +12,10 @@ struct UTF8Repair {
   private var pending: [UInt8] = []
   /// How many bytes the scalar still needs.
   private var missingCount = 0
-  /// What the next of them may be.
+  /// The values that the next byte may have.
   private var allowed: ClosedRange<UInt8> = 0x80...0xBF
 
-  /// Takes one byte and appends what is certain to `output`.
+  /// Takes one byte and appends the bytes that are now certain to `output`.
   mutating func append(_ byte: UInt8, to output: inout [UInt8]) {
     if missingCount > 0 {
       if allowed.contains(byte) {

@@ -7,7 +7,7 @@ struct Vocabulary: Sendable {
   /// How many ids may be without a piece.
   static let holeLimit = 1 << 16
 
-  /// Where a piece is.
+  /// The place of a piece in `bytes`.
   private struct Place {
     /// The start of the piece in `bytes`; -1 for an id without a piece.
     var start: Int32 = -1
@@ -19,13 +19,13 @@ struct Vocabulary: Sendable {
 
   /// The bytes of all pieces, one after the other in the order of insertion.
   private var bytes: [UInt8] = []
-  /// The piece of each id.
+  /// The place of the piece of each id.
   private var places: [Place] = []
   /// An open hash table of (upper half of the hash, id + 1); 0 is an empty slot.
   ///
   /// The count is a power of two.
   private var slots: [UInt64]
-  /// What hashes start from.
+  /// The seed of the hashes.
   private let seed = PieceHash.randomSeed
 
   /// The number of pieces.
@@ -51,7 +51,7 @@ struct Vocabulary: Sendable {
   /// Whether there is a piece with the given id.
   func hasPiece(_ id: Int) -> Bool { places.indices.contains(id) && places[id].start >= 0 }
 
-  /// The hash of no bytes, to be continued.
+  /// The hash of no bytes, to which bytes can be added.
   var emptyHash: PieceHash { PieceHash(seed: seed) }
 
   /// The id of the piece with exactly the bytes `text[range]`.
@@ -115,7 +115,7 @@ struct Vocabulary: Sendable {
   /// - Complexity: O(length) expected, amortised. The hash is seeded at random for each vocabulary,
   ///   so a file cannot be written to collide.
   mutating func insert(_ piece: [UInt8], id: Int) throws(InsertionProblem) {
-    // The bytes of all pieces are addressed with 32 bits; no file that is accepted comes near.
+    // The bytes of all pieces are addressed with 32 bits; no accepted file is that large.
     guard id >= 0, id < Self.idLimit, bytes.count <= Int(Int32.max) - piece.count else {
       throw .idOutOfRange
     }
@@ -132,9 +132,9 @@ struct Vocabulary: Sendable {
     count += 1
   }
 
-  /// Takes pieces out of the search by bytes; they can still be read by id.
+  /// Removes pieces from the search by bytes; they can still be read by id.
   ///
-  /// For tokens that text must not turn into by itself. To be called after the last insertion.
+  /// For tokens that plain text must not become. To be called after the last insertion.
   mutating func hide(_ ids: Set<Int>) { fillSlots(count: slots.count, hiding: ids) }
 
   private mutating func fillSlots(count: Int, hiding hidden: Set<Int>) {
@@ -156,13 +156,13 @@ struct PieceHash {
 
   private var state: UInt64
 
-  /// A number to start from that nobody can foresee.
+  /// A random seed, which nobody can predict.
   static var randomSeed: UInt64 { .random(in: .min ... .max) }
 
   /// The hash of no bytes.
   init(seed: UInt64) { state = seed }
 
-  /// Takes one more byte into account.
+  /// Adds one more byte.
   mutating func append(_ byte: UInt8) { state = Self.fold(state ^ UInt64(byte)) }
 
   /// The lower half, for a place in a table.

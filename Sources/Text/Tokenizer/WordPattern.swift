@@ -1,7 +1,8 @@
 /// A splitting pattern for which there is a hand-written scanner.
 ///
-/// The scanners give what the regular expressions give, in time proportional to the text and without
-/// recursion: engines for regular expressions overflow their stack or lose text on long runs.
+/// The scanners find the same words as the regular expressions, in time proportional to the text
+/// and without recursion: engines for regular expressions overflow their stack or lose text on long
+/// runs.
 package enum WordPattern: Sendable, CaseIterable {
   /// The pattern of Llama 3 (and of OpenAI's cl100k).
   case llama3
@@ -40,7 +41,7 @@ package enum WordPattern: Sendable, CaseIterable {
   /// - Parameters:
   ///   - text: Valid UTF-8.
   ///   - start: The start of a scalar before `end`.
-  ///   - end: Where the text to be split ends; nothing behind it is looked at.
+  ///   - end: Where the text to be split ends; nothing after it is read.
   /// - Returns: A position after `start`, at most `end`.
   /// - Complexity: O(length of the word), amortised over the words of a text.
   package func endOfWord(in text: [UInt8], from start: Int, to end: Int) -> Int {

@@ -1,6 +1,6 @@
-/// The scanning of one word by the alternatives of a `WordPattern`, tried in their order.
+/// A scanner of one word, which tries the alternatives of a `WordPattern` in their order.
 ///
-/// Every alternative is a few runs of scalar classes, so each is matched by walking forward once.
+/// Every alternative is a few runs of scalar classes, so each is matched in one pass.
 struct WordScanner {
   let text: [UInt8]
   /// Where the text to be split ends.
@@ -8,7 +8,7 @@ struct WordScanner {
 
   // MARK: - Scalars
 
-  /// The class of the scalar at `position` and the position behind it, or nil at the end.
+  /// The class of the scalar at `position` and the position after it, or nil at the end.
   func scalar(at position: Int) -> (class: ScalarClass, next: Int)? {
     guard position < end else { return nil }
     let first = UInt32(text[position])
@@ -77,7 +77,7 @@ struct WordScanner {
   /// The end of the word at `start`, which is before `end`, by the pattern of tekken.
   func endOfTekkenWord(from start: Int) -> Int {
     guard let first = scalar(at: start) else { return end }
-    // The optional scalar in front of the letters is tried first and given back if need be.
+    // The optional scalar before the letters is tried first and given back if need be.
     let isPrefix = !first.class.isLetter && first.class != .number && !isLineBreak(at: start)
     if isPrefix, let word = endOfLowerCaseWord(from: first.next) { return word }
     if let word = endOfLowerCaseWord(from: start) { return word }
@@ -121,7 +121,7 @@ struct WordScanner {
     }
   }
 
-  /// ` ?[^\s\p{L}\p{N}]+`, without the line breaks behind it.
+  /// ` ?[^\s\p{L}\p{N}]+`, without the line breaks after it.
   private func endOfSymbols(from start: Int) -> Int? {
     let position = byte(at: start) == UInt8(ascii: " ") ? start + 1 : start
     let symbols = endOfRun(from: position) { $0.isSymbol }
