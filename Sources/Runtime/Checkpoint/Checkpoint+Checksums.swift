@@ -2,7 +2,7 @@ internal import DuetSystem
 internal import DuetText
 
 extension Checkpoint {
-  /// The file that records checksums: what the compressor reports of a model.
+  /// The name of the file that records checksums: the report of the compressor.
   package static let checksumRecordName = "compression_report.json"
 
   /// The largest record that is read, in bytes.
@@ -12,8 +12,8 @@ extension Checkpoint {
 
   /// Compares the SHA-256 of every file of weights with the one in the folder's record.
   ///
-  /// The record and the weights must name the same files. That config.json and the tokenizer are those of
-  /// the weights is not told by it.
+  /// The record must name exactly the files of the weights. config.json and the tokenizer are not
+  /// checked.
   ///
   /// - Returns: The number of files compared.
   /// - Throws: `ChecksumError`.

@@ -4,8 +4,8 @@ internal import DuetText
 /// A model on disk: its configuration and named tensors, mapped and not yet read.
 ///
 /// Opening checks everything about the files except the values: headers, index and configuration.
-/// Whether the tensors fit the configuration is found out by asking for them with
-/// `tensor(named:shape:)`.
+/// Whether a tensor fits the configuration is checked when it is requested with
+/// `tensor(named:shape:elementTypes:)`.
 public struct Checkpoint: Sendable {
   /// The folder, for messages; "memory" for a checkpoint made in memory.
   public let folder: String
@@ -29,14 +29,14 @@ public struct Checkpoint: Sendable {
   public enum Loading: Sendable, Hashable {
     /// By mapping: at once, and shared with other processes.
     case mapped
-    /// By reading all of them first, after which nobody can change them.
+    /// By reading all of them first; later changes of the files have no effect.
     case read
   }
 
   /// Opens the checkpoint in `folder`, in the layout of Hugging Face.
   ///
-  /// The weights are model.safetensors, or the files that model.safetensors.index.json lists; with
-  /// both the index counts.
+  /// The weights are model.safetensors, or the files that model.safetensors.index.json lists; when both
+  /// exist, the index is used.
   ///
   /// - Throws: `CheckpointError`; formats of other programs are recognised and named.
   /// - Complexity: O(headers) when mapped: the weights themselves are not touched.
@@ -52,7 +52,7 @@ public struct Checkpoint: Sendable {
     self.folder = folder
     let weights = try layout.weights(loading: loading)
     files = weights.map(\.file)
-    // Of one file they are in order already, which the sort sees in one pass.
+    // The tensors of a single file are in order already, which the sort detects in one pass.
     tensors = weights.flatMap { file in
       file.tensorsByName.map { Entry(info: $0, file: file.file) }
     }.sorted { $0.info.name.precedesInBytes($1.info.name) }
@@ -95,7 +95,7 @@ public struct Checkpoint: Sendable {
   ///   - name: The name, compared byte by byte.
   ///   - shape: The sizes it must have, outermost first.
   ///   - elementTypes: The types it may have.
-  /// - Returns: A view of the tensor where it lies.
+  /// - Returns: A view of the tensor.
   /// - Throws: `CheckpointError` when it is missing or of another shape or type.
   /// - Complexity: O(log(tensors)), or O(bytes) for a tensor that must be copied.
   package func tensor(

@@ -9,7 +9,7 @@ public enum CheckpointError: DuetError, Equatable {
   case configuration(ConfigurationError)
   /// A file of weights is refused.
   case safeTensors(SafeTensorsError)
-  /// The index of the shards is no JSON text.
+  /// The index of the shards is not valid JSON.
   case indexNotJSON(JSONError)
   /// The index is JSON of the wrong shape.
   case malformedIndex(path: String, problem: String)
@@ -45,11 +45,11 @@ public enum CheckpointError: DuetError, Equatable {
   case otherRotation(path: String, tensor: String)
   /// The channels of outlier columns are not ascending inputs.
   case channelsNotAscending(path: String, tensor: String, inputSize: Int)
-  /// A tensor is there that the format given in config.json has no use for.
+  /// There is a tensor that the format given in config.json does not use.
   case unexpectedTensor(path: String, tensor: String)
   /// A decoder layer has a tensor that takes part in the model's answers and cannot be used yet.
   case unsupportedTensor(path: String, tensor: String, meaning: String)
-  /// A decoder layer has a tensor that is none of a Llama or Mistral model.
+  /// A decoder layer has a tensor that no Llama or Mistral model has.
   case unknownTensor(path: String, tensor: String)
   /// A packed matrix has scales for rows beyond those that config.json gives it.
   case valuesInPadding(path: String, tensor: String, rowCount: Int)
@@ -61,13 +61,13 @@ public enum CheckpointError: DuetError, Equatable {
   case elementTypeMismatch(
     path: String, tensor: String, expected: [ElementType], actual: ElementType)
 
-  /// A format that is recognised in order to say what to do about it.
+  /// A format of another program that is recognised, so that the message can say what to do.
   public enum ForeignFormat: Sendable, Hashable {
     /// Python objects, as PyTorch saves them (`.bin`, `.pt`, `.pth`).
     case pickle
     /// One file for llama.cpp.
     case gguf
-    /// `consolidated.safetensors`, in which Mistral uses tensor names of its own.
+    /// `consolidated.safetensors`, in which Mistral uses its own tensor names.
     case consolidated
   }
 

@@ -1,6 +1,6 @@
 internal import DuetSystem
 
-/// The files of a checkpoint folder: which there are and which of them hold the weights.
+/// The files of a checkpoint folder, and those of them that hold the weights.
 struct CheckpointFolder {
   private let path: String
   private let hasIndex: Bool
@@ -17,7 +17,7 @@ struct CheckpointFolder {
     let hasIndex = names.contains(Self.indexName)
     self.hasIndex = hasIndex
     let hasWeights = hasIndex || names.contains(Self.singleName)
-    // Weights of another program first: their folders often lack a config.json too.
+    // Weights of another program are reported first: their folders often have no config.json either.
     if !hasWeights {
       for name in names {
         if let format = Self.foreignFormat(name) {
@@ -29,7 +29,7 @@ struct CheckpointFolder {
     guard hasWeights else { throw .noWeights(folder: path) }
   }
 
-  /// The names in a folder, sorted, or the reason why there are none.
+  /// The sorted names of the files in a folder.
   private static func names(in path: String) throws(CheckpointError) -> [String] {
     do throws(FileError) {
       return try listFolder(path)
@@ -46,7 +46,7 @@ struct CheckpointFolder {
 
   private static func foreignFormat(_ name: String) -> CheckpointError.ForeignFormat? {
     if name.hasSuffix(".gguf") { return .gguf }
-    // Files such as training_args.bin hold no weights, but they do not stand alone either.
+    // Files such as training_args.bin hold no weights, but are found beside weights of this format.
     if [".bin", ".pt", ".pth", ".ckpt"].contains(where: name.hasSuffix) { return .pickle }
     if name.hasPrefix("consolidated.") || name.contains("/consolidated.") { return .consolidated }
     return nil
@@ -54,7 +54,7 @@ struct CheckpointFolder {
 
   // MARK: - Weights
 
-  /// The files with the weights, each checked, and the index against all of them.
+  /// Opens and checks the files with the weights, and compares them with the index.
   func weights(loading: Checkpoint.Loading) throws(CheckpointError) -> [SafeTensorsFile] {
     guard hasIndex else {
       return [try open("\(path)/\(Self.singleName)", loading: loading)]

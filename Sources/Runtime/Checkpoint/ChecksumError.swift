@@ -7,7 +7,7 @@ public enum ChecksumError: DuetError, Equatable {
   case noRecord(folder: String)
   /// The record could not be read.
   case file(FileError)
-  /// The record is no JSON text.
+  /// The record is not valid JSON.
   case recordNotJSON(JSONError)
   /// The record is JSON of the wrong shape.
   case malformedRecord(path: String, problem: String)

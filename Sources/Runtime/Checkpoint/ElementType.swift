@@ -1,7 +1,7 @@
 /// The type of a tensor's elements, named as in safetensors files.
 ///
-/// All are little-endian. The runtime computes with `f32`, `f16` and `bf16` and later with packed `u8` and `i8`; the others
-/// are known so that a file holding them can be checked and refused politely.
+/// All are little-endian. The runtime reads `f32`, `f16`, `bf16`, `u8`, `i8` and `i32`; the others are
+/// known so that a file with them can be checked and refused with a clear message.
 public enum ElementType: String, Sendable, Hashable, CaseIterable {
   /// IEEE 754 floats of 64, 32 and 16 bits, and the upper half of a 32-bit float.
   case f64 = "F64"
@@ -48,6 +48,6 @@ public enum ElementType: String, Sendable, Hashable, CaseIterable {
   /// The size of an element in bytes, rounded up: 1 for the types of four and six bits.
   public var byteCount: Int { (bitCount + 7) / 8 }
 
-  /// The number of bytes whose multiples an element must start at: `byteCount`, but 4 for `c64`.
+  /// The alignment of an element in bytes: `byteCount`, but 4 for `c64`.
   public var alignment: Int { self == .c64 ? 4 : byteCount }
 }

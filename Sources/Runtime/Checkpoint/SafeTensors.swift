@@ -44,7 +44,7 @@ package struct SafeTensorsFile: Sendable {
 
   /// Checks the header of `file`.
   ///
-  /// - Complexity: O(header) and sorting the tensors.
+  /// - Complexity: O(header), plus sorting the tensors.
   package init(_ file: MappedFile) throws(SafeTensorsError) {
     let header = try SafeTensorsHeader(file)
     self.file = file
@@ -55,8 +55,8 @@ package struct SafeTensorsFile: Sendable {
 
   /// The indices of the tensors in the order of the bytes of their names.
   ///
-  /// The names are put side by side first: a million strings, each with memory and a count of owners of its
-  /// own, take three times as long to compare.
+  /// The names are copied into one array first: comparing a million strings, each with its own memory
+  /// and reference count, takes three times as long.
   private static func nameOrder(of tensors: [TensorInfo]) -> [Int32] {
     var bytes: [UInt8] = []
     var starts = [0]
@@ -90,7 +90,7 @@ package struct SafeTensorsFile: Sendable {
   }
 }
 
-/// The place of a name among `count` that ascend by their bytes, or nil when it is not among them.
+/// The index of a name among `count` names sorted by their bytes, or nil when it is not among them.
 ///
 /// - Complexity: O(log(count)).
 func placeOfName(_ name: String, count: Int, nameAt: (_ place: Int) -> String) -> Int? {

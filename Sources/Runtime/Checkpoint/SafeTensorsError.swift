@@ -9,11 +9,11 @@ public enum SafeTensorsError: DuetError, Equatable {
   case noHeader(path: String, byteCount: Int)
   /// The header claims more than 100,000,000 bytes.
   case headerTooLarge(path: String, headerBytes: UInt64)
-  /// The header claims to end behind the end of the file.
+  /// The header claims to end after the end of the file.
   case headerBeyondFile(path: String, headerBytes: UInt64, fileBytes: Int)
   /// The header is not UTF-8.
   case headerNotUTF8(path: String, offset: Int)
-  /// The header is no JSON text, or one with a name twice (`JSONError.duplicateKey`).
+  /// The header is not valid JSON, or has a name twice (`JSONError.duplicateKey`).
   case headerNotJSON(JSONError)
   /// The header is JSON of the wrong shape; `entry` is the tensor or key.
   case malformedEntry(path: String, entry: String, problem: String)

@@ -3,18 +3,18 @@ internal import DuetText
 
 /// The checked header of a safetensors file.
 ///
-/// This is the only place that computes with the sizes and offsets of a file, always with overflow
-/// reported; whoever comes after finds numbers that fit the file.
+/// This is the only place that computes with the sizes and offsets of a file, always with checks for
+/// overflow; later code can rely on numbers that fit the file.
 struct SafeTensorsHeader {
   private(set) var tensors: [TensorInfo] = []
   private(set) var metadata: [(key: String, value: String)] = []
 
-  /// The size of the header's size, in bytes.
+  /// The size of the number at the start that gives the size of the header, in bytes.
   static let prefixBytes = 8
 
   private let path: String
 
-  /// A tensor as the header has it, not compared with anything yet.
+  /// A tensor as the header describes it, not yet checked.
   private struct Claim {
     let name: String
     let elementType: ElementType
@@ -86,7 +86,7 @@ struct SafeTensorsHeader {
   }
 
   private func checkSize(_ claim: Claim) throws(SafeTensorsError) {
-    // In `Int`, so that whoever multiplies the shape again in this order is safe.
+    // In `Int`, so that a later product of the shape in this order cannot overflow.
     var bits = 1
     for factor in claim.shape + [claim.elementType.bitCount] {
       let (product, overflow) = bits.multipliedReportingOverflow(by: factor)

@@ -3,7 +3,8 @@ internal import DuetText
 
 /// The writing of safetensors files.
 package enum SafeTensorsWriter {
-  /// Where the data start is a multiple of this many bytes: a cache line and the widest register.
+  /// The alignment of the start of the data in bytes: the size of a cache line and of the widest
+  /// register.
   private static let dataAlignment = 64
 
   /// Writes `tensors` to a file at `path`, replacing what is there.
@@ -22,10 +23,10 @@ package enum SafeTensorsWriter {
     _ = try write(tensors, metadata: metadata, to: path, operations: .system)
   }
 
-  /// Writes `tensors` likewise, with `operations`, and returns the SHA-256 digest of the file.
+  /// Writes `tensors` to a file with `operations` and returns the SHA-256 digest of the file.
   ///
-  /// The room on the disk is reserved first. Tensors go from where they lie to the disk piece by piece,
-  /// so that a file may be larger than the memory.
+  /// The layout is that of `write(_:metadata:to:)`. The space on the disk is reserved first. Tensors are
+  /// written piece by piece, so that a file may be larger than the memory.
   package static func write(
     _ tensors: [StoredTensor], metadata: [(key: String, value: String)] = [], to path: String,
     operations: FileOperations

@@ -72,7 +72,7 @@ struct ShardIndex {
       throw .tensorInTwoShards(
         path: path, tensor: tensor.name, shard: names[tensor.shard], otherShard: names[next.shard])
     }
-    // Both lists are sorted and without repetition, and the index is part of what was found.
+    // Both lists are sorted and without repetition, and every tensor of the index was found.
     var position = 0
     for tensor in found {
       guard position < tensors.count, !tensor.name.precedesInBytes(tensors[position].name) else {

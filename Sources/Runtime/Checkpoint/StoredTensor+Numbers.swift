@@ -43,9 +43,9 @@ extension Matrix where Element == Float {
       tensor.pointer, tensor.elementType, tensor.elementCount, pointer)
   }
 
-  /// The numbers as a stored tensor of F32 in memory of its own.
+  /// The numbers as a stored tensor of F32 in new memory.
   ///
-  /// - Throws: `FileError` without memory.
+  /// - Throws: `FileError` when there is no memory.
   /// - Complexity: O(elements).
   package func storedTensor(named name: String) throws(FileError) -> StoredTensor {
     let file = try MappedFile(anonymousByteCount: 4 * elements.count) { memory in

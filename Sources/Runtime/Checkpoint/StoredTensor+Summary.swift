@@ -1,8 +1,10 @@
 internal import DuetSystem
 
 extension StoredTensor {
-  /// The type, the shape, and a SHA-256 of some of the bytes: sixteen pieces of 4 KiB, the first and the
-  /// last bytes among them, or everything.
+  /// The type, the shape, and a SHA-256 digest of some of the bytes.
+  ///
+  /// The digest covers sixteen pieces of 4 KiB, among them the first and the last bytes, or all bytes of
+  /// a smaller tensor.
   ///
   /// - Complexity: At most 64 KiB are read.
   package var summary: String {

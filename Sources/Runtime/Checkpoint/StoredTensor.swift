@@ -1,6 +1,6 @@
 package import DuetSystem
 
-/// A tensor where it lies: a view of the bytes of a file, read-only and free to copy.
+/// A tensor as a read-only view of bytes of a file or of memory, which costs nothing to copy.
 package struct StoredTensor: Sendable {
   /// The name, verbatim from the checkpoint.
   package let name: String

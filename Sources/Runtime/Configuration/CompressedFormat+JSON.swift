@@ -88,7 +88,7 @@ extension ConfigurationFile {
     return choice
   }
 
-  /// The error of a value that is none of `supported`.
+  /// The error for a value that is not one of `supported`.
   fileprivate func unsupported(
     _ key: String, _ value: String, _ supported: [String]
   ) -> ConfigurationError {

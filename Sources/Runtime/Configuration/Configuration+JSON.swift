@@ -1,5 +1,5 @@
 extension Configuration {
-  /// Numbers that count rows, columns, heads, layers or tokens lie between 1 and 2^24.
+  /// The range of numbers of rows, columns, heads, layers or tokens.
   ///
   /// The bound keeps every product of two of them, and of one of them with an element size, far from
   /// overflow; the largest Llama has a dimension of 128,256.
@@ -87,7 +87,7 @@ extension Configuration {
     if let activation = try file.string("hidden_act"), activation != "silu" {
       throw .unsupportedActivation(path: file.path, value: activation)
     }
-    // The type of the weights is in their files; here it only must not contradict itself.
+    // The type of the weights is in their files; here only a contradiction is refused.
     if let type = try file.string("dtype"), let older = try file.string("torch_dtype"),
       type != older
     {

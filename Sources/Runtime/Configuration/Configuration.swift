@@ -2,19 +2,19 @@
 public struct Configuration: Sendable, Hashable {
   /// The families of models.
   public enum Architecture: String, Sendable, Hashable {
-    /// Llama 2, 3, 3.1, 3.2 and their kin.
+    /// Llama 2, 3, 3.1, 3.2 and similar models.
     case llama
-    /// Mistral 7B and its kin, which may attend to a sliding window.
+    /// Mistral 7B and similar models, which may attend to a sliding window.
     case mistral
   }
 
-  /// How the frequencies of the rotary embedding are stretched for longer contexts.
+  /// How the frequencies of the rotary embedding are scaled for longer contexts.
   public enum RotaryScaling: Sendable, Hashable {
     /// Not at all.
     case none
     /// All frequencies are divided by `factor`.
     case linear(factor: Double)
-    /// Low frequencies are divided by `factor`, high ones kept, those between blended.
+    /// Low frequencies are divided by `factor`, high ones are kept, and those between are interpolated.
     ///
     /// A frequency is low when its wavelength exceeds `originalContextLength / lowFrequencyFactor`
     /// tokens, high when below `originalContextLength / highFrequencyFactor`.
@@ -41,7 +41,7 @@ public struct Configuration: Sendable, Hashable {
   public var vocabularySize: Int
   /// The base of the rotary embedding's frequencies.
   public var rotaryBase: Double
-  /// How the rotary embedding is stretched.
+  /// How the frequencies of the rotary embedding are scaled.
   public var rotaryScaling: RotaryScaling
   /// The number added to the mean square in RMSNorm.
   public var normEpsilon: Double

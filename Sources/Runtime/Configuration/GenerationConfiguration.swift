@@ -1,12 +1,12 @@
 internal import DuetSystem
 
-/// What the makers of a model advise for generating text, as in its generation_config.json.
+/// The settings for generating text that a model's makers recommend, as in its generation_config.json.
 public struct GenerationConfiguration: Sendable, Hashable {
   /// The tokens that end a text, besides those of config.json; often more complete than those.
   public var endOfSequence: [Int] = []
   /// The token a text begins with.
   public var beginningOfSequence: Int?
-  /// Whether to sample at all; false asks for the most probable token always.
+  /// Whether to sample at all; false means always the most probable token.
   public var samples: Bool?
   /// The number that logits are divided by.
   public var temperature: Double?
@@ -19,17 +19,17 @@ public struct GenerationConfiguration: Sendable, Hashable {
   /// The number that logits of tokens already seen are divided by; 1 means no penalty.
   public var repetitionPenalty: Double?
 
-  /// A configuration that advises nothing.
+  /// A configuration without any settings.
   public init() {}
 
   /// Reads the generation_config.json at `path`, in which every key may be absent.
   ///
-  /// - Throws: `ConfigurationError` naming the key with a wrong type or a senseless value.
+  /// - Throws: `ConfigurationError` naming the key with a wrong type or an invalid value.
   public init(contentsOf path: String) throws(ConfigurationError) {
     try self.init(ConfigurationFile(contentsOf: path))
   }
 
-  /// Reads generation_config.json in `folder`; without such a file nothing is advised.
+  /// Reads generation_config.json in `folder`; without such a file there are no settings.
   public init(folder: String) throws(ConfigurationError) {
     do throws(ConfigurationError) {
       try self.init(contentsOf: "\(folder)/generation_config.json")

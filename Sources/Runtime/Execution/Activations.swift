@@ -8,15 +8,15 @@ struct Activations: ~Copyable {
   var normalized: Buffer<Float>
   /// Queries, keys, values side by side, (token, (headCount + 2 keyValueHeadCount) * headSize).
   var projected: Buffer<Float>
-  /// What the heads read, (token, headCount * headSize).
+  /// The outputs of the attention heads, (token, headCount * headSize).
   var attended: Buffer<Float>
   /// Gate and up side by side, (token, 2 * intermediateSize).
   var gateUp: Buffer<Float>
-  /// What a block adds to the residual stream, (token, hiddenSize).
+  /// The output of a block, added to the residual stream, (token, hiddenSize).
   var update: Buffer<Float>
   /// Cosines and sines of the positions, (token, headSize).
   var angles: Buffer<Float>
-  /// What products with compressed weights need between their steps.
+  /// The memory between the steps of products with compressed weights.
   var compressed: CompressedScratch
 
   /// Zeroed buffers.

@@ -1,9 +1,8 @@
 package import DuetSystem
 
-/// The forward pass of one decoder layer after another, each over whole sequences, with the cache that a
-/// layer needs while it runs.
+/// The forward pass of single decoder layers over whole sequences, with a cache for one layer.
 ///
-/// Keys and values are kept in single precision, and each run overwrites those of the run before it.
+/// Keys and values are in single precision, and each run overwrites those of the run before.
 package struct DecoderLayerPass: ~Copyable {
   private var pass: ForwardPass
   /// The keys and values of one layer and one sequence.
@@ -39,11 +38,11 @@ package struct DecoderLayerPass: ~Copyable {
   ///   - layer: The weights.
   ///   - hidden: The residual stream, (n, hiddenSize), changed in place.
   ///   - n: The number of tokens, at most `tokenLimit`.
-  ///   - last: The input whose products are left out with all that follows, for callers that want no
-  ///     more than to observe it; `hidden` is then the residual stream as it is at that point.
+  ///   - last: The input at which the run ends, for callers that only observe it: its products and all
+  ///     later steps are left out, and `hidden` is the residual stream at that point.
   ///   - observe: Called with every input of a matrix before it is multiplied: rows of `n` tokens,
   ///     `stride` numbers apart, valid during the call.
-  /// - Throws: What `observe` throws; `hidden` is then of no use.
+  /// - Throws: What `observe` throws; the values in `hidden` are then invalid.
   /// - Complexity: One pass over the weights of the layer.
   package mutating func run<Failure: Error>(
     _ layer: DecoderLayer, _ hidden: inout Buffer<Float>, tokenCount n: Int,

@@ -4,9 +4,9 @@ internal import Kernels
 extension ExecutionContext {
   /// Rotates queries and keys to their positions and stores keys and values in the cache.
   ///
-  /// `projected` is (tokenCount, (headCount + 2 keyValueHeadCount) * headSize): queries, keys and
-  /// values of each token; queries and keys are rotated in place. `table` is (tokenCount, headSize),
-  /// from `RotaryEmbedding.fill`; `position` is that of the first token.
+  /// `projected` is (tokenCount, (headCount + 2 keyValueHeadCount) * headSize): queries, keys and values
+  /// of each token; queries and keys are rotated in place. `table` is (tokenCount, headSize), from
+  /// `RotaryEmbedding.fill`; `position` is the position of the first token.
   func rotateAndStore(
     _ projected: inout Buffer<Float>, _ table: borrowing Buffer<Float>, in cache: inout KVCache,
     layer: Int, position: Int, tokenCount: Int, _ configuration: Configuration
@@ -60,8 +60,9 @@ extension ExecutionContext {
   /// The query at position q sees keys k with q - slidingWindow < k <= q, or all k <= q without a
   /// window; query head h reads key-value head h / queriesPerKeyValueHead.
   ///
-  /// `projected` is as `rotateAndStore` left it, `position` that of the first token, whose keys and
-  /// values are in the cache; `output` is (tokenCount, headCount * headSize), overwritten.
+  /// `projected` is the result of `rotateAndStore`, which also stored the keys and values of the tokens
+  /// in the cache; `position` is the position of the first token; `output` is (tokenCount, headCount *
+  /// headSize), overwritten.
   ///
   /// - Complexity: O(tokenCount * headCount * headSize * keys seen).
   ///
@@ -82,7 +83,7 @@ extension ExecutionContext {
     let layerOffset = cache.byteOffset(layer: layer, head: 0, position: 0)
     let kernel = unsafe cache.type == .f16 ? kernels.pointee.attend_f16 : kernels.pointee.attend_f32
 
-    // The queries that share a head's keys, token by token, are dealt out in tiles.
+    // The queries that share a key-value head, token by token, are split into tiles.
     let queryCount = tokenCount * configuration.queriesPerKeyValueHead
     let tileSize = unsafe AttentionTile.capacity
     let tileCount = (queryCount + tileSize - 1) / tileSize
@@ -97,11 +98,11 @@ extension ExecutionContext {
   }
 }
 
-/// The attention of some tokens in one layer, a part for every tile of queries.
+/// The attention of a batch of tokens in one layer, with one part for each tile of queries.
 @unsafe
 private struct Attention {
   let rows: AttentionRows
-  /// The keys and values of the first head, and the distance of the heads.
+  /// The keys and values of the first head, and the distance between heads in bytes.
   let keys: UnsafeRawPointer
   let values: UnsafeRawPointer
   let headByteCount: Int
@@ -124,15 +125,15 @@ private struct Attention {
   }
 }
 
-/// Where the queries of a batch are and where what they read goes.
+/// The addresses of the queries of a batch and of their outputs.
 ///
-/// The queries of a run of rows that share the keys of a head are counted row by row: query i is head
-/// i % group of those that share them, in row i / group of the run.
+/// The queries that share a key-value head are numbered row by row in a run of rows: query i is the
+/// query head i % group of that key-value head, in row i / group of the run.
 @unsafe
 struct AttentionRows {
   /// (row, inputStride): queries, keys and values of each row.
   let projected: UnsafePointer<Float>
-  /// (row, outputStride): what the heads of each row read.
+  /// (row, outputStride): the outputs of the heads for each row.
   let output: UnsafeMutablePointer<Float>
   let headSize: Int
   /// The query heads that share a key-value head.
@@ -158,14 +159,14 @@ struct AttentionRows {
   /// Lets some queries, at most `AttentionTile.capacity`, attend to the keys that their positions see.
   ///
   /// - Parameters:
-  ///   - queries: Which of the queries of the run.
+  ///   - queries: The numbers of the queries in the run.
   ///   - head: The key-value head that they share.
   ///   - firstRow: The first row of the run.
-  ///   - position: Its position.
+  ///   - position: The position of that row in its sequence, in tokens.
   ///   - kernel: The kernel for the type of the keys.
   ///   - keys: The keys of the head, from position 0 on.
   ///   - values: The values of the head, from position 0 on.
-  ///   - scratch: The memory of the worker.
+  ///   - scratch: The scratch memory of the worker.
   func attend(
     _ queries: Range<Int>, head: Int, firstRow: Int, position: Int, _ kernel: kernels_attend,
     keys: UnsafeRawPointer, values: UnsafeRawPointer, scratch: UnsafeMutablePointer<Float>
@@ -192,7 +193,8 @@ struct AttentionTile {
   /// The most queries of a tile.
   static var capacity: Int { Int(KERNELS_MAX_QUERIES) }
 
-  // 64 is KERNELS_MAX_QUERIES. The first query fills all places until others take them: the kernel wants no null pointer.
+  // 64 is KERNELS_MAX_QUERIES. Unused places hold the first query, because the kernel accepts no null
+  // pointer.
   private var queries: InlineArray<64, UnsafePointer<Float>>
   private var outputs: InlineArray<64, UnsafeMutablePointer<Float>>
   private var first = InlineArray<64, Int>(repeating: 0)

@@ -3,9 +3,9 @@ internal import Kernels
 
 /// The memory between the steps of a product with compressed weights.
 ///
-/// Allocated once for all layers of a model and a number of tokens, and of no size for a dense model.
+/// Allocated once for all layers of a model and the largest number of tokens; empty for a dense model.
 struct CompressedScratch: ~Copyable {
-  /// What packed matrices are multiplied with.
+  /// The type of the activations that packed matrices multiply.
   let type: ActivationType
   /// z, (token, inputSize).
   fileprivate let rotated: Buffer<Float>
@@ -15,18 +15,18 @@ struct CompressedScratch: ~Copyable {
   fileprivate let half: Buffer<Float>
   /// R z of all parts in half precision, (token, ranks).
   fileprivate let halfProduct: Buffer<Float>
-  /// What the rotations of all threads need.
+  /// The scratch memory of the rotations, for all threads.
   fileprivate let rotation: Buffer<Float>
-  /// The decoded rows of all threads, when activations are of single precision.
+  /// The decoded rows of all threads, when activations are in single precision.
   let decodedRows: Buffer<Float>
   /// z in int8.
   fileprivate var inputs: QuantizedActivations
   /// The inputs of the outlier columns in int8.
   fileprivate var outliers: QuantizedActivations
-  /// R z.
+  /// R z of packed factors.
   fileprivate(set) var factors: LowRankScratch
 
-  /// Room for every one of `linears`.
+  /// Memory that is large enough for each of `linears`.
   init(_ linears: [Linear], tokenLimit: Int, threadCount: Int, type: ActivationType) {
     let weights = linears.compactMap(\.compressed)
     func most(_ size: (CompressedWeights) -> Int) -> Int { weights.map(size).max() ?? 0 }
@@ -64,8 +64,8 @@ extension ExecutionContext {
   ///
   ///     z = B_in S_in x,      y = S_out B_out^T (Q z + L (R z) + C x_O)
   ///
-  /// x is (tokenCount, inputSize), rows `xStride` apart; y is (tokenCount, outputSize), of which the rows
-  /// of the compressed parts are overwritten.
+  /// x is (tokenCount, inputSize), rows `xStride` apart; y is (tokenCount, outputSize); only the rows of
+  /// the compressed parts are overwritten.
   ///
   /// - Complexity: O(tokenCount * weights); no allocation.
   func multiply(
@@ -104,7 +104,7 @@ extension ExecutionContext {
     }
   }
 
-  /// Copies x_O of all parts, as it is before the rotation, to `gathered`, (tokenCount, channels).
+  /// Copies x_O of all parts, before the rotation, to `gathered`, (tokenCount, channels).
   private func gather(
     _ channels: [Int], _ x: UnsafePointer<Float>, _ xStride: Int, _ tokenCount: Int,
     into gathered: borrowing Buffer<Float>
@@ -138,11 +138,12 @@ extension ExecutionContext {
     }
   }
 
-  /// The least number of outputs that are worth dealing out: rotating takes some nanosecond for two of
-  /// them, a job about a microsecond.
+  /// The smallest number of outputs for which one job for all parts and tokens is faster.
+  ///
+  /// Rotating two outputs takes about a nanosecond, starting a job about a microsecond.
   private static let fewestToRotateTogether = 1 << 13
 
-  /// Rotates the rows of the parts back, those of all parts and tokens as one job.
+  /// Rotates the outputs of all parts and tokens back, as one job when there are enough of them.
   private func rotateBack(
     _ parts: [CompressedWeights.OutputRotation], _ tokenCount: Int,
     _ scratch: borrowing CompressedScratch, _ y: UnsafeMutablePointer<Float>, _ yStride: Int

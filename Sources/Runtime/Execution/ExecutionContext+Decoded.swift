@@ -3,15 +3,16 @@ internal import Kernels
 
 /// Products of packed matrices with activations in single precision.
 ///
-/// Every row is decoded to the numbers it stands for and multiplied by the dense kernels: slow, with no
-/// error but that of sums of floats. A row's sum depends neither on the threads nor on the tokens that
-/// share the call.
+/// Each row is decoded to Float and multiplied by the dense kernels. This is slow, and its only error is
+/// the rounding of sums of floats. A row's sum depends neither on the number of threads nor on the other
+/// tokens of the call.
 extension ExecutionContext {
-  /// The rows that are decoded and multiplied together.
+  /// The number of rows that are decoded and multiplied together.
   private static let decodedRowCount = PackedLayout.panelRows
 
-  /// Floats that a thread needs for matrices of up to `columns` columns: decoded rows, and what they
-  /// make of a few tokens.
+  /// The number of floats that a thread needs for matrices of up to `columns` columns.
+  ///
+  /// They hold the decoded rows and their products with a few tokens.
   static func decodedCount(columns: Int) -> Int {
     decodedRowCount * (columns + Int(KERNELS_MAX_TOKENS))
   }
@@ -19,9 +20,9 @@ extension ExecutionContext {
   /// Multiplies: y = Q z + L (R z) + C x_O, packed factors and columns included.
   ///
   /// z is (tokenCount, inputSize), rows `zStride` apart; x_O is in the scratch. y is (tokenCount,
-  /// outputSize), of which the rows of the parts are overwritten.
+  /// outputSize), of which only the rows of the parts are overwritten.
   ///
-  /// - Complexity: O(tokenCount * weights) and decoding every weight once; no allocation.
+  /// - Complexity: O(tokenCount * weights); every weight is decoded once; no allocation.
   func multiplyDecoded(
     _ linear: PackedLinear, _ z: UnsafePointer<Float>, _ zStride: Int, _ tokenCount: Int,
     _ scratch: borrowing CompressedScratch, _ y: UnsafeMutablePointer<Float>
@@ -29,7 +30,7 @@ extension ExecutionContext {
     let (rows, product) = unsafe (scratch.decodedRows.pointer, scratch.factors.product.pointer)
     let gathered = unsafe UnsafePointer(scratch.gathered.pointer)
     let rowsPerWorker = scratch.decodedRows.count / pool.threadCount
-    // Where R z and x_O of a part begin among those of all parts.
+    // Where R z and x_O of a part begin in those of all parts.
     var (factor, outlier) = (0, 0)
     for part in linear.parts {
       if let right = part.lowRank?.right {
@@ -71,7 +72,7 @@ extension ExecutionContext {
 
   /// Multiplies the rows of one panel of `matrix` with all tokens.
   ///
-  /// `decoded` is a thread's share of the scratch; `y` is where row 0 of the matrix goes.
+  /// `decoded` is a thread's share of the scratch; `y` is the output of row 0 of the matrix.
   private func multiplyDecoded(
     _ matrix: PackedMatrix, _ panel: Int, _ x: UnsafePointer<Float>, _ xStride: Int,
     _ tokenCount: Int, _ decoded: UnsafeMutablePointer<Float>, _ y: UnsafeMutablePointer<Float>,

@@ -20,7 +20,7 @@ extension ExecutionContext {
     unsafe quantize(input.pointer, size, tokenCount, into: &activations)
   }
 
-  /// The same for vectors whose tokens are `stride` numbers apart.
+  /// Quantises the vectors of `tokenCount` tokens at `x`, `stride` numbers apart, to int8 groups.
   func quantize(
     _ x: UnsafePointer<Float>, _ stride: Int, _ tokenCount: Int,
     into activations: inout QuantizedActivations
@@ -44,19 +44,20 @@ extension ExecutionContext {
 
   /// Multiplies: output[t] = Q z[t] + L (R z[t]) for every part of `linear`.
   ///
-  /// Two jobs: all R z, whose result is quantised like z; then the rows of every Q with those of its L
-  /// added before a row is written. All parts of `linear` are one job, and so are all blocks of tokens.
+  /// There are two jobs. The first computes R z of all parts, which is then quantised like z. The second
+  /// computes Q z and adds L (R z) to each row before it is written. Each job covers all parts of
+  /// `linear` and all blocks of tokens.
   ///
   /// - Parameters:
   ///   - linear: The decomposed weights (outputSize, inputSize), without outlier columns.
   ///   - activations: z, (tokenCount, inputSize): one segment.
-  ///   - scratch: Room for R z, of `linear` and as many tokens.
+  ///   - scratch: Memory for R z of `linear` and at least as many tokens.
   ///   - output: (tokenCount, outputSize), overwritten.
   /// - Complexity: O(tokenCount * (outputSize * inputSize + rank * (outputSize + inputSize))); no
   ///   allocation.
   ///
-  /// The result of a token depends neither on the threads, nor on the kernel set, nor on the tokens that
-  /// share the call.
+  /// The result of a token depends neither on the number of threads, nor on the kernel set, nor on the
+  /// other tokens of the call.
   package func multiply(
     _ linear: PackedLinear, _ activations: borrowing QuantizedActivations,
     scratch: inout LowRankScratch, into output: inout Buffer<Float>
@@ -66,13 +67,14 @@ extension ExecutionContext {
       output.count >= tokenCount * linear.outputSize,
       "output of \(output.count) numbers for \(tokenCount) x \(linear.outputSize)")
     precondition(linear.columns.sizes.isEmpty, "columns without their inputs")
-    // Without columns nobody reads their inputs.
+    // Without columns, `outliers` is not read.
     unsafe multiply(linear, activations, outliers: activations, &scratch, output.pointer)
   }
 
-  /// The same with outlier columns: output[t] = Q z[t] + L (R z[t]) + C x_O[t].
+  /// Multiplies with outlier columns: output[t] = Q z[t] + L (R z[t]) + C x_O[t].
   ///
-  /// `outliers` are x_O, a segment for every part that has columns; without any they are of no use.
+  /// `outliers` holds x_O, one segment for each part that has columns; when no part has any, it is not
+  /// read.
   func multiply(
     _ linear: PackedLinear, _ activations: borrowing QuantizedActivations,
     outliers: borrowing QuantizedActivations, _ scratch: inout LowRankScratch,
@@ -97,7 +99,7 @@ extension ExecutionContext {
       output, outputStride: linear.outputSize)
   }
 
-  /// Every product of a list as one job, cut into blocks of tokens and of rows.
+  /// Computes all `products` as one job, cut into blocks of tokens and of rows.
   private func run(
     _ products: [PackedRows], _ operands: PackedOperands, _ y: UnsafeMutablePointer<Float>,
     outputStride: Int
@@ -115,12 +117,12 @@ extension ExecutionContext {
   }
 }
 
-/// The memory of R z between the two halves of a product: as Float, then quantised.
+/// The memory for R z between the two jobs of a product: as Float, then quantised.
 package struct LowRankScratch: ~Copyable {
   let product: Buffer<Float>
   var activations: QuantizedActivations
 
-  /// Room for the products of `linear` with `tokenCapacity` tokens.
+  /// Memory for the products of `linear` with `tokenCapacity` tokens.
   package init(_ linear: PackedLinear, tokenCapacity: Int) {
     product = Buffer(count: linear.ranks.size * tokenCapacity)
     activations = QuantizedActivations(
@@ -128,12 +130,11 @@ package struct LowRankScratch: ~Copyable {
       inLatticeOrder: linear.parts.contains { $0.lowRank?.left.format == .e8p })
   }
 
-  /// Room for the products of any layers whose ranks fill no more than `groupCount` groups of 128 for a
-  /// token.
+  /// Memory for layers whose ranks fill at most `groupCount` groups of 128 numbers for a token.
   init(groupCount: Int, tokenCapacity: Int) {
     let segments = [Int](repeating: Int(KERNELS_ACTIVATION_GROUP), count: groupCount)
     product = Buffer(count: segments.reduce(0, +) * tokenCapacity)
-    // Factors are of integers.
+    // Factors are in an integer format, never in e8p.
     activations = QuantizedActivations(
       tokenCapacity: tokenCapacity, segments: segments, inLatticeOrder: false)
   }

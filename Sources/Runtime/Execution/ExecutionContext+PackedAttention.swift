@@ -4,8 +4,8 @@ internal import Kernels
 extension ExecutionContext {
   /// Lets every query attend within its own sequence, many sequences at once.
   ///
-  /// As `rotateAndStore` and `attend` do for one sequence. The parts of the work are pairs of a sequence
-  /// and a key-value head: short sequences keep all threads busy without waiting for each other.
+  /// Does what `rotateAndStore` and `attend` do for one sequence. Each part of the job is one sequence
+  /// and one key-value head, so that many short sequences keep all threads busy.
   ///
   /// `projected` is (rows, (headCount + 2 keyValueHeadCount) * headSize): queries, keys and values of
   /// each row; queries and keys are rotated in place by `table`, (rows, headSize). `output` is (rows,

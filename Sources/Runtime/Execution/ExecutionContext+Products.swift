@@ -3,9 +3,10 @@ internal import DuetSystem
 internal import Kernels
 
 extension ExecutionContext {
-  /// From how many tokens on BLAS on widened weights beats a pass of the kernels per four tokens.
+  /// The smallest number of tokens for which BLAS on widened weights is faster than the kernels.
   ///
-  /// `bench -p` on either side of it shows why; docs/performance.md has the figures.
+  /// The kernels read the weights once for every four tokens. `bench -p` with fewer and with more tokens
+  /// measures both; docs/performance.md has the figures.
   static var fewestTokensForBLAS: Int { 22 }
 
   /// Multiplies: output[t, r] = sum over c of weight[r, c] * input[t, c] + bias[r].
@@ -19,7 +20,7 @@ extension ExecutionContext {
   ///   - output: (tokenCount, outputSize), overwritten.
   /// - Complexity: O(tokenCount * outputSize * inputSize).
   ///
-  /// The result of a token depends on how many tokens share the call only through rounding.
+  /// The number of tokens of the call changes the result of a token only by rounding.
   func multiply(
     _ linear: Linear, _ input: borrowing Buffer<Float>, inputStride: Int, tokenCount: Int,
     scratch: inout CompressedScratch, into output: inout Buffer<Float>
@@ -46,7 +47,7 @@ extension ExecutionContext {
     }
   }
 
-  /// Dense matrices that share their input, rows of `y` outputSize apart.
+  /// Multiplies dense matrices that share their input; tokens of `y` are outputSize numbers apart.
   func multiplyDense(
     _ linear: DenseRows, _ x: UnsafePointer<Float>, _ xStride: Int, _ tokenCount: Int,
     _ y: UnsafeMutablePointer<Float>
@@ -59,12 +60,12 @@ extension ExecutionContext {
     }
   }
 
-  /// A few tokens: the weights stream through the kernels once for every four.
+  /// Multiplies a few tokens: the kernels read the weights once for every four tokens.
   private func multiplyNarrow(
     _ linear: DenseRows, _ x: UnsafePointer<Float>, _ xStride: Int, _ tokenCount: Int,
     _ y: UnsafeMutablePointer<Float>
   ) {
-    // 16 parts per thread even out threads that are held up; a part is not below about 16 KiB.
+    // 16 parts per thread balance the load when a thread is delayed; a part has at least about 16 KiB.
     let smallest = max(1, 16384 / max(linear.inputSize * 2, 1))
     let partCount = max(1, min(pool.threadCount * 16, linear.outputSize / smallest))
     unsafe pool.run(partCount, with: (linear, x, xStride, tokenCount, y, partCount, kernelSet)) {
@@ -85,12 +86,12 @@ extension ExecutionContext {
     }
   }
 
-  /// Many tokens: blocks of weights are widened to Float and multiplied by BLAS.
+  /// Multiplies many tokens: blocks of weights are widened to Float and multiplied by BLAS.
   ///
-  /// A part is a block of rows, widened and multiplied some columns at a time. For each block BLAS packs
-  /// all activations anew, at the cost of about 50 rows' products, so blocks have many rows; but no
-  /// more than an eighth of them, so that there is work for every thread. The blocks depend on the
-  /// shape alone, and so does the rounding.
+  /// A part is a block of rows, which is widened and multiplied some columns at a time. BLAS packs all
+  /// activations again for each block, which costs as much as the products of about 50 rows. So blocks
+  /// have many rows, but at most an eighth of all rows, so that every thread has work. The blocks, and
+  /// therefore the rounding, depend on the shape alone.
   private func multiplyWide(
     _ linear: DenseRows, _ x: UnsafePointer<Float>, _ xStride: Int, _ tokenCount: Int,
     _ y: UnsafeMutablePointer<Float>
@@ -117,8 +118,9 @@ extension ExecutionContext {
     }
   }
 
-  /// A block of weights as Float, and the distance of its rows: where it is when it is stored so, else
-  /// widened into the scratch.
+  /// A block of weights as Float, and the distance between its rows.
+  ///
+  /// Weights that are stored as F32 are used in place, others are widened into the scratch memory.
   private func widened(
     _ matrix: DenseMatrix, _ rows: Range<Int>, _ columns: Range<Int>, _ worker: Int
   ) -> (UnsafePointer<Float>, Int) {
@@ -137,15 +139,16 @@ extension ExecutionContext {
     return unsafe (UnsafePointer(block), columns.count)
   }
 
-  /// The rows of part `part` when `count` rows are dealt out evenly to `partCount` parts.
+  /// The rows of part `part` when `count` rows are split evenly into `partCount` parts.
   private static func share(_ part: Int, of partCount: Int, from count: Int) -> Range<Int> {
     (part * count / partCount)..<((part + 1) * count / partCount)
   }
 }
 
 extension DenseRows {
-  /// Calls `body` for each part that has some of `rows` of the output: the matrix, its own rows, and
-  /// the output row of the first of them.
+  /// Calls `body` for each matrix that has some of `rows` of the output.
+  ///
+  /// `body` gets the matrix, the range of its rows, and the output row of the first of them.
   fileprivate func forEachPart(
     overlapping rows: Range<Int>,
     _ body: (_ matrix: DenseMatrix, _ matrixRows: Range<Int>, _ outputRow: Int) -> Void

@@ -1,7 +1,7 @@
 internal import DuetSystem
 internal import Kernels
 
-/// What a forward pass computes with: kernels, threads and each thread's scratch memory.
+/// The kernels, the threads and each thread's scratch memory for a forward pass.
 ///
 /// The operations are in extensions: products in `+Products`, attention in `+Attention`, the rest in
 /// `+Elementwise`. They take owned buffers, check sizes once, and split their work into parts that
@@ -35,12 +35,12 @@ package struct ExecutionContext: ~Copyable {
     scratch = Buffer(count: scratchCount * pool.threadCount)
   }
 
-  /// Numbers of a matrix that are widened to Float together before BLAS multiplies them.
+  /// The number of weights that are widened to Float together before BLAS multiplies them.
   ///
   /// 4 MiB per thread, which stays in the last-level cache.
   static let widenedCount = 1 << 20
 
-  /// The table of kernels, immutable and alive for ever.
+  /// The table of kernels, which is immutable and never freed.
   @unsafe
   var kernels: UnsafePointer<kernels_set> { unsafe kernelSet.table }
 
@@ -50,7 +50,7 @@ package struct ExecutionContext: ~Copyable {
     unsafe scratch.pointer + worker * scratchCount
   }
 
-  /// Calls `body` for every token, on all threads when there are enough tokens to be worth it.
+  /// Calls `body` for every token, on all threads when there are four tokens or more.
   func forEachToken(_ tokenCount: Int, _ body: (_ token: Int) -> Void) {
     // Element-wise work on one token takes a microsecond or two, as long as waking the workers.
     if tokenCount < 4 {

@@ -1,7 +1,7 @@
 internal import DuetSystem
 
 extension ForwardPass {
-  /// Computes the logits of some tokens of a batch that all layers have seen.
+  /// Computes the logits of some tokens of a batch after the last layer.
   ///
   /// - Parameters:
   ///   - model: The model of the layers.

@@ -13,7 +13,7 @@ struct ForwardPass: ~Copyable {
   private let rotary: RotaryEmbedding
   /// The rows whose angles are in `activations`.
   private var angledRuns: [TokenRun] = []
-  /// The rows whose angles are there when they are one sequence, which needs no array for every token.
+  /// The one run whose angles are in `activations`, kept apart so that a token allocates no array.
   private var angledRun: TokenRun?
 
   /// A pass over batches of at most `tokenLimit` tokens.
@@ -21,9 +21,9 @@ struct ForwardPass: ~Copyable {
   /// - Parameters:
   ///   - configuration: The sizes of the layers.
   ///   - tokenLimit: The most tokens of one call of `run`.
-  ///   - context: What to compute with, made for the same configuration.
-  ///   - linears: The layers that are to be multiplied, as far as they are compressed.
-  ///   - activationType: What packed matrices are multiplied with.
+  ///   - context: The kernels and threads to compute with, made for the same configuration.
+  ///   - linears: The linear layers that are to be multiplied; only compressed ones need memory.
+  ///   - activationType: The type of the activations that packed matrices multiply.
   init(
     _ configuration: Configuration, tokenLimit: Int, context: consuming ExecutionContext,
     linears: [Linear] = [], activationType: ActivationType = .int8
@@ -45,14 +45,14 @@ struct ForwardPass: ~Copyable {
   ///   - layer: The weights.
   ///   - hidden: The residual stream, (n, hiddenSize), changed in place.
   ///   - cache: The keys and values of the positions so far, to which those of the tokens are added.
-  ///   - cacheLayer: Where the keys and values of this layer are in the cache.
-  ///   - position: The position of the first token; those before it must be in the cache.
+  ///   - cacheLayer: The index of this layer in the cache.
+  ///   - position: The position of the first token; all earlier positions must be in the cache.
   ///   - n: The number of tokens, at most `tokenLimit`.
-  ///   - last: The input whose products are left out with all that follows, for callers that want no
-  ///     more than to observe it; `hidden` is then the residual stream as it is at that point.
+  ///   - last: The input at which the run ends, for callers that only observe it: its products and all
+  ///     later steps are left out, and `hidden` is the residual stream at that point.
   ///   - observe: Called with every input of a matrix before it is multiplied: rows of `n` tokens,
   ///     `stride` numbers apart, valid during the call.
-  /// - Throws: What `observe` throws; `hidden` is then of no use.
+  /// - Throws: What `observe` throws; the values in `hidden` are then invalid.
   /// - Complexity: One pass over the weights of the layer.
   mutating func run<Failure: Error>(
     _ layer: DecoderLayer, _ hidden: inout Buffer<Float>, cache: inout KVCache, cacheLayer: Int,
@@ -73,17 +73,19 @@ struct ForwardPass: ~Copyable {
     }
   }
 
-  /// Runs `layer` over rows of one or several sequences, which only `attend` tells apart, and whose angles
-  /// are prepared.
+  /// Runs `layer` over rows of one or several sequences, whose angles are prepared.
+  ///
+  /// Only `attend` depends on which rows belong to which sequence.
   ///
   /// - Parameters:
   ///   - layer: The weights.
   ///   - hidden: The residual stream, (rows, hiddenSize), changed in place.
   ///   - n: The number of rows, at most `tokenLimit`.
-  ///   - last: The input whose products are left out with all that follows.
+  ///   - last: The input at which the run ends: its products and all later steps are left out.
   ///   - observe: Called with every input of a matrix before it is multiplied.
-  ///   - attend: Lets the queries in `projected`, not yet rotated by `angles`, attend to the keys and
-  ///     values there and to those that the caller keeps, and leaves what the heads read in `attended`.
+  ///   - attend: Rotates the queries and keys in `projected` by `angles`, lets the queries attend to the
+  ///     keys and values there and to those that the caller keeps, and writes the outputs of the heads
+  ///     to `attended`.
   /// - Throws: What `observe` throws.
   /// - Complexity: One pass over the weights of the layer.
   mutating func run<Failure: Error>(
@@ -107,7 +109,7 @@ struct ForwardPass: ~Copyable {
     context.multiply(
       layer.queriesKeysValues, activations.normalized, inputStride: hiddenSize, tokenCount: n,
       scratch: &activations.compressed, into: &activations.projected)
-    // what every head reads (n, headCount * headSize), projected back onto the stream
+    // the outputs of all heads (n, headCount * headSize), projected back to the residual stream
     attend(context, &activations)
     try observe(.attentionOutput, activations.attended.span, attendedSize, n)
     if last == .attentionOutput { return }
@@ -138,7 +140,7 @@ struct ForwardPass: ~Copyable {
     context.isFinite(values, count: count)
   }
 
-  /// Fills in the angles of all rows, which all layers share.
+  /// Fills in the angles of all rows, once for all layers.
   mutating func prepareAngles(_ runs: [TokenRun]) {
     if runs == angledRuns { return }
     for run in runs { fillAngles(run) }

@@ -4,7 +4,7 @@ internal import DuetSystem
 public enum KVCacheType: String, Sendable, CaseIterable {
   /// Half precision: 11 bits of significand, enough for keys and values, at half the memory.
   case f16
-  /// Single precision: what the activations are computed in.
+  /// Single precision, the type of the activations.
   case f32
 
   /// The bytes of one number.
@@ -13,7 +13,8 @@ public enum KVCacheType: String, Sendable, CaseIterable {
 
 /// The keys and values of all positions so far, (layer, keyValueHead, position, headSize).
 ///
-/// Memory for all positions is reserved at once; pages are only used as positions are filled.
+/// Memory for all positions is reserved at once; a page takes memory only when a position in it is
+/// filled.
 package struct KVCache: ~Copyable {
   /// The element type.
   package let type: KVCacheType
@@ -22,7 +23,7 @@ package struct KVCache: ~Copyable {
 
   let keyValueHeadCount: Int
   let headSize: Int
-  /// Keys, rotated, then values, in bytes; see `byteOffset`.
+  /// The rotated keys, and the values, as bytes; see `byteOffset`.
   var keys: Buffer<UInt8>
   var values: Buffer<UInt8>
 
@@ -60,11 +61,11 @@ package struct KVCache: ~Copyable {
     return result
   }
 
-  /// Where the row of `position` of a head begins in `keys` and `values`.
+  /// The offset in bytes of the row of `position` of a head, in `keys` and in `values`.
   func byteOffset(layer: Int, head: Int, position: Int) -> Int {
     (layer * keyValueHeadCount + head) * headByteCount + position * headSize * type.byteCount
   }
 
-  /// The distance in bytes of the heads of a layer.
+  /// The distance between the heads of a layer, in bytes.
   var headByteCount: Int { capacity * headSize * type.byteCount }
 }

@@ -1,25 +1,26 @@
 internal import DuetSystem
 
-/// Rows of a batch that stand next to each other in a sequence.
+/// Consecutive rows of a batch at consecutive positions of a sequence.
 struct TokenRun: Sendable, Equatable {
   /// The rows.
   let rows: Range<Int>
-  /// The position of the first in its sequence, in tokens.
+  /// The position of the first row in its sequence, in tokens.
   let position: Int
 }
 
-/// A sequence with several ends, none of which sees another, as rows of a batch.
+/// The rows of a sequence in a batch, with continuations that do not see each other.
 struct PackedSequence: Sendable, Equatable {
-  /// The rows in the order in which they attend.
+  /// The rows, in the order in which they are computed.
   ///
-  /// Each run sees itself and what was last at the positions before it. So runs at the same position
-  /// continue the same beginning.
+  /// A row attends to itself, to the rows before it in its run and, at each position before the run, to
+  /// the latest row at that position. So runs that begin at the same position are alternative
+  /// continuations of the same tokens.
   var runs: [TokenRun]
 }
 
-/// Room for the keys and values of one sequence and one head, once for each worker.
+/// Memory for the keys and values of one sequence and one head, for each worker.
 ///
-/// All that attention over packed sequences has to remember: heads and sequences do not see each other.
+/// Attention over packed sequences needs no more, because heads and sequences do not see each other.
 struct PackedKeys: ~Copyable {
   /// The most positions of a sequence.
   let capacity: Int
@@ -27,25 +28,25 @@ struct PackedKeys: ~Copyable {
   /// (worker, 2, capacity, headSize): keys, rotated, then values.
   var numbers: Buffer<Float>
 
-  /// Room for `threadCount` workers.
+  /// Memory for `threadCount` workers.
   init(_ configuration: Configuration, capacity: Int, threadCount: Int) {
     self.capacity = capacity
     headSize = configuration.headSize
     numbers = Buffer(count: threadCount * 2 * capacity * configuration.headSize)
   }
 
-  /// The numbers of one worker.
+  /// The number of floats of one worker.
   var countPerWorker: Int { 2 * capacity * headSize }
 }
 
 extension ForwardPass {
-  /// Runs `layer` over the rows of `sequences`, which make up all rows from 0 on.
+  /// Runs `layer` over the rows of `sequences`, which together are the first rows of `hidden`.
   ///
   /// - Parameters:
   ///   - layer: The weights.
   ///   - hidden: The residual stream, (rows, hiddenSize), changed in place.
-  ///   - sequences: Where the rows belong, at most `tokenLimit` in all.
-  ///   - keys: Room for the longest of them.
+  ///   - sequences: The sequences, with at most `tokenLimit` rows in all.
+  ///   - keys: Memory for the longest sequence.
   /// - Complexity: One pass over the weights of the layer.
   mutating func run(
     _ layer: DecoderLayer, _ hidden: inout Buffer<Float>, sequences: [PackedSequence],

@@ -10,7 +10,7 @@ internal import DuetSystem
 
 /// The angles by which queries and keys are rotated at each position.
 ///
-/// Pair i of a head turns by position * frequency[i], frequency[i] = rotaryBase^(-2 i / headSize),
+/// Pair i of a head is rotated by position * frequency[i], frequency[i] = rotaryBase^(-2 i / headSize),
 /// unless the configuration scales the frequencies.
 ///
 /// Accuracy: angles, cosines and sines in Double, stored as Float.
@@ -18,7 +18,7 @@ internal import DuetSystem
 /// Source: Su et al., RoFormer, arXiv:2104.09864, section 3.2.2; the scalings as in Hugging Face
 /// configurations (`rope_type` "linear" and "llama3").
 package struct RotaryEmbedding: Sendable {
-  /// (headSize / 2) angles per position, in radians.
+  /// The angle of each pair per position, (headSize / 2), in radians.
   package let frequencies: [Double]
 
   /// The frequencies of a configuration.

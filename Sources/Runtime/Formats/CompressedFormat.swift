@@ -23,11 +23,11 @@ public enum FactorFormat: String, Sendable, CaseIterable {
   }
 }
 
-/// How L and R of a matrix are laid out.
+/// How L and R of a matrix are stored.
 public struct FactorStorage: Sendable, Hashable {
   /// How their entries are stored.
   public var format: FactorFormat
-  /// The components that were found together and share a scale in L, or nil for as many as 128.
+  /// The number of components that were found together and share a scale in L; nil means up to 128.
   public var blockSize: GroupSize?
 
   /// A way to store factors.
@@ -60,9 +60,9 @@ public struct FactorStorage: Sendable, Hashable {
 
 /// Where the values of an integer format lie.
 public enum GridKind: String, Sendable, CaseIterable {
-  /// At the odd multiples of half a scale.
+  /// At the odd multiples of half a scale; of int8, at the multiples of a scale.
   case symmetric
-  /// At multiples of a scale from an offset, one of which is zero.
+  /// At multiples of a scale plus an offset; one of the values is zero.
   case asymmetric
 }
 
@@ -76,7 +76,7 @@ public enum IncoherenceSides: String, Sendable, CaseIterable {
   case both
 }
 
-/// What config.json says of compressed weights: the formats of the packed tensors.
+/// The formats of the packed tensors of a compressed model, as in its config.json.
 public struct CompressedFormat: Sendable, Hashable {
   /// How Q is stored, or nil when there is no Q: then all weights are L R.
   public var format: WeightFormat?
@@ -84,9 +84,9 @@ public struct CompressedFormat: Sendable, Hashable {
   public var groupSize: GroupSize
   /// Where the values of Q lie: with offsets beside the scales, or without.
   public var grid: GridKind
-  /// The rank of the low-rank part, where a matrix is not too small for it.
+  /// The rank of the low-rank part; a matrix with a smaller side has the length of that side as rank.
   public var rank: Int
-  /// The ranks of the layers that have another one, by name.
+  /// The ranks of the layers with another rank, by name.
   public var moduleRanks: [String: Int]
   /// How the low-rank factors are stored.
   public var factors: FactorStorage
@@ -128,10 +128,11 @@ public struct CompressedFormat: Sendable, Hashable {
     }
   }
 
-  /// The layout of L in a packed format: one scale for each row, of up to 128 components, or of those
-  /// of a block.
+  /// The layout of L in a packed format.
   ///
-  /// All components of a scale have equally long columns in L, so that it serves them alike.
+  /// A row has one scale for up to 128 components, or one for each block of components.
+  ///
+  /// The columns of L that share a scale have the same norm, so that the scale suits all of them.
   public static func leftLayout(
     _ format: WeightFormat = .int4, outputSize: Int, rank: Int, blockSize: GroupSize? = nil
   ) -> PackedLayout {
@@ -140,7 +141,7 @@ public struct CompressedFormat: Sendable, Hashable {
       inputSize: rank)
   }
 
-  /// The layout of R in a packed format: a scale for 128 inputs of a component.
+  /// The layout of R in a packed format: one scale for each 128 inputs of a component.
   public static func rightLayout(
     _ format: WeightFormat = .int4, rank: Int, inputSize: Int
   ) -> PackedLayout {
@@ -160,12 +161,12 @@ public struct CompressedFormat: Sendable, Hashable {
 }
 
 extension CompressedFormat {
-  /// The keys that config.json of a compressed model has for it.
+  /// The keys in config.json that describe the compressed weights.
   package enum Key {
-    /// The key of the object that has all others.
+    /// The key of the object that contains all other keys.
     package static let section = "quantization_config"
 
-    // What a reader needs.
+    // Keys that a reader needs.
     package static let method = "quant_method"
     package static let version = "format_version"
     package static let format = "format"
@@ -177,7 +178,7 @@ extension CompressedFormat {
     package static let factorBlockSize = "lr_block_size"
     package static let incoherence = "incoherence"
 
-    // What says how the model was made.
+    // Keys that say how the model was made.
     package static let toolVersion = "tool_version"
     package static let compressionMethod = "method"
     package static let bits = "bits"

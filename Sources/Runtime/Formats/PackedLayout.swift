@@ -1,6 +1,6 @@
-/// The sizes of a packed matrix, before there is one: what is stored and how many bytes it takes.
+/// The sizes of a packed matrix, and of the codes, scales and offsets that are stored for it.
 public struct PackedLayout: Sendable, Hashable {
-  /// The rows of a panel.
+  /// The number of rows of a panel.
   public static let panelRows = 16
 
   /// How the codes are stored.
@@ -26,17 +26,19 @@ public struct PackedLayout: Sendable, Hashable {
   /// The number of panels of 16 rows, the last of which may be padded.
   public var panelCount: Int { Self.quotient(outputSize, Self.panelRows) }
 
-  /// The stored columns: a multiple of the group, or, when a scale serves a whole row, of the columns of
-  /// a block, so that a narrow matrix such as a left factor takes few bytes.
+  /// The number of stored columns, padding included.
+  ///
+  /// It is a multiple of the group, or, when a whole row has one scale, of the columns of a block, so
+  /// that a narrow matrix such as a left factor takes few bytes.
   public var paddedInputSize: Int {
     let step = groupSize.columnCount ?? format.blockColumns
     return Self.quotient(inputSize, step) * step
   }
 
-  /// The scales of a row.
+  /// The number of scales of a row.
   public var groupCount: Int { groupSize.columnCount.map { paddedInputSize / $0 } ?? 1 }
 
-  /// The codes of a row, without padding: one for each weight, of e8p one for eight.
+  /// The number of codes of a row, without padding: one for each weight, in e8p one for eight weights.
   public var codesPerRow: Int { format == .e8p ? Self.quotient(inputSize, 8) : inputSize }
 
   /// The bytes of a panel's codes, a multiple of 64.
@@ -51,7 +53,7 @@ public struct PackedLayout: Sendable, Hashable {
   /// The bytes of all codes.
   public var codeByteCount: Int { panelCount * panelByteCount }
 
-  /// The stored scales, with those of padded rows.
+  /// The number of stored scales, those of padded rows included.
   public var scaleCount: Int { panelCount * groupCount * Self.panelRows }
 
   /// The bytes of the codes, the scales and the offsets, if there are any.
@@ -69,7 +71,7 @@ public struct PackedLayout: Sendable, Hashable {
   /// Where the scales begin in memory that starts with the codes, whose size is a multiple of 64.
   package var scalesStart: Int { codeByteCount }
 
-  /// Where the offsets begin there: behind the scales, at the next multiple of 64.
+  /// Where the offsets begin in that memory: after the scales, at the next multiple of 64.
   package var offsetsStart: Int { codeByteCount + Self.quotient(2 * scaleCount, 64) * 64 }
 
   /// The index of the scale of `row` and `group` among all stored scales.
@@ -80,7 +82,7 @@ public struct PackedLayout: Sendable, Hashable {
     return (row / Self.panelRows * groupCount + group) * Self.panelRows + row % Self.panelRows
   }
 
-  /// The places of the scales of padded rows among all stored scales, all in the last panel.
+  /// The indices of the scales of padded rows among all stored scales, all in the last panel.
   package var paddedScaleIndices: [Int] {
     let used = outputSize - (panelCount - 1) * Self.panelRows
     let start = (panelCount - 1) * groupCount * Self.panelRows

@@ -27,7 +27,7 @@ public enum WeightFormat: String, Sendable, Hashable, CaseIterable {
   /// Two bits, sixteen for eight weights: scale * (a point of E8 + 1/4 or E8 - 1/4).
   case e8p
 
-  /// The bits of a weight's code; of e8p a weight's share of the code of eight.
+  /// The bits of a weight's code; in e8p, an eighth of the bits of the code of eight weights.
   public var bitsPerCode: Int {
     switch self {
     case .int2, .e8p: 2
@@ -37,7 +37,7 @@ public enum WeightFormat: String, Sendable, Hashable, CaseIterable {
     }
   }
 
-  /// The largest code of a weight; of e8p the largest byte.
+  /// The largest code of a weight; in e8p, the largest byte.
   public var largestCode: UInt8 {
     switch self {
     case .int2: 3
@@ -47,7 +47,7 @@ public enum WeightFormat: String, Sendable, Hashable, CaseIterable {
     }
   }
 
-  /// The columns of a block.
+  /// The number of columns of a block.
   public var blockColumns: Int {
     switch self {
     case .int2: 16
@@ -62,10 +62,10 @@ public enum WeightFormat: String, Sendable, Hashable, CaseIterable {
     blockColumns * PackedLayout.panelRows * bitsPerCode / 8
   }
 
-  /// What is subtracted from a code when there are no offsets.
+  /// The number that is subtracted from a code when there are no offsets.
   ///
   /// No code of two to four bits is equal to it, so no value is zero. It is 0 for e8p, whose codes are
-  /// no numbers.
+  /// not numbers.
   public var zeroPoint: Float {
     switch self {
     case .int2: 1.5
@@ -76,8 +76,9 @@ public enum WeightFormat: String, Sendable, Hashable, CaseIterable {
     }
   }
 
-  /// What the integer factors of the kernels are multiples of when there are no offsets: the values of
-  /// a matrix are scale * unit * factor.
+  /// The unit of the integers that the kernels compute with when there are no offsets.
+  ///
+  /// The values of a matrix are scale * unit * integer.
   public var unit: Float {
     switch self {
     case .int2, .int3, .int4: 0.5

@@ -3,27 +3,27 @@ internal import DuetSystem
 /// Log-likelihoods of continuations, many contexts at a time.
 ///
 /// A context is evaluated once for all its continuations, and as many contexts as fit form one batch, so
-/// that the weights are read once for hundreds of tokens whatever the length of a context. Layers run
-/// one after the other over a batch, and nothing outlives it: no cache of all layers is needed, and keys
-/// and values stay in single precision.
+/// that the weights are read once for hundreds of tokens, however short the contexts are. Layers run one
+/// after the other over a batch, and no keys and values are kept after it: no cache of all layers is
+/// needed, and keys and values stay in single precision.
 ///
-/// Accuracy: as a full pass over context and continuation in a `Session` with an F32 cache, up to the
-/// rounding of products that are added in another order; see `ContinuationScorerTests`.
+/// Accuracy: the same as a full pass over context and continuation in a `Session` with an F32 cache,
+/// except for rounding, because products are added in another order; see `ContinuationScorerTests`.
 package struct ContinuationScorer: ~Copyable {
   /// The model that runs.
   package let model: Model
   /// The most tokens evaluated together.
   package let tokenLimit: Int
-  /// The most tokens of a context and a continuation together, the last left out.
+  /// The most tokens of a context and a continuation together, without the last one.
   package let longestSequence: Int
 
   private var pass: ForwardPass
   private var keys: PackedKeys
   /// The residual stream of one batch, (tokenLimit, hiddenSize).
   private var residual: Buffer<Float>
-  /// (rowLimit, vocabularySize).
+  /// The logits, (rowLimit, vocabularySize).
   private var logitRows: Buffer<Float>
-  /// (rowLimit).
+  /// The normalisers of log-softmax, (rowLimit).
   private var normalizers: Buffer<Double>
   private let rowLimit: Int
 
@@ -57,12 +57,14 @@ package struct ContinuationScorer: ~Copyable {
     normalizers = Buffer(count: rowLimit)
   }
 
-  /// The log-likelihood of every continuation, in nats: the sum over its tokens of the logarithm of
-  /// the probability behind everything before; 0 for one without tokens.
+  /// The log-likelihood of every continuation, in nats.
+  ///
+  /// It is the sum, over the tokens of the continuation, of the logarithm of the token's probability
+  /// after all tokens before it; 0 for a continuation without tokens.
   ///
   /// - Parameters:
   ///   - contexts: The contexts with their continuations.
-  ///   - isCancelled: Asked between layers.
+  ///   - isCancelled: Called between layers; true stops the work.
   /// - Returns: For each context a number for each of its continuations.
   /// - Throws: `GenerationError`; `contextFull` for a sequence longer than `longestSequence`.
   /// - Complexity: One pass over the weights for every `tokenLimit` tokens.

@@ -1,8 +1,9 @@
 internal import DuetSystem
 
 extension ForwardPass {
-  /// The most rows of logits that are computed together: at most 64 MiB of them, and enough for BLAS to
-  /// work well.
+  /// The most rows of logits that are computed together.
+  ///
+  /// They take at most 64 MiB, and are enough for BLAS to work well.
   var logitRowLimit: Int {
     min(tokenLimit, max(16, min(256, (1 << 24) / configuration.vocabularySize)))
   }
@@ -14,7 +15,7 @@ extension ForwardPass {
   ///   - tokens: The tokens of the batch, at most `tokenLimit`.
   ///   - hidden: Overwritten by the residual stream after the last layer, (tokens, hiddenSize).
   ///   - memory: The keys and values, as the caller keeps them.
-  ///   - isCancelled: Asked between layers.
+  ///   - isCancelled: Called between layers; true stops the work.
   ///   - run: Runs one layer.
   /// - Throws: `GenerationError`.
   /// - Complexity: One pass over the weights of the layers.
@@ -36,7 +37,7 @@ extension ForwardPass {
     }
   }
 
-  /// Computes the logits of some tokens of a batch that all layers have seen.
+  /// Computes the logits of some tokens of a batch after the last layer.
   ///
   /// - Parameters:
   ///   - model: The model of the layers.

@@ -1,6 +1,6 @@
 public import DuetSystem
 
-/// What can go wrong while a model runs.
+/// A failure while a model runs.
 public enum GenerationError: DuetError, Equatable {
   /// The tokens do not fit in what is left of the context.
   case contextFull(needed: Int, capacity: Int)
@@ -8,10 +8,10 @@ public enum GenerationError: DuetError, Equatable {
   case invalidContextLength(Int)
   /// A token id is not in the vocabulary.
   case tokenOutOfRange(id: Int, vocabularySize: Int)
-  /// The activations after a layer (nil: the logits) hold an infinity or NaN; `tensor` is the weight
-  /// that holds one already, when there is such a weight.
+  /// The activations after a layer (nil: the logits) hold an infinity or NaN; `tensor` is the first
+  /// weight that holds one itself, or nil.
   case nonFinite(layer: Int?, tensor: String?)
-  /// The caller's `isCancelled` said so.
+  /// The caller's `isCancelled` returned true.
   case cancelled
 
   /// One sentence that says what is wrong and what to do.

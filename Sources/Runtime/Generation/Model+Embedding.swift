@@ -5,7 +5,7 @@ extension Model {
   ///
   /// - Parameters:
   ///   - tokens: n ids.
-  ///   - hidden: (n, hiddenSize), overwritten; more is left as it is.
+  ///   - hidden: (n, hiddenSize), overwritten; further rows are left unchanged.
   /// - Throws: `GenerationError.tokenOutOfRange`; the rows of the tokens before it are then written.
   package func embed(
     _ tokens: ArraySlice<Int>, into hidden: inout Buffer<Float>

@@ -1,18 +1,19 @@
 /// Contexts with their continuations, laid out as the rows of one batch.
 ///
-/// First come the tokens behind which nothing is predicted: all contexts without their last tokens.
-/// Then, context by context, the last token and the continuations. So the rows whose logits are needed
-/// are the last ones:
+/// First come the tokens whose logits are not needed: all contexts without their last tokens. Then, for
+/// each context, its last token and its continuations. So the rows whose logits are needed are the last
+/// ones:
 ///
 ///     contexts A = a b c, B = d e; continuations of A: p q r and s t, of B: u v and w
 ///     rows      a b | d | c p q | s | e u
 ///     position  0 1 | 0 | 2 3 4 | 3 | 1 2
 ///
-/// A continuation's first token is predicted behind the last of its context, its last token is no row.
+/// The first token of a continuation is predicted by the row of the last token of its context; the last
+/// token of a continuation has no row.
 struct PackedContexts {
   /// A token whose likelihood is wanted.
   struct Target: Equatable {
-    /// The row behind which it is predicted, counted from `firstScoredRow`.
+    /// The row whose logits predict it, counted from `firstScoredRow`.
     let row: Int
     let token: Int
     /// The continuation that it belongs to, counted over all contexts.
@@ -20,11 +21,11 @@ struct PackedContexts {
   }
 
   private(set) var tokens: [Int] = []
-  /// One for each context, its continuations branching off at its end.
+  /// One sequence for each context, with its continuations.
   private(set) var sequences: [PackedSequence] = []
   /// The first row whose logits are needed.
   let firstScoredRow: Int
-  /// In the order of their rows.
+  /// The tokens whose likelihoods are wanted, in the order of their rows.
   private(set) var targets: [Target] = []
   private(set) var continuationCount = 0
 

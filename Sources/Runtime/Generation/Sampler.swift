@@ -8,9 +8,9 @@
 
 /// How the next token is chosen.
 public struct SamplingOptions: Sendable, Equatable {
-  /// Divides the logits: below 1 the likely become likelier.
+  /// Divides the logits: below 1, likely tokens become likelier.
   ///
-  /// 0 takes the likeliest, always.
+  /// 0 always takes the likeliest token.
   public var temperature: Double
   /// Keeps the k likeliest tokens; 0 keeps all.
   public var topK: Int
@@ -20,7 +20,7 @@ public struct SamplingOptions: Sendable, Equatable {
   public var minP: Double
   /// Divides positive and multiplies negative logits of tokens seen lately; 1 changes nothing.
   public var repetitionPenalty: Double
-  /// How many of the latest tokens the penalty looks at.
+  /// How many of the latest tokens the penalty applies to.
   public var repetitionWindow: Int
   /// The seed of the draws.
   public var seed: UInt64
@@ -54,8 +54,8 @@ public struct Sampler: Sendable {
   ///
   /// - Parameters:
   ///   - options: How to choose.
-  ///   - vocabularySize: The number of ids the tokenizer can name: a model may have more logits, and
-  ///     an id without a name is never chosen.
+  ///   - vocabularySize: The number of ids of the tokenizer: a model may have more logits, and an id
+  ///     that the tokenizer does not have is never chosen.
   /// - Precondition: `vocabularySize` is positive.
   public init(_ options: SamplingOptions = SamplingOptions(), vocabularySize: Int) {
     precondition(vocabularySize > 0, "a vocabulary of \(vocabularySize) tokens")
@@ -89,8 +89,8 @@ public struct Sampler: Sendable {
     var candidates: [Candidate] = []
     let kept = options.temperature <= 0 ? 1 : options.topK <= 0 ? count : min(options.topK, count)
     candidates.reserveCapacity(min(2 * kept, count) + 1)
-    // Ids come in order, so what does not beat the worst of the kept can go at once; the rest is cut
-    // back to `kept` whenever it has grown to twice that.
+    // Ids ascend and the lower id wins a tie, so a score that is not above the worst of the kept can be
+    // dropped at once. The list is cut back to `kept` whenever it has twice as many.
     var floor = -Float.infinity
     for id in 0..<count {
       let score = scores.isEmpty ? logits[id] : scores[id] ?? logits[id]
@@ -121,7 +121,7 @@ public struct Sampler: Sendable {
     return best
   }
 
-  /// Draws from candidates in falling order of score, after top-p and min-p.
+  /// Draws from candidates in descending order of score, after top-p and min-p.
   private mutating func draw(from candidates: [Candidate]) -> Int {
     let highest = Double(candidates[0].score)
     let weights = candidates.map { exp(Double($0.score) - highest) }
@@ -146,7 +146,7 @@ public struct Sampler: Sendable {
   }
 }
 
-/// A token and its score; the likeliest first, the lowest id first among equals.
+/// A token and its score; sorted, the likeliest is first, and the lowest id is first among equals.
 private struct Candidate: Comparable {
   let id: Int
   let score: Float

@@ -13,7 +13,7 @@ internal import DuetSystem
 public struct Session: ~Copyable {
   /// The model that runs.
   public let model: Model
-  /// The most tokens that fit.
+  /// The most tokens that the session can hold.
   public let contextLength: Int
   /// The number of tokens evaluated so far, which is the position of the next one.
   public private(set) var position = 0
@@ -24,10 +24,10 @@ public struct Session: ~Copyable {
   private var cache: KVCache
   /// The residual stream of one batch, (token, hiddenSize).
   private var residual: Buffer<Float>
-  /// (rows, vocabularySize): one row, or as many as `evaluate` hands out together.
+  /// The logits, (rows, vocabularySize): one row, or as many as `evaluate` computes together.
   private var logitRows: Buffer<Float>
   private var logitRowCount = 1
-  /// The token of `append(_:)` for one, in memory that is reused.
+  /// The argument of `append(_:)` for one token, in memory that is reused.
   private var token = [0]
 
   /// An empty session.
@@ -60,7 +60,7 @@ public struct Session: ~Copyable {
     logitRows = Buffer(count: configuration.vocabularySize)
   }
 
-  /// The scores of every token to come next, (vocabularySize), after the last `append`.
+  /// The score of every token as the next one, (vocabularySize), after the last `append`.
   public var logits: Span<Float> {
     @_lifetime(borrow self)
     borrowing get { logitRows.span.extracting(first: model.configuration.vocabularySize) }
@@ -69,7 +69,7 @@ public struct Session: ~Copyable {
   /// The number of threads that compute.
   public var threadCount: Int { pass.context.pool.threadCount }
 
-  /// Forgets everything from `position` on, so that other tokens can follow what stands before.
+  /// Forgets everything from `position` on, so that other tokens can follow the earlier ones.
   ///
   /// The logits are those of the last evaluated token until the next `append`.
   ///
@@ -80,12 +80,12 @@ public struct Session: ~Copyable {
     self.position = position
   }
 
-  /// Evaluates `tokens` after those that stand, and leaves the logits of the last in `logits`.
+  /// Evaluates `tokens` after the earlier ones, and writes the logits of the last to `logits`.
   ///
   /// - Parameters:
   ///   - tokens: At least one id.
-  ///   - isCancelled: Asked between layers; when it says yes, `position` counts the whole batches that
-  ///     were evaluated and `cancelled` is thrown.
+  ///   - isCancelled: Called between layers; when it returns true, `position` counts the whole batches
+  ///     that were evaluated and `cancelled` is thrown.
   /// - Throws: `GenerationError`.
   /// - Complexity: One pass over the weights per `batchSize` tokens.
   public mutating func append(
@@ -103,7 +103,7 @@ public struct Session: ~Copyable {
     try computeLogits(firstToken: last, count: 1)
   }
 
-  /// Evaluates one token after those that stand, and leaves its logits in `logits`.
+  /// Evaluates one token after the earlier ones, and writes its logits to `logits`.
   ///
   /// - Throws: `GenerationError`.
   /// - Complexity: One pass over the weights; no allocation.
@@ -112,7 +112,7 @@ public struct Session: ~Copyable {
     try append(self.token)
   }
 
-  /// Evaluates `tokens` like `append` and hands out the logits after each of them, in order.
+  /// Evaluates `tokens` like `append` and calls `body` with the logits after each of them, in order.
   ///
   /// - Parameters:
   ///   - tokens: At least one id.
@@ -162,7 +162,7 @@ public struct Session: ~Copyable {
     }
   }
 
-  /// One batch through all layers; the residual stream stays in `residual`.
+  /// Runs one batch through all layers; the residual stream stays in `residual`.
   private mutating func forward(
     _ tokens: ArraySlice<Int>, _ isCancelled: () -> Bool
   ) throws(GenerationError) {
@@ -176,7 +176,7 @@ public struct Session: ~Copyable {
     self.position += n
   }
 
-  /// The logits of `count` tokens of the last batch, the first at `firstToken`, into `logitRows`.
+  /// Computes the logits of `count` tokens of the last batch, from `firstToken` on, into `logitRows`.
   private mutating func computeLogits(firstToken: Int, count: Int) throws(GenerationError) {
     try pass.computeFiniteLogits(
       of: model, residual, firstToken: firstToken, count: count, into: &logitRows)

@@ -8,13 +8,13 @@
 
 /// How a session runs its model.
 public struct SessionOptions: Sendable {
-  /// The most tokens a conversation may hold; nil: what the model was made for, at most 4096.
+  /// The most tokens of a session; nil means the context length of the model, at most 4096.
   public var contextLength: Int?
   /// Threads to compute with, the caller's included.
   public var threadCount: Int
   /// The element type of keys and values.
   public var cacheType: KVCacheType
-  /// What packed matrices are multiplied with.
+  /// The type of the activations that packed matrices multiply.
   public var activations: ActivationType
   /// The most tokens evaluated together: more is faster and takes more memory.
   public var batchSize: Int

@@ -1,8 +1,8 @@
-/// A sequence of tokens and several that may follow it, whose likelihoods are wanted.
+/// A context and several continuations whose likelihoods are wanted.
 package struct SharedContext: Sendable, Equatable {
-  /// What stands before, at least one token.
+  /// The tokens of the context, at least one.
   package let context: [Int]
-  /// What may follow; each is scored as if there were no other.
+  /// The continuations; each is scored as if it were the only one.
   package private(set) var continuations: [[Int]]
 
   /// A context and its continuations.
@@ -17,22 +17,25 @@ package struct SharedContext: Sendable, Equatable {
   /// Adds a continuation.
   package mutating func append(_ continuation: [Int]) { continuations.append(continuation) }
 
-  /// The tokens that a model has to evaluate: the context once, and each continuation but its last
-  /// token, behind which nothing is predicted.
+  /// The number of tokens that a model has to evaluate.
+  ///
+  /// They are the context once, and each continuation without its last token, after which nothing is
+  /// predicted.
   package var evaluatedCount: Int {
     continuations.reduce(context.count) { $0 + Self.branchLength($1) }
   }
 
-  /// The tokens of the longest sequence that a model has to evaluate.
+  /// The number of tokens of the longest sequence that a model has to evaluate.
   package var longestSequence: Int {
     context.count + (continuations.map(Self.branchLength).max() ?? 0)
   }
 
-  /// The evaluated tokens of a continuation.
+  /// The number of evaluated tokens of a continuation.
   static func branchLength(_ continuation: [Int]) -> Int { max(0, continuation.count - 1) }
 
-  /// Parts of the continuations with at most `limit` evaluated tokens each, where one alone has not
-  /// more; the context is repeated in each part.
+  /// Splits the continuations into parts with at most `limit` evaluated tokens each.
+  ///
+  /// Each part has the whole context. A part has more tokens only when it has a single continuation.
   func split(limit: Int) -> [SharedContext] {
     var parts: [SharedContext] = []
     for continuation in continuations {

@@ -1,8 +1,9 @@
 public import DuetText
 
 extension StopTokens {
-  /// The union of what config.json, generation_config.json and the tokenizer's files name, and of the
-  /// tokens known to end a turn.
+  /// The stop tokens that config.json, generation_config.json and the tokenizer's files name.
+  ///
+  /// The tokens that are known to end a turn are added.
   public init(
     configuration: [Int], generation: GenerationConfiguration, tokenizer: Tokenizer
   ) {

@@ -1,9 +1,9 @@
 internal import DuetSystem
 internal import Kernels
 
-/// The whole cache lines of a run of memory, for the plain read loop.
+/// The whole cache lines of a region of memory, for the plain read loop.
 ///
-/// Whoever reads keeps the memory alive.
+/// The reader must keep the memory alive.
 @safe
 package struct MemoryRegion: Sendable {
   /// The address of the first whole line.
@@ -11,7 +11,7 @@ package struct MemoryRegion: Sendable {
   /// The number of lines.
   package let lineCount: Int
 
-  /// The bytes of a cache line.
+  /// The size of a cache line in bytes.
   package static let lineByteCount = 64
 
   /// The `byteCount` bytes from `start` on, without those before the first and after the last line.
@@ -33,7 +33,7 @@ extension MachineProbe {
   /// Reads codes, scales and offsets of `matrices`, doing nothing else with them.
   ///
   /// - Parameters:
-  ///   - matrices: What is read, in this order.
+  ///   - matrices: The matrices to read, in this order.
   ///   - context: The kernel set and the threads that read.
   /// - Returns: The bytes read, and a sum of them that keeps the loop from being optimised away.
   package static func read(
@@ -42,15 +42,15 @@ extension MachineProbe {
     read(matrices.flatMap(regions(of:)), context)
   }
 
-  /// Reads `regions` as one job, dealt out in runs of lines long enough for the memory's read-ahead.
+  /// Reads `regions` as one job, split into runs of lines long enough for the hardware prefetcher.
   package static func read(
     _ regions: [MemoryRegion], _ context: borrowing ExecutionContext
   ) -> (byteCount: Int, sum: UInt64) {
     let pool = context.pool
     let kernels = unsafe context.kernels
     let lineCount = regions.reduce(0) { $0 + $1.lineCount }
-    // 16 runs per thread even out threads that are held up, as for the products; beyond 1 MiB a longer
-    // run is no faster, and below 64 KiB the thread that takes it pays more for taking than reading.
+    // 16 runs per thread balance the load when a thread is delayed, as for the products. Runs above 1
+    // MiB are no faster; below 64 KiB taking a run costs more than reading it.
     let runLength = min(max(lineCount / (pool.threadCount * 16), 1024), 16384)
     var runs: [(region: Int, lines: Range<Int>)] = []
     for (index, region) in regions.enumerated() {
@@ -73,8 +73,8 @@ extension MachineProbe {
 
   /// The peak of the kernel set's dot product, counting two operations for a multiply-add.
   ///
-  /// Bytes are multiplied in registers on every thread of the pool at once: what no product of packed
-  /// matrices can be faster than.
+  /// Bytes are multiplied in registers on every thread of the pool at once. No product of packed
+  /// matrices can be faster.
   ///
   /// - Parameters:
   ///   - context: The kernel set and the threads that multiply.
@@ -85,7 +85,7 @@ extension MachineProbe {
   ) -> Double {
     let kernels = unsafe context.kernels
     let clock = ContinuousClock()
-    // Parts of a tenth of a millisecond or so keep all threads busy to the end, whoever is held up.
+    // Parts of about 0.1 ms keep all threads busy to the end, even when one of them is delayed.
     let roundCount = 1 << 14
     let partCount = context.pool.threadCount * 16
     let sinks = Buffer<Int32>(count: context.pool.threadCount * 16)
@@ -102,7 +102,7 @@ extension MachineProbe {
     return 2 * Double(total) / seconds
   }
 
-  /// The same with the kernels and threads of a session.
+  /// The peak of the dot product with the kernels and threads of a session.
   package static func multiplicationPeak(
     _ session: borrowing Session, for duration: Duration
   ) -> Double {

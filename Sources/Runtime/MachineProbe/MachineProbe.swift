@@ -2,12 +2,12 @@ internal import COpenBLAS
 internal import DuetSystem
 internal import Kernels
 
-/// The limits that the products of a model are measured against, taken in the same process.
+/// Measurements of the machine's limits, to compare the products of a model with in the same process.
 package enum MachineProbe {
   /// Reads every weight that one token reads, doing nothing else with it.
   ///
-  /// The plain read loop of the model's kernel set over the same memory, dealt out to the threads of
-  /// the session as the products are: what a token cannot be faster than.
+  /// The plain read loop of the session's kernel set reads the same memory as a token, on the threads of
+  /// the session. A token cannot take less time.
   ///
   /// - Returns: The bytes read, and a sum of them that keeps the loop from being optimised away.
   package static func readWeights(of session: borrowing Session) -> (byteCount: Int, sum: UInt64) {

@@ -2,27 +2,27 @@ internal import DuetSystem
 
 /// The compressed parts of a linear layer: y = S_out B_out^T (Q z + L (R z) + C x_O), z = B_in S_in x.
 ///
-/// All parts share z. The factors L and R are packed in four bits, and then computed with Q as one job, or
-/// they are dense in half precision.
+/// All parts share z. The factors L and R are either packed, and then computed with Q as one job, or
+/// dense in half precision.
 struct CompressedWeights: Sendable {
   /// A part that is to be loaded.
   struct Source {
     let name: String
     let outputSize: Int
-    /// The row of the output that the first row is.
+    /// The row of the output where this part begins.
     let outputRow: Int
   }
 
   /// The factors of one part in half precision.
   struct HalfFactors: Sendable {
-    /// L, (outputSize, rank), as rows of their own.
+    /// L, (outputSize, rank), with rows that begin at 0.
     let left: DenseRows
     let outputRow: Int
-    /// The place of its R z among those of all parts.
+    /// Where its R z begins in the R z of all parts.
     let productRow: Int
   }
 
-  /// Where a part's rows are rotated back.
+  /// The rotation of a part's outputs, and the row where they begin.
   struct OutputRotation: Sendable {
     let rotation: IncoherenceTransform
     let outputRow: Int
@@ -32,16 +32,16 @@ struct CompressedWeights: Sendable {
   let linear: PackedLinear
   /// B_in S_in, or nil.
   let inputRotation: IncoherenceTransform?
-  /// S_out B_out^T of the parts; empty without.
+  /// S_out B_out^T of the parts; empty when outputs are not rotated.
   let outputRotations: [OutputRotation]
   /// R of all parts in half precision, (sum of ranks, inputSize), or nil.
   let halfRight: DenseRows?
-  /// L of each of them.
+  /// L of each part with factors in half precision.
   let halfLefts: [HalfFactors]
   /// The names of all stored tensors.
   let tensorNames: [String]
 
-  /// What the names of the tensors of a compressed matrix end with, after the name of the matrix.
+  /// The suffixes of the names of a compressed matrix's tensors, after the name of the matrix.
   static let suffixes =
     ["", ".left", ".right", ".columns"].flatMap { part in
       [PackedMatrix.codesSuffix, PackedMatrix.scalesSuffix, PackedMatrix.offsetsSuffix].map {
@@ -81,7 +81,7 @@ struct CompressedWeights: Sendable {
         let loaded = LowRankFactors(
           left: try PackedMatrix(checkpoint, "\(name).left", layout: layouts.left),
           right: try PackedMatrix(checkpoint, "\(name).right", layout: layouts.right))
-        // A few more components have the same shapes, and would be counted though they are zero.
+        // Factors of a slightly smaller rank, padded, have the same shapes.
         let storedRank = loaded.storedRank
         guard storedRank == rank else {
           throw .rankMismatch(
@@ -154,7 +154,7 @@ struct CompressedWeights: Sendable {
     let weights = try PackedMatrix(
       checkpoint, "\(name).columns",
       layout: CompressedFormat.columnsLayout(outputSize: outputSize, count: count))
-    // A few columns more have the same shapes, and would be left out unnoticed.
+    // A few more columns have the same shapes, and would be ignored unnoticed.
     guard (count..<weights.layout.paddedInputSize).allSatisfy(weights.hasOnlyZeroCodes) else {
       throw .unlistedColumns(
         path: index.file.path, tensor: "\(name).columns.codes", channelCount: count)

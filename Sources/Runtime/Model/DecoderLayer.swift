@@ -1,16 +1,16 @@
 /// The weights of one decoder layer of a Llama-style model.
 package struct DecoderLayer: Sendable {
-  /// The gains before attention, (hiddenSize).
+  /// The gains of the norm before attention, (hiddenSize).
   let attentionNorm: [Float]
   /// Queries, keys and values: (headCount + 2 keyValueHeadCount) * headSize rows.
   let queriesKeysValues: Linear
-  /// From the heads back to the residual stream: (hiddenSize, headCount * headSize).
+  /// The projection from the heads back to the residual stream: (hiddenSize, headCount * headSize).
   let attentionOutput: Linear
-  /// The gains before the feed-forward part, (hiddenSize).
+  /// The gains of the norm before the feed-forward part, (hiddenSize).
   let feedForwardNorm: [Float]
   /// Gate and up: 2 * intermediateSize rows.
   let gateUp: Linear
-  /// Back to the residual stream: (hiddenSize, intermediateSize).
+  /// The projection back to the residual stream: (hiddenSize, intermediateSize).
   let down: Linear
 
   /// The layer with the tensor names of Hugging Face checkpoints.

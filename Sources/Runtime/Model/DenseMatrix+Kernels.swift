@@ -25,7 +25,7 @@ extension KernelSet {
       matrix.outputSize)
   }
 
-  /// The product with matrices of `type`.
+  /// The kernel that multiplies matrices of `type`.
   @unsafe
   func matvec(_ type: ElementType) -> kernels_matvec {
     switch type {

@@ -2,7 +2,7 @@ internal import DuetSystem
 
 /// A weight matrix in the element type it is stored in: a view of a mapped file.
 ///
-/// (outputSize, inputSize), row-major, multiplied from the right by activations: y = x W^T.
+/// (outputSize, inputSize), row-major; the product with activations x is y = x W^T.
 package struct DenseMatrix: Sendable {
   /// The number of rows.
   package let outputSize: Int
@@ -61,7 +61,7 @@ package struct DenseMatrix: Sendable {
 extension Checkpoint {
   /// The vector `name` of `count` numbers, widened to Float; they are few, so they are copied.
   ///
-  /// - Throws: also when a number is not finite.
+  /// - Throws: `CheckpointError`, also when a number is not finite.
   func vector(named name: String, count: Int) throws(CheckpointError) -> [Float] {
     let tensor = try tensor(named: name, shape: [count])
     let values = KernelSet.standard.widened(tensor)

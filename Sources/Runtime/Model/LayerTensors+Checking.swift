@@ -1,7 +1,7 @@
 internal import DuetSystem
 
 extension LayerTensors {
-  /// Refuses a checkpoint with a tensor in one of its layers that the table does not have.
+  /// Refuses a checkpoint with a tensor in one of its layers that the table does not list.
   ///
   /// Such a tensor takes part in the model's answers, which would be wrong without it. Layers beyond those
   /// of the configuration are left alone, and so are biases that the configuration does not have.

@@ -1,9 +1,9 @@
-/// The table of what a decoder layer can have, by the names of Hugging Face checkpoints.
+/// The table of the tensors of a decoder layer, by their names in Hugging Face checkpoints.
 ///
-/// A model of the family that has more, or other sizes, needs other rows here. `DecoderLayerPass` says
-/// what the rows are good for.
+/// A model with more tensors, or with other sizes, needs other rows here. `ForwardPass` computes with
+/// the tensors.
 package enum LayerTensors {
-  /// The weight matrices, in the order in which the forward pass comes to them.
+  /// The weight matrices, in the order in which the forward pass multiplies them.
   package static let matrices: [LayerMatrix] = [
     LayerMatrix(
       "self_attn.q_proj", .attention, outputSize: \.queryWidth, hasBias: \.hasAttentionBias),
@@ -22,7 +22,7 @@ package enum LayerTensors {
     LayerMatrix("mlp.down_proj", .down, outputSize: \.hiddenSize, hasBias: \.hasFeedForwardBias),
   ]
 
-  /// The gains of the norms, (hiddenSize) each, by the input that they make of the residual stream.
+  /// The gains of the norms, (hiddenSize) each, with the input that each norm computes.
   package static let norms: [LayerNorm] = [
     LayerNorm(name: "input_layernorm.weight", input: .attention),
     LayerNorm(name: "post_attention_layernorm.weight", input: .feedForward),
@@ -34,10 +34,10 @@ package enum LayerTensors {
     UnsupportedTensor(name: "self_attn.k_norm.weight", meaning: "a norm of the keys"),
   ]
 
-  /// Tensors that follow from the configuration.
+  /// Tensors that follow from the configuration and are not read.
   static let ignored = ["self_attn.rotary_emb.inv_freq"]
 
-  /// What the names of a layer's tensors begin with, "model.layers.0." for the first layer.
+  /// The prefix of the names of a layer's tensors, "model.layers.0." for the first layer.
   package static func prefix(layer: Int) -> String { "model.layers.\(layer)." }
 }
 
@@ -49,7 +49,7 @@ package struct LayerMatrix: Sendable {
   package let input: LinearInput
   /// The input whose channels grow in proportion to the outputs of this matrix, or nil.
   ///
-  /// A channel of that input is divided by a number when the row of this matrix, and its bias, are.
+  /// Dividing a row of this matrix and of its bias by a number divides the channel of that input too.
   package let scaledInput: LinearInput?
 
   private let rowCount: any KeyPath<Configuration, Int> & Sendable
@@ -73,7 +73,7 @@ package struct LayerMatrix: Sendable {
   /// The name in a checkpoint, without ".weight".
   package func name(inLayer layer: Int) -> String { LayerTensors.prefix(layer: layer) + name }
 
-  /// Whether `other`, a name in a checkpoint without ".weight", is that of this matrix in some layer.
+  /// Whether `other`, a name without ".weight", is the name of this matrix in some layer.
   package func isNamed(_ other: String) -> Bool {
     other.utf8.reversed().starts(with: ".\(name)".utf8.reversed())
   }
@@ -94,14 +94,14 @@ package struct LayerMatrix: Sendable {
 package struct LayerNorm: Sendable {
   /// The name in the layer: "input_layernorm.weight".
   package let name: String
-  /// The input that the norm makes of the residual stream.
+  /// The input that the norm computes from the residual stream.
   package let input: LinearInput
 
   /// The name in a checkpoint.
   package func name(inLayer layer: Int) -> String { LayerTensors.prefix(layer: layer) + name }
 }
 
-/// A tensor of a decoder layer without which the result would be wrong.
+/// A tensor of a decoder layer that is not supported and without which the result would be wrong.
 struct UnsupportedTensor: Sendable {
   /// The name in the layer.
   let name: String
@@ -111,16 +111,16 @@ struct UnsupportedTensor: Sendable {
 
 /// The inputs of a decoder layer's matrices; matrices that multiply the same input share it.
 package enum LinearInput: String, Sendable, CaseIterable {
-  /// What the query, key and value matrices multiply: the residual stream after its norm.
+  /// The input of the query, key and value matrices: the residual stream after its norm.
   case attention
-  /// What the attention output matrix multiplies: what the heads read.
+  /// The input of the attention output matrix: the outputs of the heads.
   case attentionOutput = "attention-output"
-  /// What the gate and up matrices multiply: the residual stream after its second norm.
+  /// The input of the gate and up matrices: the residual stream after its second norm.
   case feedForward = "feed-forward"
-  /// What the down matrix multiplies: the gated product.
+  /// The input of the down matrix: the gated product.
   case down
 
-  /// The numbers of one token.
+  /// The number of channels.
   package func size(_ configuration: Configuration) -> Int {
     switch self {
     case .attention, .feedForward: configuration.hiddenSize
@@ -132,10 +132,10 @@ package enum LinearInput: String, Sendable, CaseIterable {
   /// The matrices that multiply it, in the order of the table.
   package var matrices: [LayerMatrix] { LayerTensors.matrices.filter { $0.input == self } }
 
-  /// The norm that makes it of the residual stream, or nil.
+  /// The norm that computes it from the residual stream, or nil.
   package var norm: LayerNorm? { LayerTensors.norms.first { $0.input == self } }
 
-  /// The matrix whose outputs its channels are in proportion to, or nil.
+  /// The matrix to whose outputs its channels are proportional, or nil.
   package var scalingMatrix: LayerMatrix? {
     LayerTensors.matrices.first { $0.scaledInput == self }
   }

@@ -3,7 +3,7 @@ struct DenseRows: Sendable {
   /// A matrix.
   struct Part: Sendable {
     let matrix: DenseMatrix
-    /// The row of the output that the first row is.
+    /// The row of the output where this part begins.
     let outputRow: Int
   }
 
@@ -11,7 +11,7 @@ struct DenseRows: Sendable {
   let parts: [Part]
   /// The number of columns of every matrix.
   let inputSize: Int
-  /// The rows of the output, which may have others between those of the matrices.
+  /// The number of rows of the output; some may belong to other matrices.
   let outputSize: Int
 
   /// The bytes of all weights.
@@ -44,14 +44,14 @@ struct DenseRows: Sendable {
 
 /// One or more weight matrices that share their input, multiplied as one job: y = x W^T + b.
 ///
-/// The rows of the parts follow each other in the output: the queries, keys and values of a token
-/// stand side by side, and so do gate and up. Each part is dense or compressed.
+/// The rows of the parts follow each other in the output: the queries, keys and values of a token are
+/// side by side, and so are gate and up. Each part is dense or compressed.
 package struct Linear: Sendable {
   /// The dense parts.
   let dense: DenseRows
   /// The compressed parts, or nil when all are dense.
   let compressed: CompressedWeights?
-  /// (outputSize) numbers to add, or nil when no part has a bias.
+  /// The bias, (outputSize), or nil when no part has one.
   let bias: [Float]?
   /// The names of the parts, without ".weight".
   let names: [String]
@@ -63,8 +63,7 @@ package struct Linear: Sendable {
   /// The shapes of the parts, (outputSize, inputSize) each.
   package let shapes: [(outputSize: Int, inputSize: Int)]
 
-  /// The linear layer of the stored tensors `<name>.weight`, or of the compressed ones that stand for
-  /// them, and, if it has biases, `<name>.bias`.
+  /// The linear layer of the tensors `<name>.weight`, or their compressed forms, and `<name>.bias`.
   ///
   /// - Parameters:
   ///   - checkpoint: Where the tensors are.
@@ -107,7 +106,7 @@ package struct Linear: Sendable {
     shapes = parts.map { ($0.outputSize, inputSize) }
   }
 
-  /// The type of the weights: that of the elements as checkpoints name it, or the packed format.
+  /// The name of the packed format, or, when all parts are dense, of the element type.
   package var elementTypeName: String {
     compressed?.formatName ?? dense.parts.first?.matrix.elementType.rawValue ?? ""
   }
@@ -132,7 +131,7 @@ package struct Linear: Sendable {
       + compressed.outputRotations.map(\.rotation)
   }
 
-  /// The matrices that are multiplied in single precision: the dense parts, and factors stored as halves.
+  /// The matrices multiplied in single precision: the dense parts, and factors in half precision.
   package var denseMatrices: [DenseMatrix] {
     let halves =
       (compressed?.halfLefts.map(\.left) ?? []) + (compressed?.halfRight.map { [$0] } ?? [])

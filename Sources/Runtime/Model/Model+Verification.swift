@@ -1,15 +1,15 @@
 extension Model {
   /// The name of the first weight that holds an infinity or NaN, or nil when all are finite.
   ///
-  /// - Complexity: Reads all weights: seconds for a large model. Meant for the moment when a result is
-  ///   not finite and the culprit must be named.
+  /// - Complexity: Reads all weights: seconds for a large model. Meant for naming the cause when a
+  ///   result is not finite.
   public func firstNonFiniteWeight() -> String? {
     matrices.first { !KernelSet.standard.isFinite($0) }?.name
   }
 
-  /// The names of tensors in the checkpoint that this architecture has no use for.
+  /// The names of tensors in the checkpoint that this architecture does not use.
   ///
-  /// There should be none: they hint at a model of another kind.
+  /// There should be none: they suggest a model of another kind.
   public var unusedTensorNames: [String] {
     var used = matrices.map(\.name) + ["model.norm.weight", "lm_head.weight"]
     // A bias that the configuration does not have is unused.

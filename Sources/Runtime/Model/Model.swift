@@ -5,20 +5,22 @@
 public struct Model: Sendable {
   /// The sizes and constants of the architecture.
   public let configuration: Configuration
-  /// Where the weights come from.
+  /// The checkpoint that holds the weights.
   public let checkpoint: Checkpoint
-  /// One row for each token, (vocabularySize, hiddenSize).
+  /// The embedding, one row for each token, (vocabularySize, hiddenSize).
   let embedding: DenseMatrix
   /// The decoder layers, first to last.
   package let layers: [DecoderLayer]
-  /// The gains before the output head, (hiddenSize).
+  /// The gains of the norm before the output head, (hiddenSize).
   let outputNorm: [Float]
-  /// From the residual stream to logits, (vocabularySize, hiddenSize); the embedding when tied.
+  /// The output head, from the residual stream to logits, (vocabularySize, hiddenSize); the embedding
+  /// when tied.
   package let head: Linear
 
   /// Loads the checkpoint in `folder`: maps its files and checks every tensor against config.json.
   ///
-  /// Nothing but the norms and biases is read: the weights come in with the first token.
+  /// Only small tensors are read, such as norms, biases, scales and half-precision factors. The other
+  /// weights are read with the first token.
   ///
   /// - Throws: `CheckpointError`.
   public init(contentsOf folder: String) throws(CheckpointError) {
@@ -27,8 +29,8 @@ public struct Model: Sendable {
 
   /// The model of an open checkpoint.
   ///
-  /// - Throws: `CheckpointError` naming the first tensor that is missing or not what the
-  ///   configuration says, or that a layer has beyond those of `LayerTensors`.
+  /// - Throws: `CheckpointError` naming the first tensor that is missing or not what the configuration
+  ///   says, or that a layer has in addition to those of `LayerTensors`.
   public init(_ checkpoint: Checkpoint) throws(CheckpointError) {
     let configuration = checkpoint.configuration
     self.checkpoint = checkpoint

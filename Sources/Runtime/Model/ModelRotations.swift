@@ -1,14 +1,14 @@
 internal import DuetSystem
 
-/// The rotations of a compressed model, one for each size, loaded when they are asked for.
+/// The rotations of a compressed model, one for each size.
 ///
-/// Stored are the signs, `incoherence.<size>.signs`, I8 (size), and for sizes that are no powers of two
-/// the dense factor, `incoherence.<size>.factor`, F32 (order, order). The factor follows from the size;
-/// the stored one is for readers that cannot make it, and must be the same.
+/// A checkpoint stores the signs, `incoherence.<size>.signs`, I8 (size), and for sizes that are not
+/// powers of two the dense factor, `incoherence.<size>.factor`, F32 (order, order). The factor follows
+/// from the size; the stored one is for programs that cannot compute it, and must be the same.
 struct ModelRotations {
   private var loaded: [Int: IncoherenceTransform] = [:]
 
-  /// None.
+  /// No rotations.
   init() {}
 
   /// The rotations of all sizes that the model's compressed layers have.

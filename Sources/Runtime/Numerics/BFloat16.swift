@@ -18,8 +18,8 @@ public struct BFloat16: BitwiseCopyable, Sendable, Hashable {
     if value.isNaN {
       bitPattern = UInt16(truncatingIfNeeded: bits >> 16) | 0x0040
     } else {
-      // Half of the last place kept, less one when that place is even. It cannot overflow: the
-      // largest bit pattern that is no NaN is that of -infinity, 0xFF800000.
+      // Adds half a unit of the last place kept, minus one when that place is even. It cannot overflow:
+      // the largest bit pattern that is not a NaN is that of -infinity, 0xFF800000.
       let rounded = bits + 0x7FFF + (bits >> 16 & 1)
       bitPattern = UInt16(truncatingIfNeeded: rounded >> 16)
     }
@@ -27,7 +27,7 @@ public struct BFloat16: BitwiseCopyable, Sendable, Hashable {
 }
 
 extension Float {
-  /// The same value, exactly.
+  /// The exact value of a `BFloat16`.
   @inlinable
   package init(_ value: BFloat16) {
     self.init(bitPattern: UInt32(value.bitPattern) << 16)

@@ -1,8 +1,8 @@
-/// The field of q = p^k elements, as far as Paley's matrices need it.
+/// The finite field of q = p^k elements, with the operations that Paley's matrices need.
 ///
-/// Element e, 0 <= e < q, is the polynomial over the integers modulo p whose coefficients are the
-/// digits of e to the base p, lowest first; products are taken modulo a monic irreducible polynomial
-/// of degree k, the first that a search in the order of its digits finds. For k = 1 this is arithmetic
+/// Element e, 0 <= e < q, is the polynomial over the integers modulo p whose coefficients are the digits
+/// of e in base p, lowest first. Products are taken modulo a monic irreducible polynomial of degree k:
+/// the one whose other coefficients are the digits of the smallest number. For k = 1 this is arithmetic
 /// modulo p.
 struct FiniteField {
   /// p, a prime.
@@ -30,7 +30,8 @@ struct FiniteField {
   /// The p and k with p^k = `size`, p prime and k > 0, or nil.
   static func primePower(_ size: Int) -> (prime: Int, degree: Int)? {
     guard size > 1 else { return nil }
-    // The least divisor above 1 is prime; without one up to the root, the number itself is.
+    // The smallest divisor above 1 is prime. If there is none up to the square root, the number is
+    // prime.
     var prime = 2
     while prime <= size / prime && size % prime != 0 { prime += 1 }
     if size % prime != 0 { prime = size }
@@ -72,9 +73,9 @@ struct FiniteField {
     return rest.reversed().reduce(0) { $0 * characteristic + $1 }
   }
 
-  /// Whether `polynomial` is no product of two of lower degree.
+  /// Whether `polynomial` is not a product of two polynomials of lower degree.
   ///
-  /// One of the two would have at most half its degree, and may be taken as monic.
+  /// It is enough to try monic divisors of at most half its degree.
   private static func isIrreducible(_ polynomial: [Int], _ prime: Int) -> Bool {
     let degree = polynomial.count - 1
     var (divisorDegree, count) = (1, prime)
@@ -88,8 +89,9 @@ struct FiniteField {
     return true
   }
 
-  /// What is left of `polynomial` after division by the monic `divisor`: as many coefficients as the
-  /// divisor's degree.
+  /// The remainder of `polynomial` divided by the monic `divisor`.
+  ///
+  /// It has as many coefficients as the degree of the divisor.
   private static func remainder(_ polynomial: [Int], by divisor: [Int], _ prime: Int) -> [Int] {
     let degree = divisor.count - 1
     var rest = polynomial

@@ -6,8 +6,8 @@
 /// - II, for q = 1 modulo 4: order 2 (q + 1), C = (0 1; 1 Q) with every entry c replaced by
 ///   c * (1 1; 1 -1), and on the diagonal, where c = 0, by (1 -1; -1 -1).
 ///
-/// Orders 1 and 2 are the first of Sylvester's. Doubling a matrix, which yields further orders, is left
-/// to the fast transform: a size is an order times a power of two.
+/// Orders 1 and 2 are Sylvester's matrices. Matrices are not doubled here to reach further orders: the
+/// fast transform does that, for sizes that are an order times a power of two.
 ///
 /// Source: Paley, "On orthogonal matrices", Journal of Mathematics and Physics 12 (1933), 311-320.
 package struct HadamardMatrix: Sendable {
@@ -18,8 +18,8 @@ package struct HadamardMatrix: Sendable {
 
   /// The matrix of `order`, or nil when neither construction has one.
   ///
-  /// The same order gives the same matrix everywhere: where several constructions fit, a prime q goes
-  /// before other powers, then I before II.
+  /// The matrix depends on the order alone. When both constructions apply, a prime q is preferred to
+  /// other powers, then I to II.
   ///
   /// - Complexity: O(order^2).
   package init?(order: Int) {
@@ -45,7 +45,7 @@ package struct HadamardMatrix: Sendable {
   private static func construction(order: Int) -> Construction? {
     if order == 1 || order == 2 { return .sylvester }
     guard order > 0, order % 4 == 0 else { return nil }
-    // order - 1 is 3 modulo 4 by itself.
+    // order is a multiple of 4, so order - 1 is 3 modulo 4.
     let first = FiniteField(size: order - 1)
     let second = (order / 2 - 1) % 4 == 1 ? FiniteField(size: order / 2 - 1) : nil
     if let first, first.degree == 1 { return .first(first) }

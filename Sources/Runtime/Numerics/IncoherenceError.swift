@@ -6,7 +6,7 @@ public enum IncoherenceError: DuetError, Equatable {
   case notPositive(size: Int)
   /// The size is an odd number too large for a dense factor, times a power of two.
   case oddPartTooLarge(size: Int, oddPart: Int, largest: Int)
-  /// There are not as many signs as the vectors have numbers.
+  /// The number of signs differs from the size of the vectors.
   case wrongSignCount(size: Int, count: Int)
   /// A sign is neither 1 nor -1.
   case notASign(index: Int, value: Int8)

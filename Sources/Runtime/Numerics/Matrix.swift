@@ -2,7 +2,7 @@ package import DuetSystem
 
 /// An owned (rowCount, columnCount) matrix of a plain type, row major and 64-byte aligned.
 ///
-/// Rows follow each other without padding. A matrix never changes its size; copying one is `copy()`.
+/// Rows follow each other without padding. A matrix never changes its size; `copy()` makes a copy.
 public struct Matrix<Element: BitwiseCopyable>: ~Copyable {
   /// The number of rows.
   public let rowCount: Int

@@ -1,18 +1,18 @@
-/// The dense part of the orthogonal matrix B (size, size) that spreads a vector over all its places.
+/// The dense factor F of the orthogonal matrix B (size, size) of an incoherence transform.
 ///
-/// With size = order * width, width a power of two,
+/// B spreads each number of a vector over all places. With size = order * width, width a power of two,
 ///
 ///     B = scale * (F kron Sylvester(width))
 ///
 /// F (order, order) is, by the first rule that applies:
-/// 1. the Hadamard matrix of the least order up to `largestHadamardOrder` for which `width` is a power of
-///    two; the scale is 1 / sqrt(size). For powers of two the order is 1.
+/// 1. the Hadamard matrix of the smallest order up to `largestHadamardOrder` for which `width` is a
+///    power of two; the scale is 1 / sqrt(size). For powers of two the order is 1.
 /// 2. otherwise, with the odd part of the size as order, up to `largestOrder`, an orthogonal matrix
 ///    drawn by a generator seeded with the order; the scale is 1 / sqrt(width).
 ///
-/// Compressed models are computed with the F of these rules, which depend on nothing but the size: they, the
-/// constructions of `HadamardMatrix` and the random draws are part of the file format. The F that a model
-/// stores is for other programs, and is only checked against this one.
+/// F depends on the size alone, so these rules, the constructions of `HadamardMatrix` and the random
+/// draws are part of the file format. Compressed models are computed with this F. The F that a model
+/// stores is for other programs, and is only compared with this one.
 ///
 /// Source: Tseng et al., QuIP#, arXiv:2402.04396, section 3.
 package struct OrthogonalFactor: Sendable {
@@ -22,27 +22,29 @@ package struct OrthogonalFactor: Sendable {
   package let order: Int
   /// The length of the fast transforms, a power of two.
   package let width: Int
-  /// Whether F holds ones and minus ones alone.
+  /// Whether F is a Hadamard matrix, of ones and minus ones.
   package let isHadamard: Bool
   /// F (order, order), row major.
   package let entries: [Float]
   /// F transposed.
   let transposed: [Float]
-  /// What the result is multiplied by.
+  /// The number that the result is multiplied by.
   let scale: Float
 
-  /// The largest order of an F of ones.
+  /// The largest order of an F that is a Hadamard matrix.
   ///
   /// The product with F costs `order` multiplications per number. 11008 = 43 * 256 has a Hadamard matrix
-  /// of order 344, but a random one of order 43 spreads a vector as well for an eighth of the time: 8
-  /// instead of 55 microseconds in every `down_proj` of Llama-2-7B.
+  /// of order 344, but a random matrix of order 43 spreads a vector equally well with an eighth of the
+  /// multiplications: 8 instead of 55 microseconds in every `down_proj` of Llama-2-7B.
   package static let largestHadamardOrder = 256
-  /// The largest order of F: beyond it the product would outweigh the one that it prepares.
+  /// The largest order of F.
+  ///
+  /// Beyond it the product with F would take longer than the product with the weights.
   package static let largestOrder = 512
 
   /// The factor for vectors of `size` numbers.
   ///
-  /// One factor serves all transforms of its size: share it rather than make it anew.
+  /// All transforms of a size can share one factor, which takes time to make.
   ///
   /// - Throws: `IncoherenceError` when the size is not positive or its odd part is too large.
   /// - Complexity: O(order^2) for Hadamard matrices, O(order^3) for random ones.
@@ -77,16 +79,16 @@ package struct OrthogonalFactor: Sendable {
     (0..<order * order).map { entries[$0 % order * order + $0 / order] }
   }
 
-  /// The orthogonal factor of a random matrix whose row-wise triangular factor has a positive diagonal.
+  /// The orthogonal factor Q of a random matrix L Q, L lower triangular with a positive diagonal.
   ///
-  /// Rows are drawn one after another, freed of their parts along the rows before, and normalised. The
-  /// second round of subtractions removes what rounding left in the first: after it rows are
-  /// orthogonal to some 1e-15 (Giraud et al., "Rounding error analysis of the classical Gram-Schmidt
-  /// orthogonalization process", 2005).
+  /// Rows are drawn one after another; the components along earlier rows are subtracted from each, and
+  /// it is normalised (Gram-Schmidt). A second round of subtractions removes the rounding errors of the
+  /// first: after it rows are orthogonal to about 1e-15 (Giraud et al., "Rounding error analysis of the
+  /// classical Gram-Schmidt orthogonalization process", 2005).
   ///
   /// Everything but the final rounding to Float is in Double, in a fixed order and without functions
-  /// that differ between platforms, hence no logarithm: a normal number is the sum of twelve even ones,
-  /// less six, which has the right mean, variance and symmetry.
+  /// that differ between platforms, so without a logarithm: a normal number is replaced by the sum of
+  /// twelve uniform ones minus six, which has its mean, variance and symmetry.
   private static func randomOrthogonal(order: Int) -> [Float] {
     var generator = RandomGenerator(seed: UInt64(order))
     var rows: [[Double]] = []

@@ -34,6 +34,6 @@ public struct RandomGenerator: RandomNumberGenerator, Sendable {
     return result
   }
 
-  /// A number drawn evenly from 0 ..< 1, in steps of 2^-53.
+  /// A number drawn uniformly from 0 ..< 1, in steps of 2^-53.
   public mutating func nextUnit() -> Double { Double(next() >> 11) * 0x1p-53 }
 }

@@ -2,9 +2,10 @@ internal import COpenBLAS
 
 /// The processor family whose kernels OpenBLAS uses.
 ///
-/// OpenBLAS chooses once, when it is loaded. Releases older than a processor take it for something far
-/// older: 0.3.21 runs its AVX2 kernels on AVX-512 processors of 2023 and later, at about half the
-/// speed. The environment variable `OPENBLAS_CORETYPE`, set before the process starts, overrides that.
+/// OpenBLAS chooses once, when it is loaded. A release that is older than the processor may take it for
+/// a much older one: 0.3.21 runs its AVX2 kernels on AVX-512 processors of 2023 and later, at about half
+/// the speed. The environment variable `OPENBLAS_CORETYPE`, set before the process starts, overrides
+/// that.
 package enum BLASCore {
   /// The environment variable that OpenBLAS reads.
   package static let variable = "OPENBLAS_CORETYPE"

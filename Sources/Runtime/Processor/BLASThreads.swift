@@ -1,6 +1,6 @@
 internal import COpenBLAS
 
-/// The threads of OpenBLAS itself, of which there is one: products are dealt out to a `WorkerPool`.
+/// The number of threads of OpenBLAS itself: one, because a `WorkerPool` splits the products.
 package enum BLASThreads {
   /// Tells OpenBLAS to compute on the thread that calls it; only the first call does anything.
   package static func useOne() { _ = one }

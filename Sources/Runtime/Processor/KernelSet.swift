@@ -8,13 +8,13 @@ package import Kernels
   internal import Darwin
 #endif
 
-/// A family of kernels written for one family of chips: the Swift face of `Kernels.h`.
+/// A set of kernels for one family of processors: the Swift interface of `Kernels.h`.
 ///
 /// The choice is a value that is passed in, never a global that changes, so that tests may run every
 /// set the processor supports side by side.
 @safe
 package struct KernelSet: @unchecked Sendable {
-  // The tables are constants of the program: immutable and alive for ever.
+  // The tables are constants of the program: immutable and never freed.
   package let table: UnsafePointer<kernels_set>
 
   /// The sets this processor can run, best first; the last is always `portable`.
@@ -24,10 +24,10 @@ package struct KernelSet: @unchecked Sendable {
     return (0..<count).map { unsafe KernelSet(table: sets[$0]) }
   }()
 
-  /// The set to use unless another is asked for.
+  /// The default set.
   ///
-  /// It is the one that the environment variable `DUET_KERNEL_SET` names, when the processor has it,
-  /// otherwise the best.
+  /// It is the one that the environment variable `DUET_KERNEL_SET` names, when the processor supports
+  /// it, otherwise the best.
   package static let standard: KernelSet = {
     let name = unsafe getenv("DUET_KERNEL_SET").map { unsafe String(cString: $0) }
     return name.flatMap(KernelSet.init(named:)) ?? supported[0]

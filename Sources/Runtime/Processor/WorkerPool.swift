@@ -10,13 +10,13 @@ internal import Synchronization
   internal import Darwin
 #endif
 
-/// A fixed team of threads that runs one job at a time: the only place with threads.
+/// A fixed number of threads that run one job at a time; nothing else in the library starts threads.
 ///
-/// A job is a number of parts. Threads take the next part from a shared counter, so which thread runs
-/// which part is not fixed: a part must write only memory of its own, and then the result does not
-/// depend on the number of threads. Between jobs the workers spin for a short while, so that jobs in
-/// quick succession, as the steps of a decoder layer are, start within a microsecond; after that they
-/// sleep and cost nothing.
+/// A job consists of a number of parts. Threads take the next part from a shared counter, so which
+/// thread runs which part is not fixed: a part must write only memory of its own, and then the result
+/// does not depend on the number of threads. Between jobs the workers spin for a short while, so that
+/// jobs in quick succession, such as the steps of a decoder layer, start within a microsecond; after
+/// that they sleep and use no processor time.
 ///
 /// The thread that calls `run` is worker 0 and works too: a pool of one has no other thread.
 package final class WorkerPool: Sendable {
@@ -28,7 +28,7 @@ package final class WorkerPool: Sendable {
 
   /// Starts `threadCount - 1` threads.
   ///
-  /// When the system refuses a thread the pool is smaller than asked: `threadCount` says how large.
+  /// When the system refuses a thread, the pool is smaller than asked for; see `threadCount`.
   ///
   /// - Precondition: `threadCount` is positive.
   package init(threadCount: Int) {
@@ -52,13 +52,13 @@ package final class WorkerPool: Sendable {
 
   /// Calls `body(part, worker)` once for every `part` in `0 ..< count` and returns when all are done.
   ///
-  /// `worker` is in `0 ..< threadCount` and no two calls with the same worker overlap, so it can
-  /// select scratch memory. Calls from several threads run one after the other; a call from inside a
-  /// body is an error that deadlocks.
+  /// `worker` is in `0 ..< threadCount` and no two calls with the same worker overlap, so it can select
+  /// scratch memory. Calls from several threads run one after the other; a call from inside a body
+  /// deadlocks.
   ///
   /// - Parameters:
   ///   - count: Number of parts.
-  ///   - body: The work. It runs on several threads at once, whatever it captures.
+  ///   - body: The work. It runs on several threads at once, and what it captures must allow that.
   package func run(_ count: Int, _ body: (_ part: Int, _ worker: Int) -> Void) {
     if count == 1 || workers.isEmpty {
       state.turn.withLock { _ in
@@ -66,18 +66,19 @@ package final class WorkerPool: Sendable {
       }
       return
     }
-    // Swift puts a closure that another thread is to call on the heap.
+    // Swift allocates a closure that another thread calls on the heap.
     withoutActuallyEscaping(body) { escapable in
       run(count, with: escapable) { body, part, worker in body(part, worker) }
     }
   }
 
-  /// The same without an allocation, for jobs that every token has: `body` captures nothing, and is handed
-  /// what it works on.
+  /// Calls `body` for every part like `run(_:_:)`, but without an allocation.
+  ///
+  /// It is for jobs that every token needs: `body` captures nothing, and its data are in `context`.
   ///
   /// - Parameters:
   ///   - count: Number of parts.
-  ///   - context: What the body needs, the same for all parts.
+  ///   - context: The data of the job, the same for all parts.
   ///   - body: The work, a closure without captures.
   func run<Context>(
     _ count: Int, with context: Context,
@@ -89,7 +90,7 @@ package final class WorkerPool: Sendable {
         for part in 0..<count { body(context, part, 0) }
         return
       }
-      // The job lives on this stack frame, which outlasts it.
+      // The job is on this stack frame, which lives until all workers have finished the job.
       unsafe withUnsafePointer(to: Job(context: context, body: body)) { job in
         unsafe state.job = (Job<Context>.self, UnsafeRawPointer(job), count)
         state.nextPart.store(0, ordering: .relaxed)
@@ -108,7 +109,7 @@ package final class WorkerPool: Sendable {
   }
 }
 
-/// What `run` was asked to do, of any type of context.
+/// A job with a context of any type.
 private protocol AnyJob {
   func run(part: Int, worker: Int)
 }
@@ -127,17 +128,17 @@ private struct Job<Context>: AnyJob {
   func run(part: Int, worker: Int) { body(context, part, worker) }
 }
 
-/// What the threads of a pool share.
+/// The state that the threads of a pool share.
 @safe
 private final class State: @unchecked Sendable {
   /// The current job.
   ///
-  /// Written by `run` before `generation` is raised, read by workers after they saw
-  /// it raised; not touched again until every worker has counted itself out of `unfinished`.
+  /// Written by `run` before `generation` is raised, read by workers after they saw it raised; not
+  /// changed again until every worker has decremented `unfinished`.
   nonisolated(unsafe) var job: (type: any AnyJob.Type, address: UnsafeRawPointer, count: Int)?
 
-  // Taken once for a job. Sessions have pools of their own, so nobody else wants it: it is one exchange
-  // of a word then, without a call of the system.
+  // Locked once for each job. Each session has its own pool, so the lock is usually free, and locking it
+  // is one atomic exchange without a system call.
   let turn = Mutex(())
   let generation = Atomic<Int>(0)
   let nextPart = Atomic<Int>(0)
@@ -160,7 +161,7 @@ private final class State: @unchecked Sendable {
     while unfinished.load(ordering: .acquiring) > 0 {
       kernels_pause()
       spins += 1
-      // With more threads than free processors the one waited for may need this one.
+      // With more threads than free processors, the worker waited for may need this processor.
       if spins % 1024 == 0 { sched_yield() }
     }
   }
@@ -179,7 +180,7 @@ private final class Worker: @unchecked Sendable {
   // Written by `start`, read by `join`, both called by the owner of the pool.
   private var thread: pthread_t?
 
-  /// Turns of the spinning loop before a worker sleeps.
+  /// The number of iterations of the spinning loop before a worker sleeps.
   ///
   /// 20,000 pauses of 40 to 140 cycles are 0.3 to 1 ms: longer than the pauses between the tokens of a
   /// small model, shorter than a person notices.
@@ -236,17 +237,17 @@ private final class Worker: @unchecked Sendable {
       kernels_pause()
     }
     while true {
-      // The flag goes up before a last look at the generation, and `publish` raises the generation
-      // before it looks at the flag: one of the two sees the other.
+      // This thread sets the flag before it reads the generation a last time, and `publish` raises the
+      // generation before it reads the flag: at least one of the two sees the change of the other.
       isAsleep.store(true, ordering: .sequentiallyConsistent)
       let current = state.generation.load(ordering: .sequentiallyConsistent)
       if current != seen, isAsleep.exchange(false, ordering: .sequentiallyConsistent) {
         return current
       }
-      // Either nothing has happened yet, or `publish` took the flag down and the signal is on its way.
+      // Either there is no new generation yet, or `publish` has cleared the flag and its signal follows.
       alarm.wait()
-      // A `publish` that was held up between its two steps wakes a worker that has already done the
-      // job and gone to sleep: the generation is then the one it has seen.
+      // A `publish` that was delayed between its two steps wakes a worker that has already done the job
+      // and gone to sleep: the generation is then still `seen`.
       let woken = state.generation.load(ordering: .sequentiallyConsistent)
       if woken != seen { return woken }
     }

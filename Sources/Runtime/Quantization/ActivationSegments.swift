@@ -1,17 +1,18 @@
 internal import Kernels
 
-/// The vectors of a token that stand one after the other as quantised activations, each padded to whole
-/// groups of 128.
+/// The sizes of the vectors of a token that are quantised one after the other.
 ///
-/// Made once, where a layer is loaded: what a token takes must not allocate.
+/// Each vector is padded to whole groups of 128.
+///
+/// Made once, when a layer is loaded, because computing a token must not allocate.
 package struct ActivationSegments: Sendable {
   /// The sizes of the vectors.
   package let sizes: [Int]
   /// The first group of each vector.
   let firstGroups: [Int]
-  /// The numbers of all vectors.
+  /// The sum of the sizes of all vectors.
   let size: Int
-  /// The groups of all vectors.
+  /// The number of groups of all vectors.
   let groupCount: Int
 
   /// Vectors of `sizes`.
@@ -26,7 +27,7 @@ package struct ActivationSegments: Sendable {
     groupCount = group
   }
 
-  /// The groups of a vector.
+  /// The number of groups of a vector of `size` numbers.
   static func groupCount(_ size: Int) -> Int {
     let group = Int(KERNELS_ACTIVATION_GROUP)
     return (size + group - 1) / group

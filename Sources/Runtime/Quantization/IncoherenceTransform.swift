@@ -3,8 +3,8 @@ internal import Kernels
 
 /// A randomised Hadamard transform: z = B S x, with signs S on the diagonal and B orthogonal.
 ///
-/// It makes outliers of activations and weights rare by spreading each over a whole vector, and loses
-/// nothing, being orthogonal: x = S B^T z. B is that of `OrthogonalFactor`.
+/// It makes outliers of activations and weights rare by spreading each over a whole vector. It is
+/// orthogonal, so nothing is lost: x = S B^T z. `OrthogonalFactor` describes B.
 ///
 /// Accuracy: with z exact, the result differs from it by at most
 /// (order^1.5 + log2(width) + 4) * 2^-24 * |x| in the Euclidean norm, to first order; it is
@@ -58,12 +58,12 @@ package struct IncoherenceTransform: Sendable {
     self.init(try OrthogonalFactor(size: size), seed: seed)
   }
 
-  /// The numbers of scratch memory that `rotate` and `rotateBack` need with so many threads.
+  /// The number of floats of scratch memory that `rotate` and `rotateBack` need.
   package func scratchCount(threadCount: Int) -> Int {
     factor.order == 1 ? 0 : threadCount * scratchStride
   }
 
-  /// The scratch of one thread, to whole cache lines of 16 numbers.
+  /// The floats of scratch memory of one thread, rounded up to whole cache lines of 16.
   private var scratchStride: Int { (size + 15) / 16 * 16 }
 
   /// Rotates every row x into z = B S x, in place.
@@ -104,8 +104,9 @@ package struct IncoherenceTransform: Sendable {
       "\(tokenCount) x \(size) numbers in \(count), scratch of \(scratchCount)")
   }
 
-  /// Rotates rows of `source`, `sourceStride` numbers apart, into `rows`, `stride` apart, which may be the
-  /// same.
+  /// Rotates the rows of `source` into `rows`, which may be the same memory.
+  ///
+  /// The rows are `sourceStride` and `stride` numbers apart.
   @unsafe
   package func rotate(
     _ source: UnsafePointer<Float>, stride sourceStride: Int,
@@ -130,7 +131,7 @@ package struct IncoherenceTransform: Sendable {
     }
   }
 
-  /// One row; `mixers` are the threads that share its product with the dense factor, if any do.
+  /// Rotates one row; `mixers` are the threads that share its product with the dense factor, or nil.
   private func rotate(
     _ source: UnsafePointer<Float>, into row: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>, _ kernelSet: KernelSet, _ mixers: WorkerPool?
@@ -147,7 +148,7 @@ package struct IncoherenceTransform: Sendable {
     }
   }
 
-  /// One row back, in place; the parameters are those of `rotate`.
+  /// Rotates one row back in place; the parameters are those of `rotate`.
   @unsafe
   func rotateBack(
     row: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>, _ kernelSet: KernelSet,
@@ -165,8 +166,10 @@ package struct IncoherenceTransform: Sendable {
     }
   }
 
-  /// Calls `body` with every token, a thread's scratch and the threads that may share the token's product
-  /// with the dense factor: tokens are the parts when there are several, else the product is dealt out.
+  /// Calls `body` for every token with the scratch memory of a thread.
+  ///
+  /// Several tokens are the parts of one job. For a single token, `body` gets the threads that may share
+  /// its product with the dense factor.
   private func forEachRow(
     _ tokenCount: Int, _ scratch: UnsafeMutablePointer<Float>, _ pool: WorkerPool,
     _ body: (
@@ -182,8 +185,9 @@ package struct IncoherenceTransform: Sendable {
     }
   }
 
-  /// The least number of multiplications that are worth dealing out: those of some 10 microseconds,
-  /// several times what a job costs.
+  /// The smallest number of multiplications that are split between threads.
+  ///
+  /// They take about 10 microseconds, several times the cost of a job.
   private static let fewestToShare = 1 << 19
 
   /// y = F x along the outer axis, x and y (order, width).
@@ -199,8 +203,8 @@ package struct IncoherenceTransform: Sendable {
         unsafe kernels.pointee.mix_rows(entries, order, order, x, width, width, y)
         return
       }
-      // Blocks of 48 rows, a multiple of what the kernels take at a time, by 32 columns, two vectors
-      // of the widest set.
+      // Blocks of 48 rows, a multiple of the rows that the kernels take at a time, by 32 columns, two
+      // vectors of the widest set.
       let (height, breadth) = (48, min(32, width))
       let across = width / breadth
       unsafe pool.run(

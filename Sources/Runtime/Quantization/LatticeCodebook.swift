@@ -3,11 +3,11 @@ internal import DuetText
 /// The E8P codebook: 2^16 points of the lattices E8 + 1/4 and E8 - 1/4, generated from their definition.
 ///
 /// A code is an index byte, the low one, and a sign byte. The index names one of 256 patterns of
-/// absolute values 1/2, 3/2 and 5/2: all 227 of squared norm at most 10 and 29 of norm 12. The signs
-/// make it a point of E8, which adds or subtracts 1/4. All numbers here are four times the coordinates:
-/// odd integers between -11 and 11.
+/// absolute values 1/2, 3/2 and 5/2: all 227 of squared norm at most 10 and 29 of norm 12. The sign byte
+/// makes the pattern a point of E8 and says whether 1/4 is added or subtracted. All numbers here are
+/// four times the coordinates: odd integers between -11 and 11.
 ///
-/// Source: Tseng et al., QuIP#, arXiv:2402.04396, section 4.2; which bytes stand for which pattern and
+/// Source: Tseng et al., QuIP#, arXiv:2402.04396, section 4.2; the mapping of bytes to patterns and
 /// signs is our choice, explained in `PackedFormats.h` of the kernels.
 package struct LatticeCodebook: Sendable {
   /// A pattern or a point, four times each of its eight coordinates.
@@ -19,7 +19,7 @@ package struct LatticeCodebook: Sendable {
   /// Four times the absolute values of the pattern of each index byte: 2, 6 and 10.
   package let patterns: [Point]
 
-  /// Four times the coordinates of each index byte when all sign bits are 0, which set bits negate.
+  /// Four times the coordinates of each index byte with sign bits of 0; a bit of 1 negates a coordinate.
   ///
   /// They are -1/2, 3/2 and -5/2, so that the lowest bit of coordinate + 5/2 is 0.
   private let unsigned: [Point]
@@ -53,7 +53,7 @@ package struct LatticeCodebook: Sendable {
     return isShiftedDown ? point &- 1 : point &+ 1
   }
 
-  /// The code of a point of the codebook, or nil when it is none.
+  /// The code of `point`, or nil when it is not in the codebook.
   package func code(of point: Point) -> UInt16? {
     // Without the shift all numbers are 2 modulo 4, so the first of them tells the shift.
     let isShiftedDown = point[0] & 3 == 1
@@ -105,10 +105,10 @@ package struct LatticeCodebook: Sendable {
     return (five | 1 << UInt8(number % 8), five)
   }
 
-  /// Where the numbers of a low nibble begin, so that first + rank is each of 0 ..< 64 once.
+  /// The first number of a low nibble, chosen so that first + rank is each of 0 ..< 64 once.
   ///
-  /// To a low nibble of four bits belong the high ones of all 14 ranks, to three bits those of the first
-  /// 11, to two bits only 15, whose rank is 10.
+  /// A low nibble of four set bits occurs with the high nibbles of all 14 ranks, one of three set bits
+  /// with the first 11, and one of two set bits only with 15, whose rank is 10.
   private static func first(_ low: UInt8) -> Int {
     let bitCount = low.nonzeroBitCount
     let place = (0..<low).count { $0.nonzeroBitCount == bitCount }

@@ -18,11 +18,11 @@ package struct LowRankFactors: Sendable {
   /// The inner size.
   package var rank: Int { right.outputSize }
 
-  /// The components without those at the end that are padding: what was stored with a smaller rank.
+  /// The rank that was stored: the number of components without the padding at the end.
   ///
-  /// Padding has scales of zero in R, and codes of zero in L beside scales that are not. The value 0 has a code
-  /// in the middle, so that a component of zeros is none; of a matrix of zeros, whose scales in L are zero too,
-  /// all components count.
+  /// A component is padding when its scales in R are zero, and its codes in L are zero although a scale
+  /// in L is not. A stored component of zeros is not padding, because the value 0 has a code in the
+  /// middle of the range. In a matrix of zeros the scales in L are zero too, so all components count.
   ///
   /// - Complexity: O(inputSize / 128) where there is no padding.
   var storedRank: Int {
@@ -41,14 +41,14 @@ package struct LowRankFactors: Sendable {
   }
 }
 
-/// The columns of a weight matrix that are stored apart, in eight bits: C beside Q + L R.
+/// The outlier columns of a weight matrix, stored separately in eight bits: C beside Q + L R.
 package struct PackedColumns: Sendable {
   /// The input channels that they multiply, ascending.
   package let channels: [Int]
   /// C, (outputSize, channels).
   package let weights: PackedMatrix
 
-  /// Columns.
+  /// The columns that multiply `channels`.
   ///
   /// - Precondition: There are as many columns as channels.
   package init(channels: [Int], weights: PackedMatrix) {
@@ -63,8 +63,8 @@ package struct PackedColumns: Sendable {
 /// One or more decomposed weight matrices that share their input: y = Q z + L (R z).
 ///
 /// The rows of the parts follow each other in the output, as in `Linear`: the queries, keys and values
-/// of a token stand side by side, and so do gate and up. The input is the rotated one where the matrices
-/// were compressed under `IncoherenceTransform`; this type knows nothing of rotations.
+/// of a token are side by side, and so are gate and up. When the matrices were compressed with an
+/// `IncoherenceTransform`, the input must be rotated already: this type does not rotate.
 package struct PackedLinear: Sendable {
   /// A matrix W = Q + L R, Q alone, or L R alone.
   package struct Part: Sendable {
@@ -72,9 +72,9 @@ package struct PackedLinear: Sendable {
     package let quantized: PackedMatrix?
     /// L and R, or nil when W is Q.
     package let lowRank: LowRankFactors?
-    /// C, which multiplies some of the inputs as they are before any rotation, or nil.
+    /// C, which multiplies some of the inputs before any rotation, or nil.
     package let columns: PackedColumns?
-    /// The row of the output that the first row is.
+    /// The row of the output where this part begins.
     public fileprivate(set) var outputRow = 0
 
     /// The decomposition of one matrix.
@@ -118,7 +118,7 @@ package struct PackedLinear: Sendable {
   /// The number of rows of all parts.
   package let outputSize: Int
 
-  // What every token takes, laid out once.
+  // Data that every token needs, prepared once.
 
   /// The input as one vector.
   let inputs: ActivationSegments
@@ -144,7 +144,8 @@ package struct PackedLinear: Sendable {
 
   /// Matrices whose rows begin at `outputRows` of an output of `outputSize` rows.
   ///
-  /// - Precondition: As above, and the rows lie in the output.
+  /// - Precondition: There is at least one, all have the same number of columns, and the rows lie in the
+  ///   output.
   init(_ parts: [Part], outputRows: [Int], outputSize: Int) {
     precondition(!parts.isEmpty, "a linear layer without matrices")
     inputSize = parts[0].inputSize

@@ -10,7 +10,7 @@ extension PackedMatrix {
   ///   - layout: The sizes, and a format other than e8p.
   ///   - scales: (outputSize, groups), row major.
   ///   - offsets: (outputSize, groups), row major, or nil.
-  /// - Throws: `PackedMatrixError` when a scale or offset is not finite as F16, or without memory.
+  /// - Throws: `PackedMatrixError` when a scale or offset is not finite as F16, or there is no memory.
   /// - Precondition: The counts are those of `layout` and no code is too large.
   /// - Complexity: O(outputSize * inputSize).
   package init(
@@ -38,7 +38,7 @@ extension PackedMatrix {
   ///   - codes: (outputSize, codesPerRow).
   ///   - layout: The sizes, and the format e8p.
   ///   - scales: (outputSize, groups), row major.
-  /// - Throws: `PackedMatrixError` when a scale is not finite as F16, or without memory.
+  /// - Throws: `PackedMatrixError` when a scale is not finite as F16, or there is no memory.
   /// - Precondition: The counts are those of `layout`.
   /// - Complexity: O(outputSize * inputSize).
   package init(
@@ -79,7 +79,7 @@ extension PackedMatrix {
 }
 
 extension PackedLayout {
-  /// The words of a row: four codes of one byte each, which is how blocks keep them together.
+  /// The number of words of a row: a word is four codes of one byte each, which a block keeps together.
   var wordsPerRow: Int { paddedInputSize / 4 }
 
   /// Where the index byte of the first e8p code of `row` lies.
@@ -109,7 +109,7 @@ extension PackedLayout {
         for index in 0..<wordsPerRow { words[start + index] = 0 }
         continue
       }
-      // The words behind a row's last code are zero from the start and stay so.
+      // The words after a row's last code are zero from the start and stay so.
       let first = row * inputSize
       for index in 0..<inputSize / 4 {
         words[start + index] = unsafe codes.unsafeLoadUnaligned(
@@ -135,7 +135,7 @@ extension PackedLayout {
 
   /// Packs the words of a panel, (16, wordsPerRow), to the bytes at `start`.
   ///
-  /// Shifting a word shifts its four codes at once: they are too small to reach each other's byte.
+  /// Shifting a word shifts its four codes at once: they are too small to reach the next byte.
   fileprivate func pack(
     _ words: borrowing Buffer<UInt32>, to start: Int, of memory: inout MutableRawSpan
   ) {

@@ -49,10 +49,10 @@ extension PackedMatrix {
     return UInt16(index) | UInt16(signs) << 8
   }
 
-  /// The numbers that the matrix stands for, (outputSize, inputSize), row major.
+  /// The values of the matrix as Float, (outputSize, inputSize), row major.
   ///
-  /// All are exact, for a scale has 11 significant bits and its factor at most 8; with offsets the sum
-  /// is rounded once.
+  /// All are exact, because a scale has 11 significant bits and its factor at most 8; with offsets, the
+  /// sum is rounded once.
   ///
   /// - Complexity: O(outputSize * inputSize).
   package func dense() -> [Float] {
@@ -67,7 +67,7 @@ extension PackedMatrix {
     return result
   }
 
-  /// Writes the numbers of a row, exact as those of `dense`.
+  /// Writes the values of a row, as exact as those of `dense`.
   ///
   /// - Parameters:
   ///   - row: A row, less than `outputSize`.
@@ -89,7 +89,7 @@ extension PackedMatrix {
     for group in 0..<layout.groupCount {
       let scale = Float(scale(row: row, group: group))
       let offset = offset(row: row, group: group).map(Float.init)
-      // The product is exact, so the sum rounds alike with or without fusion.
+      // The product is exact, so the sum is rounded alike with and without a fused multiply-add.
       let zero = offset == nil ? format.zeroPoint : 0
       let start = group * groupColumns
       let end = min(start + groupColumns, inputSize)
@@ -123,7 +123,7 @@ private struct CodeWord {
 }
 
 extension PackedLayout {
-  /// The codes of four columns of `row`, from column 4 `index` on; they may be padded ones.
+  /// The codes of four columns of `row`, from column 4 * `index` on; some of them may be padding.
   fileprivate func word(_ codes: RawSpan, row: Int, index: Int) -> CodeWord {
     let (block, word) = index.quotientAndRemainder(dividingBy: format.blockColumns / 4)
     let (panel, r) = row.quotientAndRemainder(dividingBy: Self.panelRows)

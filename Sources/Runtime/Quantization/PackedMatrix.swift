@@ -11,7 +11,7 @@ package import Kernels
 ///     scale * (the code's coordinate of c)          e8p
 ///
 /// See `WeightFormat` for the layout. Rows are padded to 16 with scales of zero, columns to the group
-/// with codes that only ever meet activations of zero.
+/// with codes that only multiply activations of zero.
 package struct PackedMatrix: Sendable {
   /// The sizes, format and group size.
   package let layout: PackedLayout
@@ -49,7 +49,8 @@ package struct PackedMatrix: Sendable {
       }
       offsets = nil
     }
-    // Up to 15 rows more have the same shape: a rank that is too small would lose components unnoticed.
+    // A matrix with up to 15 more rows has the same shape: a rank in config.json that is too small would
+    // lose components unnoticed.
     let padding = layout.paddedScaleIndices
     for stored in [scales, offsets] {
       guard let stored, !padding.allSatisfy({ stored.half(at: $0) & 0x7FFF == 0 }) else { continue }
@@ -65,7 +66,7 @@ package struct PackedMatrix: Sendable {
   ///   - codes: (panels, bytes of a panel), any values.
   ///   - scales: (panels, groups, 16).
   ///   - offsets: (panels, groups, 16), or nil.
-  /// - Throws: `PackedMatrixError` when a scale or offset is not finite, or without memory.
+  /// - Throws: `PackedMatrixError` when a scale or offset is not finite, or there is no memory.
   /// - Precondition: The counts are those of `layout`; e8p has no offsets.
   package init(
     layout: PackedLayout, codes: Span<UInt8>, scales: Span<Float16>,
@@ -94,7 +95,7 @@ package struct PackedMatrix: Sendable {
     }
   }
 
-  /// A matrix in memory of its own: zero bytes that `fill` changes.
+  /// A matrix in new memory: zero bytes that `fill` changes.
   ///
   /// The codes come first, the scales at `layout.scalesStart`, the offsets at `layout.offsetsStart`.
   package init(
@@ -145,12 +146,12 @@ package struct PackedMatrix: Sendable {
 
   // MARK: - Memory
 
-  /// What follows the name of a linear layer in the names of its tensors.
+  /// The suffixes of the names of a linear layer's tensors, after the name of the layer.
   static let codesSuffix = ".codes"
   static let scalesSuffix = ".scales"
   static let offsetsSuffix = ".offsets"
 
-  /// The tensors to write so that `init(_:_:layout:)` finds this matrix under `name`.
+  /// The tensors to write so that `init(_:_:layout:grid:)` finds this matrix under `name`.
   package func storedTensors(named name: String) -> [StoredTensor] {
     func renamed(_ tensor: StoredTensor, _ suffix: String) -> StoredTensor {
       StoredTensor(
@@ -229,7 +230,7 @@ extension StoredTensor {
   /// The index of the first element of an F16 tensor that is an infinity or NaN, or nil.
   var firstNonFiniteHalf: Int? {
     // Infinities and NaNs are the halves whose exponent is all ones. Most tensors hold none, so a first
-    // pass without exits, which the compiler vectorises, looks whether it is worth searching.
+    // pass without exits, which the compiler vectorises, checks whether a search is needed.
     let halves = unsafe Span(
       _unsafeStart: pointer.assumingMemoryBound(to: UInt16.self), count: elementCount)
     var found = false

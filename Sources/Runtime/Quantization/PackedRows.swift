@@ -1,11 +1,11 @@
 internal import DuetSystem
 internal import Kernels
 
-/// The rows of one part of a packed product: Q, L and outlier columns, as far as there are any, and where
-/// they go.
+/// The rows of one part of a packed product, of Q, L and outlier columns, and their place in the output.
 ///
-/// Made once, where a layer is loaded. It holds addresses of the matrices, which whoever made it keeps
-/// alive, and says which activations each of them multiplies; where those lie is known with the token.
+/// Made once, when a layer is loaded. It holds addresses of the matrices, which its owner must keep
+/// alive, and says which activations each matrix multiplies. The addresses of the activations are given
+/// with each token.
 @safe
 struct PackedRows: @unchecked Sendable {
   /// The activations that a matrix multiplies.
@@ -19,17 +19,17 @@ struct PackedRows: @unchecked Sendable {
     let firstGroup: Int
   }
 
-  /// The products whose sum a row is; one to three of them count.
+  /// The products whose sum is a row; the first `termCount` of them are used, one to three.
   private var terms: InlineArray<3, Term?> = [nil, nil, nil]
   private var termCount = 0
   /// The number of rows.
   let rowCount: Int
-  /// The row of the output that the first one is.
+  /// The row of the output where these rows begin.
   let outputRow: Int
-  /// The codes of 16 rows of all terms.
+  /// The bytes of the codes of 16 rows, of all terms.
   private(set) var panelByteCount = 0
 
-  /// Rows to which a matrix is yet to be added.
+  /// Rows without a matrix; `add` adds one.
   init(outputRow: Int, rowCount: Int) {
     self.rowCount = rowCount
     self.outputRow = outputRow
@@ -43,13 +43,12 @@ struct PackedRows: @unchecked Sendable {
     panelByteCount += matrix.layout.panelByteCount
   }
 
-  /// The panels of 16 rows.
+  /// The number of panels of 16 rows.
   var panelCount: Int { (rowCount + PackedLayout.panelRows - 1) / PackedLayout.panelRows }
 
   /// Computes some rows of some tokens.
   ///
-  /// `y` is where the first of the rows and tokens goes, with the rows of a token `stride` after those of
-  /// the token before.
+  /// `y` is the output of the first row of the first token; tokens are `stride` numbers apart.
   func multiply(
     _ operands: PackedOperands, rows: Range<Int>, tokens: Range<Int>,
     _ y: UnsafeMutablePointer<Float>, stride: Int, _ table: UnsafePointer<kernels_set>
@@ -92,29 +91,29 @@ struct PackedOperands {
   }
 }
 
-/// How a job of packed products is cut: by blocks of tokens, and within them by runs of panels.
+/// The cut of a job of packed products into blocks of tokens, and of each block into runs of panels.
 ///
-/// A piece is a few panels of one product and the tokens of one block. The result does not depend on
-/// the cut; the speed does. One token reads its weights from memory, so a piece is a run of bytes long
-/// enough for the memory's read-ahead; many tokens compute, so a piece is only as many panels as share
-/// one expansion in the first cache.
+/// A piece is a few panels of one product and the tokens of one block. The result does not depend on the
+/// cut; the speed does. One token takes the time of reading the weights from memory, so a piece is a run
+/// of bytes long enough for the hardware prefetcher. Many tokens take the time of computing, so a piece
+/// has only as many panels as share one expansion in the first-level cache.
 struct PackedPieces {
   /// The number of pieces.
   let count: Int
   private let tokenCount: Int
   private let tokensPerBlock: Int
   private let products: [PackedRows]
-  /// The most panels of a piece, so that every thread has several.
+  /// The most panels of a piece, so that every thread has several pieces.
   private let share: Int
   private let piecesPerBlock: Int
 
-  /// The bytes of codes that a piece of one token has, unless threads would lack work.
+  /// The bytes of codes of a piece with one token; fewer when threads would have no work.
   ///
-  /// bench: docs/performance.md.
+  /// Measured with `bench`; see docs/performance.md.
   private static let byteCount = 1 << 20
-  /// The panels of a piece of many tokens.
+  /// The number of panels of a piece with many tokens.
   private static let panelCount = 4
-  /// Pieces per thread, so that a thread that is held up leaves its share to the others.
+  /// The number of pieces per thread, so that the others can take over pieces of a delayed thread.
   private static let piecesPerThread = 4
 
   init(_ products: [PackedRows], tokenCount: Int, threadCount: Int) {

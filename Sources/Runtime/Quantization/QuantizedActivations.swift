@@ -1,11 +1,11 @@
 internal import DuetSystem
 package import Kernels
 
-/// Activations in int8, with a scale per token and group of 128: what packed matrices multiply.
+/// The activations that packed matrices multiply: int8, with a scale per token and group of 128.
 ///
 /// The memory is allocated once for a number of tokens and filled again and again by
-/// `ExecutionContext.quantize`. Several vectors of a token may stand one after the other, each padded to
-/// whole groups.
+/// `ExecutionContext.quantize`. Several vectors of a token may be stored one after the other, each
+/// padded to whole groups.
 ///
 /// Layout and arithmetic: `kernels_activations` in PackedFormats.h.
 @safe
@@ -14,7 +14,7 @@ package struct QuantizedActivations: ~Copyable {
   package let tokenCapacity: Int
   /// The vectors of a token.
   package private(set) var segments: ActivationSegments
-  /// The tokens it holds now.
+  /// The number of tokens it holds now.
   package internal(set) var tokenCount = 0
 
   /// The groups there is room for, of all tokens.
@@ -29,7 +29,7 @@ package struct QuantizedActivations: ~Copyable {
   /// - Parameters:
   ///   - tokenCapacity: Tokens that are multiplied together.
   ///   - segments: The sizes of a token's vectors.
-  ///   - inLatticeOrder: Whether e8p matrices are to read them too.
+  ///   - inLatticeOrder: Whether e8p matrices read them too.
   package init(tokenCapacity: Int, segments: [Int], inLatticeOrder: Bool) {
     precondition(tokenCapacity > 0, "room for \(tokenCapacity) tokens")
     self.tokenCapacity = tokenCapacity
@@ -43,7 +43,7 @@ package struct QuantizedActivations: ~Copyable {
     sums = Buffer(count: groupCount * group / Int(KERNELS_SUM_COLUMNS))
   }
 
-  /// Makes room for other vectors in the same memory; what it holds is lost.
+  /// Makes room for other vectors in the same memory; its contents are lost.
   ///
   /// - Precondition: They take no more groups for `tokenCapacity` tokens than the first ones.
   /// - Complexity: O(1); no allocation.
@@ -68,7 +68,7 @@ package struct QuantizedActivations: ~Copyable {
 
   /// The addresses of vector `segment` of all tokens, for matrices of `format`.
   ///
-  /// - Precondition: For e8p they were made in its order too.
+  /// - Precondition: For e8p, `inLatticeOrder` was true when the memory was made.
   @unsafe
   package func kernelsActivations(segment: Int, for format: WeightFormat) -> kernels_activations {
     unsafe memory.kernelsActivations(
@@ -76,11 +76,11 @@ package struct QuantizedActivations: ~Copyable {
   }
 }
 
-/// Where quantised activations lie: what the threads of a job share.
+/// The addresses of quantised activations, which the threads of a job share.
 @unsafe
 struct ActivationMemory {
   let values: UnsafeMutablePointer<Int8>
-  /// The values in the order of e8p, unless no matrix wants them.
+  /// The values in the order of e8p, or nil when no matrix needs them.
   let latticeValues: UnsafeMutablePointer<Int8>?
   let scales: UnsafeMutablePointer<Float>
   let sums: UnsafeMutablePointer<Int32>
@@ -105,7 +105,7 @@ struct ActivationMemory {
     }
   }
 
-  /// The vector from `firstGroup` on, of all tokens.
+  /// The addresses of the vector from `firstGroup` on, of all tokens.
   func kernelsActivations(firstGroup: Int, isLattice: Bool) -> kernels_activations {
     let group = Int(KERNELS_ACTIVATION_GROUP)
     let first = unsafe firstGroup * tokenCount
