@@ -2,24 +2,23 @@ internal import DuetRuntime
 internal import DuetSystem
 public import DuetText
 
-/// The token sequences whose activations stand for all text: what a model is calibrated with.
+/// The token sequences that a model is calibrated with.
 ///
-/// Every document is tokenized by itself, with the tokens that the tokenizer's own files put around a
-/// text, such as the one that begins a sequence. All ids follow each other in the order of the
-/// documents and are cut into windows of `contextLength`; what does not fill a window is left out. Of
-/// the windows, `sampleCount` are drawn by the seed, all equally likely and none twice, and kept in the
-/// order of the text. So samples do not overlap, may begin inside a document, and are the same for the
-/// same texts, tokenizer and numbers.
+/// Every document is tokenized by itself, with the tokens that the tokenizer's files put around a text,
+/// such as the one that begins a sequence. The ids of all documents are joined in order and cut into
+/// windows of `contextLength`; an incomplete last window is left out. `sampleCount` windows are drawn at
+/// random from the seed, all equally likely and none twice, and kept in the order of the text. So samples
+/// do not overlap, may begin inside a document, and are the same for the same texts, tokenizer and numbers.
 public struct CalibrationSamples: Sendable, Equatable {
   /// The number of samples.
   public let sampleCount: Int
-  /// The tokens of each sample.
+  /// The number of tokens of each sample.
   public let contextLength: Int
-  /// What the windows were drawn by.
+  /// The seed that the windows were drawn with.
   public let seed: UInt64
-  /// The tokens of all documents.
+  /// The number of tokens of all documents together.
   public let availableTokenCount: Int
-  /// For each sample, which window of the text it is.
+  /// For each sample, the index of its window in the text.
   public let windows: [Int]
   /// Where the texts come from, with the digests of their files.
   public let sources: [Source]
@@ -46,12 +45,12 @@ public struct CalibrationSamples: Sendable, Equatable {
   /// Draws samples from texts.
   ///
   /// - Parameters:
-  ///   - texts: The documents, in the order that counts.
+  ///   - texts: The documents, in the order in which they are joined.
   ///   - tokenizer: The tokenizer of the model.
-  ///   - sampleCount: How many samples.
-  ///   - contextLength: The tokens of each.
+  ///   - sampleCount: The number of samples.
+  ///   - contextLength: The number of tokens of each sample.
   ///   - seed: Decides which windows are drawn.
-  ///   - allowsFewer: Whether to take as many as there are when the texts do not suffice.
+  ///   - allowsFewer: Whether to draw fewer samples when the texts are too short for all.
   /// - Throws: `CompressionDataError.calibrationTooShort` when there are fewer windows than samples.
   /// - Precondition: `sampleCount` and `contextLength` are positive.
   /// - Complexity: O(length of the texts).
@@ -106,13 +105,13 @@ public struct CalibrationSamples: Sendable, Equatable {
 
   /// Draws `count` of the numbers `0 ..< total`, in rising order.
   ///
-  /// The first `count` steps of a Fisher-Yates shuffle. It is spelled out because that of the standard
-  /// library may change from one version to the next, and samples must not.
+  /// Takes the first `count` steps of a Fisher-Yates shuffle. The shuffle of the standard library is not used
+  /// because it may change from one version to the next, and samples must not.
   private static func draw(_ count: Int, from total: Int, seed: UInt64) -> [Int] {
     var generator = RandomGenerator(seed: seed)
     var numbers = Array(0..<total)
     for index in 0..<count {
-      // Below total - index: the unit is at most 1 - 2^-53, and there are fewer than 2^52 numbers.
+      // Below total - index: nextUnit() is at most 1 - 2^-53, and there are fewer than 2^52 numbers.
       let offset = Int(generator.nextUnit() * Double(total - index))
       numbers.swapAt(index, index + offset)
     }

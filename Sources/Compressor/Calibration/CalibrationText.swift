@@ -3,8 +3,8 @@ internal import DuetSystem
 
 /// The documents of a file that calibration samples are cut from.
 ///
-/// Each line of a `jsonl` file is a document; a file of another format is one document, read as the
-/// perplexity of papers is measured: see `EvaluationText`.
+/// Each line of a `jsonl` file is a document. A file of another format is one document, read by the `paper`
+/// protocol of `EvaluationText`.
 public struct CalibrationText: Sendable {
   /// Where the text comes from, for the record.
   public let path: String
@@ -13,7 +13,7 @@ public struct CalibrationText: Sendable {
   /// The texts, each of which is given to the tokenizer by itself.
   public let documents: [String]
 
-  /// Documents that are already there.
+  /// A text with documents that have already been read.
   public init(path: String, digest: String, documents: [String]) {
     self.path = path
     self.digest = digest
@@ -31,7 +31,7 @@ public struct CalibrationText: Sendable {
   public init(
     _ bytes: [UInt8], path: String, format: EvaluationTextFormat = .auto
   ) throws(PerplexityError) {
-    // The protocol of lm-eval is the one that keeps the lines apart; the others join them.
+    // The protocol of lm-eval keeps the lines apart; the others join them.
     let hasLines = format == .jsonl || (format == .auto && path.hasSuffix(".jsonl"))
     let text = try EvaluationText(
       bytes, path: path, protocol: hasLines ? .lmEval : .paper, options: .init(format: format))

@@ -1,19 +1,21 @@
 internal import DuetRuntime
 internal import DuetSystem
 
-/// The sum of d x^T over the tokens, d being the original model minus the compressed one at some point and
-/// x an input of the compressed model there.
+/// The sum of d x^T over the tokens.
+///
+/// d is a vector of the original model minus the same vector of the compressed one; x is an input of a linear
+/// layer in the compressed model.
 struct CrossMoment: ~Copyable {
-  /// The numbers of a difference d.
+  /// The size of d.
   let rowCount: Int
-  /// The numbers of an input x.
+  /// The size of x.
   let columnCount: Int
-  /// The tokens so far.
+  /// The number of tokens added so far.
   private(set) var tokenCount = 0
 
   private let sum: TiledSum
 
-  /// A sum of nothing.
+  /// An empty sum.
   init(rowCount: Int, columnCount: Int, _ algebra: LinearAlgebra) {
     self.rowCount = rowCount
     self.columnCount = columnCount
@@ -41,7 +43,7 @@ struct CrossMoment: ~Copyable {
 
   /// The mean of d x^T, transposed: (columnCount, rowCount).
   ///
-  /// - Precondition: There was a token.
+  /// - Precondition: At least one token was added.
   consuming func finish(_ algebra: LinearAlgebra) -> Matrix<Double> {
     precondition(tokenCount > 0, "a mean over \(tokenCount) tokens")
     let result = algebra.transposed(sum.sums)

@@ -1,13 +1,12 @@
 package import DuetRuntime
 
-/// The second moment of a linear layer's inputs, H = E[x x^T]: the Hessian of its squared error, up to
-/// the constant 2.
+/// The second moment of a linear layer's inputs, H = E[x x^T], neither centred nor damped.
 ///
-/// Neither centred nor damped.
+/// Up to the factor 2 it is the Hessian of the layer's squared error.
 package struct Hessian: ~Copyable, Sendable {
   /// (size, size), symmetric, both triangles filled.
   package var matrix: Matrix<Double>
-  /// The tokens that the mean was taken over.
+  /// The number of tokens that the mean was taken over.
   package let tokenCount: Int
 
   /// The number of inputs.
@@ -32,7 +31,7 @@ package struct LayerHessians: ~Copyable, Sendable {
   private var feedForward: Hessian?
   private var down: Hessian?
 
-  /// None.
+  /// No Hessians.
   init() {}
 
   /// The Hessians of all four inputs.
@@ -46,7 +45,7 @@ package struct LayerHessians: ~Copyable, Sendable {
     self.down = consume down
   }
 
-  /// Hands out the Hessian of `input` with its memory, or nil when there is none.
+  /// Removes and returns the Hessian of `input`, or returns nil if there is none.
   package mutating func take(_ input: LinearInput) -> Hessian? {
     switch input {
     case .attention: attention.take()
@@ -56,7 +55,7 @@ package struct LayerHessians: ~Copyable, Sendable {
     }
   }
 
-  /// Keeps a Hessian of `input`.
+  /// Stores the Hessian of `input`.
   package mutating func put(_ hessian: consuming Hessian, _ input: LinearInput) {
     switch input {
     case .attention: attention = consume hessian

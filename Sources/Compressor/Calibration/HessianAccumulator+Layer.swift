@@ -7,7 +7,7 @@ struct LayerHessianAccumulators: ~Copyable {
   private var feedForward: HessianAccumulator
   private var down: HessianAccumulator
 
-  /// Sums of nothing for the layer of index `layer`.
+  /// Empty sums for the layer of index `layer`.
   init(_ configuration: Configuration, layer: Int, _ algebra: LinearAlgebra) {
     func accumulator(_ input: LinearInput) -> HessianAccumulator {
       HessianAccumulator(
@@ -31,7 +31,7 @@ struct LayerHessianAccumulators: ~Copyable {
     }
   }
 
-  /// The means, which end the sums.
+  /// Ends the sums and returns the means.
   consuming func finish() -> LayerHessians {
     LayerHessians(
       attention: attention.finish(), attentionOutput: attentionOutput.finish(),

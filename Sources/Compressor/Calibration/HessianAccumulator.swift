@@ -1,16 +1,16 @@
 internal import DuetRuntime
 
-/// The sum of x x^T over the inputs x of a linear layer, as they come in batches.
+/// The sum of x x^T over the inputs x of a linear layer, which are added in batches.
 ///
-/// A `TiledSum` of which only the tiles on and above the diagonal are computed.
+/// Uses a `TiledSum` of which only the tiles on and above the diagonal are computed.
 ///
 /// Accuracy: an element of a chunk's product is a sum of t <= 2048 terms x_i x_j in single precision,
 /// off by at most t * 2^-24 * sum of |x_i x_j|, so by 1.2e-4 of sqrt(H_ii H_jj) in the worst case and
-/// some 1e-6 typically. The sum over chunks adds nothing to that.
+/// about 1e-6 typically. The sum over chunks, in double precision, adds no error that matters.
 package struct HessianAccumulator: ~Copyable {
   /// The number of inputs.
   package let size: Int
-  /// The tokens so far.
+  /// The number of tokens added so far.
   package private(set) var tokenCount = 0
 
   private let layer: Int
@@ -22,13 +22,13 @@ package struct HessianAccumulator: ~Copyable {
   /// The most tokens that are summed in single precision.
   package static let chunkLength = TiledSum.chunkLength
 
-  /// A sum of nothing.
+  /// An empty sum.
   ///
   /// - Parameters:
   ///   - size: The number of inputs.
   ///   - layer: The index of the decoder layer, for errors.
   ///   - input: Which input it is, for errors.
-  ///   - algebra: Whose threads compute.
+  ///   - algebra: The threads to compute with.
   package init(size: Int, layer: Int, input: String, _ algebra: LinearAlgebra) {
     precondition(size > 0, "a Hessian of \(size) inputs")
     self.size = size
@@ -45,7 +45,7 @@ package struct HessianAccumulator: ~Copyable {
   ///   - stride: At least `size`.
   ///   - tokenCount: The number of rows.
   /// - Throws: `CompressionDataError.nonFiniteActivations` when a number is infinite or NaN, or so large
-  ///   that its square is; the sum is then of no use.
+  ///   that its square is infinite; the sum cannot be used afterwards.
   /// - Complexity: O(tokenCount * size^2 / 2) products.
   package mutating func add(
     _ x: Span<Float>, stride: Int, tokenCount: Int
@@ -60,16 +60,16 @@ package struct HessianAccumulator: ~Copyable {
       unsafe sum.add(base, stride: stride, base, stride: stride, tokenCount: tokenCount)
     }
     self.tokenCount += tokenCount
-    // The diagonal shows whatever is wrong: a number that is not finite has no finite square, and
+    // It is enough to check the diagonal: a number that is not finite has no finite square, and
     // |sum of x_i x_j| is at most the root of the product of two elements of the diagonal.
     for index in 0..<size where !sum.sums[index, index].isFinite {
       throw .nonFiniteActivations(layer: layer, input: input)
     }
   }
 
-  /// The mean of x x^T, which ends the sum.
+  /// Ends the sum and returns the mean of x x^T.
   ///
-  /// - Precondition: There was a token.
+  /// - Precondition: At least one token was added.
   /// - Complexity: O(size^2).
   package consuming func finish() -> Hessian {
     precondition(tokenCount > 0, "a mean over \(tokenCount) tokens")
@@ -78,11 +78,11 @@ package struct HessianAccumulator: ~Copyable {
     pool.run(tiles.count) { part, _ in
       let (row, column) = (tiles[part].row, tiles[part].column)
       let (rowEnd, columnEnd) = (min(row + tileSize, size), min(column + tileSize, size))
-      // Squares of 32, which fit in the first-level cache in both directions.
+      // Squares of 32 x 32: a square and its mirror image fit in the first-level cache.
       for top in stride(from: row, to: rowEnd, by: 32) {
         for left in stride(from: column, to: columnEnd, by: 32) {
           for i in top..<min(top + 32, rowEnd) {
-            // On the diagonal BLAS has computed both halves: the upper one counts.
+            // BLAS has computed both halves of a tile on the diagonal; the upper one is used.
             for j in max(i, left)..<max(i, left, min(left + 32, columnEnd)) {
               let mean = unsafe sums[i * size + j] / count
               unsafe sums[i * size + j] = mean

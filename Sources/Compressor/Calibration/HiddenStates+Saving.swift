@@ -2,11 +2,11 @@ package import DuetSystem
 
 /// A reason why saved hidden states could not be restored.
 package enum HiddenStatesError: DuetError, Equatable {
-  /// The file could not be read, or the states not be stored.
+  /// The file could not be read, or the restored states could not be stored.
   case file(FileError)
-  /// The file was not written by `HiddenStates.save(to:)`, or not to its end, or was changed since.
+  /// The file was not written by `HiddenStates.save(to:)`, or is incomplete, or was changed since.
   case damaged(path: String)
-  /// The states are of other sizes: samples, tokens, numbers of each token.
+  /// The saved states have other sizes: sampleCount, contextLength, hiddenSize.
   case shapeMismatch(path: String, expected: [Int], actual: [Int])
 
   /// The kind of trouble, for the exit code.
@@ -27,17 +27,17 @@ package enum HiddenStatesError: DuetError, Equatable {
   }
 }
 
-/// The file: a header of 64 bytes (a mark of 16 bytes, three sizes of 8 bytes, zeros), the states as
-/// F32, the SHA-256 digest of all before it; all little-endian.
+/// The file format: a header of 64 bytes (a mark of 16 bytes, three sizes of 8 bytes, zeros), the states as
+/// F32, and the SHA-256 digest of everything before it; all little-endian.
 extension HiddenStates {
   private static let mark = Array("duet states v01\n".utf8)
   private static let headerByteCount = 64
   private static let digestByteCount = 32
 
-  /// Saves the states under `path`, whole and on the disk or not at all.
+  /// Saves the states at `path`; the file appears there only when it is complete and on the disk.
   ///
   /// - Throws: `FileError`.
-  /// - Complexity: O(bytes), once for the digest and once for the disk.
+  /// - Complexity: O(bytes), for the digest and for writing.
   package func save(to path: String) throws(FileError) {
     var target = try AtomicFile(path: path)
     var hash = SHA256()
@@ -54,15 +54,15 @@ extension HiddenStates {
     try target.commit()
   }
 
-  /// The states that `save(to:)` has saved.
+  /// Restores the states that `save(to:)` has saved.
   ///
   /// - Parameters:
   ///   - path: The file.
-  ///   - sampleCount: The number of samples there must be.
-  ///   - contextLength: The tokens that each must have.
-  ///   - hiddenSize: The numbers that each token must have.
-  ///   - memoryLimit: As for states of zeros.
-  ///   - folder: As for states of zeros.
+  ///   - sampleCount: The expected number of samples.
+  ///   - contextLength: The expected number of tokens of each sample.
+  ///   - hiddenSize: The expected number of values for each token.
+  ///   - memoryLimit: The most bytes that are held in memory.
+  ///   - folder: Where a temporary file is made for the restored states when they are larger.
   /// - Returns: The states as they were.
   /// - Throws: `HiddenStatesError`.
   package static func restored(
@@ -119,7 +119,7 @@ extension HiddenStates {
     return result + [UInt8](repeating: 0, count: Self.headerByteCount - result.count)
   }
 
-  /// The sizes that a header states.
+  /// The sizes in a header.
   private static func sizes(_ header: [UInt8]) -> [Int] {
     (0..<3).map { index in
       (0..<8).reduce(0) { $0 | Int(header[mark.count + 8 * index + $1]) << (8 * $1) }

@@ -2,14 +2,14 @@ package import DuetSystem
 
 /// The residual streams of all calibration samples at one boundary between layers.
 ///
-/// (sampleCount, contextLength, hiddenSize), in memory when they are few, else in a file without a
-/// name, which the system removes whatever happens. They are read and written one sample at a time.
+/// (sampleCount, contextLength, hiddenSize). Up to a limit they are held in memory, else in a file without
+/// a name, which the system removes even after a crash. They are read and written one sample at a time.
 package struct HiddenStates: ~Copyable {
   /// The number of samples.
   package let sampleCount: Int
-  /// The tokens of each sample.
+  /// The number of tokens of each sample.
   package let contextLength: Int
-  /// The numbers of each token.
+  /// The number of values for each token.
   package let hiddenSize: Int
 
   /// Empty when the states are in a file.
@@ -20,11 +20,11 @@ package struct HiddenStates: ~Copyable {
   ///
   /// - Parameters:
   ///   - sampleCount: The number of samples.
-  ///   - contextLength: The tokens of each sample.
-  ///   - hiddenSize: The numbers of each token.
+  ///   - contextLength: The number of tokens of each sample.
+  ///   - hiddenSize: The number of values for each token.
   ///   - memoryLimit: The most bytes that are held in memory.
-  ///   - folder: Where the file is made when they are more.
-  /// - Throws: `FileError` when the file cannot be made, or the disk has no room for all of it.
+  ///   - folder: Where a temporary file is made when the states are larger.
+  /// - Throws: `FileError` when the file cannot be made, or the disk has too little space for it.
   /// - Precondition: The sizes are positive and their product fits in memory.
   package init(
     sampleCount: Int, contextLength: Int, hiddenSize: Int, memoryLimit: Int, folder: String
@@ -63,7 +63,7 @@ package struct HiddenStates: ~Copyable {
   /// Whether the states are in memory.
   package var isInMemory: Bool { file == nil }
 
-  /// The numbers of one sample.
+  /// The number of values of one sample.
   package var sampleSize: Int { contextLength * hiddenSize }
 
   /// Copies the states of a sample, (contextLength, hiddenSize), to the start of `hidden`.
@@ -81,7 +81,7 @@ package struct HiddenStates: ~Copyable {
 
   /// Replaces the states of a sample by the first (contextLength, hiddenSize) numbers of `hidden`.
   ///
-  /// - Throws: `FileError`; the states of the sample are then of no use.
+  /// - Throws: `FileError`; the states of the sample are then undefined.
   package mutating func write(
     _ sample: Int, from hidden: borrowing Buffer<Float>
   ) throws(FileError) {

@@ -8,7 +8,7 @@ internal import DuetSystem
   internal import Darwin
 #endif
 
-/// A file that is read and written at any place, closed at the end of its life.
+/// A file that is read and written at any offset, and closed when the value is destroyed.
 struct HiddenStatesFile: ~Copyable {
   /// The name the file has or had, for messages.
   let path: String
@@ -16,12 +16,13 @@ struct HiddenStatesFile: ~Copyable {
   let byteCount: Int
   private let descriptor: Int32
 
-  /// Makes a file of `byteCount` zeros in `folder` that has no name any more.
+  /// Makes a file of `byteCount` zeros in `folder`, and removes its name.
   ///
-  /// Its room on the disk is taken at once, so that a full disk shows now and not hours later.
+  /// Except on Darwin, its disk space is allocated at once, so that a full disk is an error now and not hours
+  /// later.
   init(temporaryIn folder: String, byteCount: Int) throws(FileError) {
     let pattern = "\(folder)/hidden-states.XXXXXX"
-    // The system puts other characters for the last six.
+    // mkstemp replaces the last six characters.
     var name = Array(pattern.utf8CString)
     let descriptor = unsafe mkstemp(&name)
     guard descriptor >= 0 else { throw .system(path: pattern, operation: .write, code: errno) }
@@ -63,7 +64,7 @@ struct HiddenStatesFile: ~Copyable {
 
   deinit { close(descriptor) }
 
-  /// Fills `bytes` from the place `offset`.
+  /// Fills `bytes` from the file, starting at byte `offset`.
   func read(_ bytes: inout [UInt8], at offset: Int) throws(FileError) {
     var failure: FileError?
     unsafe bytes.withUnsafeMutableBytes { bytes in
@@ -76,14 +77,14 @@ struct HiddenStatesFile: ~Copyable {
     if let failure { throw failure }
   }
 
-  /// Fills the first `count` numbers of `buffer` from the place `offset`.
+  /// Fills the first `count` numbers of `buffer` from the file, starting at byte `offset`.
   func read(_ buffer: inout Buffer<Float>, count: Int, at offset: Int) throws(FileError) {
     try unsafe read(
       UnsafeMutableRawBufferPointer(
         UnsafeMutableBufferPointer(start: buffer.pointer, count: count)), at: offset)
   }
 
-  /// Writes the first `count` numbers of `buffer` to the place `offset`.
+  /// Writes the first `count` numbers of `buffer` to the file, starting at byte `offset`.
   func write(_ buffer: borrowing Buffer<Float>, count: Int, at offset: Int) throws(FileError) {
     try unsafe write(
       UnsafeRawBufferPointer(UnsafeBufferPointer(start: buffer.pointer, count: count)), at: offset)

@@ -1,11 +1,11 @@
 package import DuetRuntime
 internal import DuetSystem
 
-/// What is measured of an input of a layer when both models run.
+/// The measurements of a layer's input in the original and the compressed model.
 package struct InputComparison: ~Copyable {
-  /// The second moment of the input as the compressed model sees it.
+  /// The second moment of the input in the compressed model.
   package var hessian: Hessian
-  /// E[d x^T] transposed, as `WeightCorrection` takes it.
+  /// E[d x^T] transposed, for `WeightCorrection`.
   package var moment: Matrix<Double>
 }
 
@@ -13,7 +13,7 @@ package struct InputComparison: ~Copyable {
 package struct ComparedLayers {
   /// The layer of the original model.
   let original: DecoderLayer
-  /// The layer with those of its matrices compressed that are finished.
+  /// The layer with the matrices that are compressed so far.
   let compressed: DecoderLayer
 
   /// The layer in both models.
@@ -35,7 +35,7 @@ extension LayerCalibration {
   ///   - control: How the caller follows and stops the run.
   /// - Returns: The means over all tokens of all samples.
   /// - Throws: `LayerCalibrationError`.
-  /// - Complexity: Two passes over as much of the layer as lies before the input, and its products.
+  /// - Complexity: Two passes through the layer, as far as the point of comparison, and the sums of products.
   package mutating func comparison(
     of input: LinearInput, _ layers: ComparedLayers, index: Int,
     original originalStates: borrowing HiddenStates,
@@ -66,7 +66,7 @@ extension LayerCalibration {
     return InputComparison(hessian: sums.finish(), moment: moment.finish(algebra))
   }
 
-  /// Runs a sample through as much of a layer as has to be compared, and keeps what reaches `input`.
+  /// Runs a sample through a layer as far as the point of comparison, and keeps the values of `input`.
   private mutating func observe(
     _ input: LinearInput, _ layer: DecoderLayer, _ sample: Int, of states: borrowing HiddenStates,
     into inputs: inout Buffer<Float>
@@ -82,7 +82,7 @@ extension LayerCalibration {
     }
   }
 
-  /// difference += scale * (the inputs, or the residual stream).
+  /// Adds scale * (the inputs, or the residual stream) to `difference`.
   private func add(
     _ scale: Float, _ input: LinearInput, _ inputs: borrowing Buffer<Float>,
     to difference: inout Buffer<Float>
@@ -95,8 +95,10 @@ extension LayerCalibration {
 }
 
 extension LinearInput {
-  /// Whether both models are compared in the input itself, which a norm makes of the residual stream, and
-  /// not in the stream that its matrix is added to.
+  /// Whether both models are compared at the input itself, and not after its matrix.
+  ///
+  /// True for inputs that are the normalised residual stream. The others are compared in the residual
+  /// stream, after the output of their matrix was added.
   var isComparedItself: Bool { norm != nil }
 
   /// The input that comes after it in a layer, or nil.

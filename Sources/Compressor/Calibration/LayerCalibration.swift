@@ -13,23 +13,23 @@ internal import DuetSystem
 /// }
 /// ```
 ///
-/// Memory: the activations of one sample, and while Hessians are collected those in double precision.
+/// Memory: the activations of one sample, and the Hessians in double precision while they are collected.
 /// The result depends neither on the number of threads nor on where the states are kept.
 package struct LayerCalibration: ~Copyable {
   private var pass: DecoderLayerPass
   /// The residual stream of one sample, (contextLength, hiddenSize).
   private(set) var hidden: Buffer<Float>
-  /// What sums are computed with.
+  /// The threads to compute with.
   let algebra: LinearAlgebra
 
   /// How the caller follows and stops a run of the samples.
   package struct Control {
-    /// Called after every sample with the number of tokens done by the call that runs.
+    /// Called after every sample with the number of tokens that the current call has done.
     package var progress: (_ tokenCount: Int) -> Void
-    /// Asked before every sample; when it says yes, `LayerCalibrationError.cancelled` is thrown.
+    /// Called before every sample; if it returns true, `LayerCalibrationError.cancelled` is thrown.
     package var isCancelled: () -> Bool
 
-    /// A control that does nothing and never stops a run, unless told otherwise.
+    /// A control; by default it does nothing and never stops a run.
     package init(
       progress: @escaping (_ tokenCount: Int) -> Void = { _ in },
       isCancelled: @escaping () -> Bool = { false }
@@ -43,9 +43,9 @@ package struct LayerCalibration: ~Copyable {
   ///
   /// - Parameters:
   ///   - configuration: The sizes of the layers.
-  ///   - contextLength: The tokens of a sample.
+  ///   - contextLength: The number of tokens of a sample.
   ///   - kernelSet: The kernels of the forward pass.
-  ///   - algebra: Whose threads compute.
+  ///   - algebra: The threads to compute with.
   package init(
     _ configuration: Configuration, contextLength: Int, kernelSet: KernelSet = .standard,
     _ algebra: LinearAlgebra
@@ -58,7 +58,8 @@ package struct LayerCalibration: ~Copyable {
 
   /// Sets `states` to the inputs of the first layer: the embeddings of the samples.
   ///
-  /// - Throws: `LayerCalibrationError.model` when a token is not in the vocabulary, `.file`.
+  /// - Throws: `LayerCalibrationError.model` when a token is not in the vocabulary, `.file` when the states
+  ///   cannot be written.
   package mutating func embed(
     _ samples: CalibrationSamples, with model: Model, into states: inout HiddenStates
   ) throws(LayerCalibrationError) {
@@ -77,7 +78,7 @@ package struct LayerCalibration: ~Copyable {
     }
   }
 
-  /// The Hessians of the layer's inputs, with `states` before the layer.
+  /// The Hessians of the layer's inputs, when `states` enter the layer.
   ///
   /// - Parameters:
   ///   - layer: The weights.
@@ -148,7 +149,7 @@ package struct LayerCalibration: ~Copyable {
 
   // MARK: - Samples
 
-  /// Does something with every sample, and lets the caller follow and stop it.
+  /// Calls `body` with every sample; `control` follows and stops the run.
   mutating func forEachSample(
     _ count: Int, _ control: Control,
     _ body: (_ calibration: inout LayerCalibration, _ sample: Int) throws(LayerCalibrationError)
@@ -164,7 +165,7 @@ package struct LayerCalibration: ~Copyable {
   /// The sizes of the layers.
   var configuration: Configuration { pass.configuration }
 
-  /// Runs the sample in `hidden` through a layer, or through its beginning.
+  /// Runs the sample in `hidden` through a layer, or through the part of it before the input `last`.
   mutating func run<Failure: Error>(
     _ layer: DecoderLayer, endsBefore last: LinearInput? = nil,
     _ observe: (_ input: LinearInput, _ rows: Span<Float>, _ stride: Int, _ tokenCount: Int)
@@ -173,7 +174,7 @@ package struct LayerCalibration: ~Copyable {
     try pass.run(layer, &hidden, tokenCount: pass.tokenLimit, endsBefore: last, observe: observe)
   }
 
-  /// Requires states of the sizes of this calibration.
+  /// Checks that states have the sizes of this calibration.
   func check(_ states: borrowing HiddenStates) {
     precondition(
       states.contextLength == pass.tokenLimit
@@ -195,7 +196,7 @@ package struct LayerCalibration: ~Copyable {
     }
   }
 
-  /// Copies the streams of a sample to `hidden`.
+  /// Copies the residual stream of a sample to `hidden`.
   mutating func read(
     _ sample: Int, of states: borrowing HiddenStates
   ) throws(LayerCalibrationError) {

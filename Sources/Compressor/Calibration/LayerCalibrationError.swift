@@ -9,7 +9,7 @@ package enum LayerCalibrationError: DuetError, Equatable {
   case compressor(CompressionDataError)
   /// A token of the samples is not in the model's vocabulary.
   case model(GenerationError)
-  /// The caller's `isCancelled` said so.
+  /// The caller's `isCancelled` returned true.
   case cancelled
 
   /// The kind of trouble, for the exit code.

@@ -1,11 +1,11 @@
 internal import DuetRuntime
 internal import DuetSystem
 
-/// The sum of x y^T over the tokens, x and y being vectors of two sizes.
+/// The sum of x y^T over the tokens, for vectors x and y that can have different sizes.
 ///
 /// The tokens are cut into chunks. The products of a chunk are summed in single precision by BLAS, the
-/// chunks in double precision. Tiles and chunks depend on the sizes alone, and so does every bit of the
-/// result.
+/// chunks in double precision. Tiles and chunks do not depend on the number of threads, and so neither does
+/// the result.
 struct TiledSum: ~Copyable {
   /// A tile of the sum, by its first row and column.
   struct Tile {
@@ -28,12 +28,12 @@ struct TiledSum: ~Copyable {
   static let chunkLength = 2048
   /// The side of a tile.
   ///
-  /// Of a symmetric sum half of a tile on the diagonal is computed in vain, which asks for small tiles.
-  /// BLAS packs both its inputs anew for every tile, which asks for large ones. With 4096 inputs and 2048
-  /// tokens, and BLAS on one thread, 512 took less processor time than 256 or 384.
+  /// Small tiles are better because in a symmetric sum half of each tile on the diagonal is wasted. Large
+  /// tiles are better because BLAS packs both inputs again for every tile. With 4096 inputs and 2048 tokens,
+  /// and BLAS on one thread, 512 took less processor time than 256 or 384.
   static let tileSize = 512
 
-  /// A sum of nothing.
+  /// An empty sum.
   ///
   /// - Parameters:
   ///   - rowCount: The size of x.

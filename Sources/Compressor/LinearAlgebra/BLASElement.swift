@@ -2,7 +2,7 @@ internal import COpenBLAS
 
 /// A floating-point type that OpenBLAS computes with.
 package protocol BLASElement: BinaryFloatingPoint, BitwiseCopyable, Sendable {
-  /// c = scale * op(a) op(b) + old * c, row major; op transposes where asked.
+  /// Computes c = scale * op(a) op(b) + old * c, all row major; op transposes if its flag is set.
   @unsafe
   static func multiply(
     _ transposesLeft: Bool, _ transposesRight: Bool, _ m: Int, _ n: Int, _ k: Int, _ scale: Self,

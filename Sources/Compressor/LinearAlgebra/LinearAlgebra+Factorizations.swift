@@ -2,7 +2,7 @@ internal import COpenBLAS
 package import DuetRuntime
 internal import DuetSystem
 
-/// A factorisation that LAPACK could not do.
+/// A reason why a matrix could not be factorised.
 public enum LinearAlgebraError: Error, Equatable {
   /// The matrix is not positive definite: the leading minor of this order is not positive.
   case notPositiveDefinite(order: Int)
@@ -11,14 +11,15 @@ public enum LinearAlgebraError: Error, Equatable {
 }
 
 extension LinearAlgebra {
-  /// The side of the diagonal blocks of `factorize`: one is factorised on one thread, in about a
-  /// millisecond, while the rest of its column waits.
+  /// The side of the diagonal blocks of `factorizeUpper`.
+  ///
+  /// One thread factorises a block, in about a millisecond, while the other threads wait.
   private static let blockSize = 128
 
   /// Replaces a symmetric matrix A by C with A = C C^T, C upper triangular.
   ///
-  /// Only the upper triangle of A is read, and only that of C is written; what is below keeps A. Upper,
-  /// not lower as usual, because feedback runs from the first column to the last.
+  /// Only the upper triangle of A is read. Afterwards the elements below the diagonal have no meaning.
+  /// C is upper triangular, not lower as usual, because feedback runs from the first column to the last.
   ///
   /// - Throws: `notPositiveDefinite` with the order counted from the last row.
   /// - Complexity: O(n^3 / 3).
@@ -30,7 +31,7 @@ extension LinearAlgebra {
     while end > 0 {
       let start = max(0, end - Self.blockSize)
       let size = end - start
-      // A[s..e, s..e] = C C^T for the block: LAPACK sees the reversed block, whose factor is lower.
+      // A[s..e, s..e] = C C^T for the block: LAPACK gets the reversed block, whose factor is lower.
       try unsafe factorizeDiagonal(base, n, start, size, order: n - end)
       // X = A[0..s, s..e] C^{-T}: rows are independent.
       let down = (start + Self.blockSize - 1) / Self.blockSize
@@ -56,11 +57,11 @@ extension LinearAlgebra {
     }
   }
 
-  /// The upper factor of one diagonal block, in place.
+  /// Replaces one diagonal block by its upper factor.
   private func factorizeDiagonal(
     _ base: UnsafeMutablePointer<Double>, _ n: Int, _ start: Int, _ size: Int, order: Int
   ) throws(LinearAlgebraError) {
-    // P A P with the order of rows and columns reversed is factorised as L L^T; P L P is upper.
+    // P A P, with rows and columns in reversed order, is factorised as L L^T; P L P is upper.
     let block = Buffer<Double>(count: size * size)
     for row in 0..<size {
       for column in row..<size {
@@ -70,8 +71,7 @@ extension LinearAlgebra {
       }
     }
     var (count, info) = (Int32(size), Int32(0))
-    // In reversed order (row, column) with row <= column becomes (n-1-column <= n-1-row): the lower
-    // triangle, column major.
+    // In reversed order the upper triangle becomes the lower one.
     BLASClock.count {
       unsafe dpotrf_("L", &count, block.pointer, &count, &info)
     }
@@ -85,7 +85,7 @@ extension LinearAlgebra {
     }
   }
 
-  /// Solves A X = B for a positive definite A, in place of B.
+  /// Solves A X = B for a positive definite A, and replaces B by X.
   ///
   /// - Parameters:
   ///   - a: (n, n), both triangles; destroyed.
@@ -113,9 +113,9 @@ extension LinearAlgebra {
     }
   }
 
-  /// Replaces a symmetric matrix by its eigenvectors, in rows, those of large eigenvalues first.
+  /// Replaces a symmetric matrix by its eigenvectors, in rows, in descending order of eigenvalue.
   ///
-  /// - Parameter a: (n, n), both triangles; row i becomes the eigenvector of value i.
+  /// - Parameter a: (n, n), both triangles; row i becomes the eigenvector of eigenvalue i.
   /// - Returns: The eigenvalues, largest first.
   /// - Throws: `noConvergence`.
   /// - Complexity: O(n^3), on one thread.
@@ -136,14 +136,14 @@ extension LinearAlgebra {
     integerCount = integerSize
     let work = Buffer<Double>(count: Int(workCount))
     let integers = Buffer<Int32>(count: Int(integerCount))
-    // A symmetric matrix is its own transpose; eigenvectors come in columns, which are our rows.
+    // LAPACK returns eigenvectors in the columns of a column-major matrix, which are the rows here.
     BLASClock.count {
       unsafe dsyevd_(
         "V", "L", &count, a.pointer, &count, &values, work.pointer, &workCount, integers.pointer,
         &integerCount, &info)
     }
     guard info == 0 else { throw .noConvergence(info: Int(info)) }
-    // Ascending; largest first is what everybody wants.
+    // LAPACK's order is ascending: reverse the rows.
     for row in 0..<n / 2 {
       let (low, high) = (row * n, (n - 1 - row) * n)
       for column in 0..<n {
@@ -164,7 +164,7 @@ extension LinearAlgebra {
     let (count, length) = (a.rowCount, a.columnCount)
     precondition(count <= length, "\(count) orthonormal rows of \(length)")
     if count == 0 { return }
-    // Rows are the columns of the column-major matrix (length, count).
+    // The rows are the columns of a column-major matrix (length, count).
     var (m, n, info) = (Int32(length), Int32(count), Int32(0))
     var workCount = Int32(count * 64)
     let work = Buffer<Double>(count: count * 64)

@@ -5,7 +5,7 @@ internal import DuetSystem
 /// Products and factorisations of matrices on a pool of threads.
 ///
 /// OpenBLAS itself runs on one thread. A product is cut into tiles whose sizes depend on the shape
-/// alone, and each tile is one call: results do not depend on the number of threads.
+/// alone, and each tile is one call, so results do not depend on the number of threads.
 public struct LinearAlgebra: Sendable {
   package let pool: WorkerPool
 
@@ -19,14 +19,16 @@ public struct LinearAlgebra: Sendable {
 
   // MARK: - Products
 
-  /// The sides of a tile: large enough for BLAS, whose speed on 256 x 512 is that on any size,
-  /// small enough that two threads share a matrix of a thousand rows evenly.
+  /// The sides of a tile.
+  ///
+  /// Large enough for BLAS, which is as fast on 256 x 512 as on any larger size; small enough that two
+  /// threads share a matrix of a thousand rows evenly.
   static let tileRows = 256
   static let tileColumns = 512
 
   /// Computes c = scale * op(a) op(b) + old * c.
   ///
-  /// op(a) is (m, k), op(b) is (k, n), c is (m, n); op transposes where asked.
+  /// op(a) is (m, k), op(b) is (k, n), c is (m, n); op transposes if its flag is set.
   ///
   /// - Precondition: The sizes agree.
   /// - Complexity: O(m * n * k).
@@ -58,7 +60,9 @@ public struct LinearAlgebra: Sendable {
     return c
   }
 
-  /// The same for parts of matrices: `stride` is the distance of stored rows.
+  /// Computes c = scale * op(a) op(b) + old * c for parts of larger matrices.
+  ///
+  /// A stride is the distance between stored rows, in elements.
   @unsafe
   package func multiply<T: BLASElement>(
     _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<T>, _ aStride: Int, _ transposesLeft: Bool,
@@ -80,7 +84,7 @@ public struct LinearAlgebra: Sendable {
 
   // MARK: - Element-wise
 
-  /// The parts into which `count` elements are cut for element-wise work and sums.
+  /// The number of elements in a part of element-wise work or of a sum.
   static let chunk = 1 << 16
 
   /// Calls `body` with ranges that cover `0 ..< count`, on all threads.
@@ -107,7 +111,7 @@ public struct LinearAlgebra: Sendable {
       "(\(a.rowCount), \(a.columnCount)) and (\(b.rowCount), \(b.columnCount))")
     let (x, y) = unsafe (a.pointer, b.pointer)
     return sum(a.elements.count) { range in
-      // Four sums that the processor can keep apart.
+      // Four independent sums, which the processor can compute at the same time.
       var sums = SIMD4<Double>()
       var index = range.lowerBound
       while index + 4 <= range.upperBound {
@@ -141,7 +145,7 @@ public struct LinearAlgebra: Sendable {
     let (rows, columns) = (a.rowCount, a.columnCount)
     let result = Matrix<T>(rowCount: columns, columnCount: rows)
     let (source, target) = unsafe (a.pointer, result.pointer)
-    // Squares of 32, which fit in the first-level cache in both directions.
+    // Squares of 32 x 32: source and target fit in the first-level cache.
     pool.run((columns + 31) / 32) { part, _ in
       let across = part * 32..<min(part * 32 + 32, columns)
       for top in stride(from: 0, to: rows, by: 32) {

@@ -1,12 +1,13 @@
 internal import DuetRuntime
 internal import DuetSystem
 
-/// The rounding of L to few bits, component by component, each making up for the errors of those before.
+/// The rounding of L to few bits, component by component; each corrects for the errors of those before it.
 ///
-/// A scale serves a row of L, all components of which must therefore be of a size. What a component
-/// has to take up from the ones before it can be many times what it was, because the contributions of
-/// components span decades. But a column of L can be divided by any number that R is multiplied
-/// with: so for each component, when its target stands, the divisor of the least error is searched.
+/// The components of a row of L share a scale, so all components should be about equally large. The feedback
+/// from earlier components can be many times larger than a component itself, because the contributions of
+/// components differ by orders of magnitude. But a column of L can be divided by any number if its row of R
+/// is multiplied by the same number. So for each component, once its target is known, the divisor c_j with
+/// the least error is searched:
 ///
 ///     t_j = l_j + sum over i < j of (l_i - c_i q_i) U_ij,      q_j = round(t_j / c_j)
 struct LeftFactorRounding {
@@ -15,7 +16,7 @@ struct LeftFactorRounding {
   private let grid: IntegerGrid
   private let algebra: LinearAlgebra
 
-  /// Rounding to a format of integers, with a scale for each row of so many components.
+  /// Rounding to an integer format, with the scales of `CompressedFormat.leftLayout`.
   init(_ algebra: LinearAlgebra, _ format: WeightFormat, blockSize: GroupSize?) {
     self.algebra = algebra
     self.format = format
@@ -23,8 +24,10 @@ struct LeftFactorRounding {
     grid = IntegerGrid(format)
   }
 
-  /// The divisors that are tried, relative to the growth of a component: half to double in steps of
-  /// six per cent, of which sixteen values of a Gaussian column lose less than a tenth of a per cent.
+  /// The divisors that are tried, relative to the growth of a component by feedback.
+  ///
+  /// Half to double in steps of 6 %. With sixteen values for a Gaussian column, such steps cost less than
+  /// 0.1 %.
   private static let divisors: [Float] = (-12...12).map { step in
     var divisor: Float = 1
     for _ in 0..<abs(step) { divisor *= step < 0 ? 1 / 1.06 : 1.06 }
@@ -34,9 +37,9 @@ struct LeftFactorRounding {
   /// Rounds L.
   ///
   /// - Parameters:
-  ///   - left: L^T, (rank, m): components in the order in which they are rounded, equally long.
+  ///   - left: L^T, (rank, m): components of equal length, in the order in which they are rounded.
   ///   - feedback: U of the metric R H R^T, (rank, rank), or nil for rounding to nearest.
-  /// - Returns: L (m, rank) without the divisors, which R has to make up for.
+  /// - Returns: L (m, rank) divided by the divisors; R must be fitted to it afterwards.
   /// - Complexity: O(m * rank * (rank + divisors)).
   func round(
     _ left: borrowing Matrix<Float>, feedback: borrowing FeedbackFactor?
@@ -52,7 +55,7 @@ struct LeftFactorRounding {
     case .some(let factor):
       unsafe upper.pointer.update(from: factor.upper.pointer, count: rank * rank)
     }
-    // Rows are vectors here, padded to 16 for the grid.
+    // Transposed and padded to 16 rows, as the grid needs them.
     let remaining = TransposedRows(columns: rank, rows: m)
     for component in 0..<rank {
       unsafe remaining.pointer(component).update(from: left.pointer + component * m, count: m)
@@ -86,7 +89,9 @@ struct LeftFactorRounding {
     return result
   }
 
-  /// Rounds one component with every divisor; leaves the best values in `values`.
+  /// Finds the divisor of the least error for one component.
+  ///
+  /// `values` is set to the component rounded with it.
   private func bestDivisor(
     _ target: UnsafePointer<Float>, _ original: UnsafePointer<Float>, count: Int,
     _ scales: UnsafePointer<Float>, _ values: UnsafeMutablePointer<Float>

@@ -1,34 +1,36 @@
 package import DuetRuntime
 internal import DuetSystem
 
-/// The best approximation of a matrix by one of low rank, in the metric of the activations.
+/// The best low-rank approximation of a matrix in the metric of the activations.
 ///
 /// For A (m, n) and H (n, n) the minimum of tr((A - L R) H (A - L R)^T) over L (m, r) and R (r, n) is
 /// L = P, R = P^T A with P the leading eigenvectors of A H A^T: no root or inverse of H is needed, and
 /// L has orthonormal columns.
 ///
-/// Source: the closed form of SVD-LLM, arXiv:2403.07378, and the low-rank
-/// step of CALDERA, arXiv:2405.18886, which take other roots of H.
+/// Source: the closed form of SVD-LLM, arXiv:2403.07378, and the low-rank step of CALDERA,
+/// arXiv:2405.18886; both use a root of H.
 package struct LowRankApproximation {
   private let algebra: LinearAlgebra
 
   /// Computes with `algebra`.
   package init(_ algebra: LinearAlgebra) { self.algebra = algebra }
 
-  /// Power steps of the randomised form: with as many extra vectors as the rank asks for, each
-  /// shrinks what is left of the discarded directions by the square of the ratio of their singular values.
+  /// The number of power steps of the randomised algorithm.
+  ///
+  /// Each step shrinks the discarded directions, relative to the kept ones, by the square of the ratio of
+  /// their singular values. The subspace has about twice as many vectors as the rank.
   private static let powerSteps = 4
 
   /// Approximates A.
   ///
-  /// A random start is drawn to the seed of the shape, so that the same input gives the same result.
+  /// The shape is the seed of the random start, so the same input gives the same result.
   ///
   /// - Parameters:
   ///   - a: (m, n).
   ///   - hessian: H, (n, n), symmetric and positive semidefinite.
   ///   - rank: r, at most m and n.
-  ///   - isExact: Whether to decompose A H A^T whole; by default when that is not slower.
-  /// - Returns: L (m, r) with orthonormal columns, by falling contribution, transposed: (r, m); and R.
+  ///   - isExact: Whether to compute all eigenvectors of A H A^T, or nil to do so when it is not slower.
+  /// - Returns: L^T (r, m), with orthonormal rows in descending order of contribution, and R.
   /// - Throws: `LinearAlgebraError.noConvergence` when a number is not finite.
   /// - Complexity: O(r * (m n + n^2)), or O(m n^2 + m^2 n + m^3) exactly.
   package func factors(
@@ -50,7 +52,7 @@ package struct LowRankApproximation {
     return LowRankProduct(leftTransposed: left, right: right)
   }
 
-  /// All eigenvectors of A H A^T in rows, leading first.
+  /// All eigenvectors of A H A^T in rows, in descending order of eigenvalue.
   private func exactDirections(
     _ a: borrowing Matrix<Float>, _ hessian: borrowing Matrix<Float>
   ) throws(LinearAlgebraError) -> Matrix<Float> {
@@ -60,7 +62,7 @@ package struct LowRankApproximation {
     return algebra.narrowed(gram)
   }
 
-  /// The leading eigenvectors of A H A^T in rows, by iteration of a random subspace.
+  /// The leading eigenvectors of A H A^T in rows, by subspace iteration from a random start.
   ///
   /// Source: Halko, Martinsson and Tropp, arXiv:0909.4061, algorithm 4.4, with a Rayleigh-Ritz step.
   private func randomDirections(
@@ -94,7 +96,7 @@ package struct LowRankProduct: ~Copyable {
 
   /// Two factors.
   ///
-  /// - Precondition: They have as many rows as each other.
+  /// - Precondition: Both have the same number of rows.
   package init(leftTransposed: consuming Matrix<Float>, right: consuming Matrix<Float>) {
     precondition(
       leftTransposed.rowCount == right.rowCount,
@@ -109,10 +111,10 @@ package struct LowRankProduct: ~Copyable {
     right = Matrix(rowCount: rank, columnCount: inputSize)
   }
 
-  /// The inner size.
+  /// The rank, the number of components.
   package var rank: Int { right.rowCount }
 
-  /// Second factors with the same numbers.
+  /// A copy of the factors.
   package borrowing func copy() -> LowRankProduct {
     LowRankProduct(leftTransposed: leftTransposed.copy(), right: right.copy())
   }

@@ -3,14 +3,15 @@ internal import DuetSystem
 
 /// The fitting of factors that are stored in few bits: L R near A in the metric of the activations.
 ///
-/// From the best factors of full precision it alternates, s times:
+/// From the best factors of full precision it alternates, s times at most:
 ///
-///     L <- round(A H R^T (R H R^T)^-1)       least squares for R as it stands
-///     R <- round((L^T L)^-1 L^T A)           least squares for L as it stands; H cancels
+///     L <- round(A H R^T (R H R^T)^-1)       least squares for the current R
+///     R <- round((L^T L)^-1 L^T A)           least squares for the current L; H cancels
 ///
-/// and keeps the pair of the least error. Before L is rounded its columns are made equally long and
-/// ordered by falling contribution. Around the least squares solution the error of L is weighted with
-/// R H R^T and that of R with H, so both are rounded with feedback in these metrics, or to nearest.
+/// and keeps the pair with the least error. Before L is rounded its columns are made equally long and put
+/// in descending order of contribution. Near the least squares solution, errors of L are weighted with
+/// R H R^T and errors of R with H: these are the metrics of rounding with feedback. Both can also be rounded
+/// to nearest.
 ///
 /// Source: LPLR, section 3 of CALDERA, arXiv:2405.18886; the rounding with feedback is our own.
 package struct LowRankFitting {
@@ -19,10 +20,10 @@ package struct LowRankFitting {
   let storage: FactorStorage
   /// How they are rounded.
   let rounding: FactorRounding
-  /// s.
+  /// s; factors in half precision always take one round.
   let iterations: Int
 
-  /// A fitting with these choices.
+  /// A fitting with storage, rounding and at most `iterations` rounds.
   package init(
     _ algebra: LinearAlgebra, _ storage: FactorStorage,
     rounding: FactorRounding, iterations: Int
@@ -39,9 +40,11 @@ package struct LowRankFitting {
       algebra, options.storage, rounding: options.rounding, iterations: options.innerIterations)
   }
 
-  /// The damping of the small systems, relative to their mean diagonal: R H R^T spans many decades.
+  /// The damping of the small systems, relative to their mean diagonal.
+  ///
+  /// The eigenvalues of R H R^T differ by many orders of magnitude.
   private static let damping = 1e-6
-  /// Rounds without a gain of this share of the error, after which it is not worth going on.
+  /// The fit stops after `patience` rounds in a row that lower the error by less than `smallestGain` of it.
   private static let (patience, smallestGain) = (3, 1e-4)
 
   /// Fits factors to A.
@@ -49,9 +52,9 @@ package struct LowRankFitting {
   /// - Parameters:
   ///   - a: A, (m, n).
   ///   - square: tr(A H A^T).
-  ///   - metric: H with its factors.
+  ///   - metric: H and its factors.
   ///   - rank: r.
-  ///   - start: Factors to begin with, or nil for the best of full precision.
+  ///   - start: Factors to begin with, or nil for the best ones of full precision.
   /// - Returns: The factors as stored, and tr((A - L R) H (A - L R)^T).
   /// - Throws: `LinearAlgebraError` when numbers are not finite.
   /// - Complexity: O(iterations * r * (m n + n^2)).
@@ -90,7 +93,7 @@ package struct LowRankFitting {
     return result
   }
 
-  /// tr(A H A^T) - tr((A - L R) H (A - L R)^T) = 2 <L, A H R^T> - <L R H R^T, L>, from R H.
+  /// tr(A H A^T) - tr((A - L R) H (A - L R)^T) = 2 <L, A H R^T> - <L R H R^T, L>; `weighted` is R H.
   func gain(
     of product: borrowing LowRankProduct, _ weighted: borrowing Matrix<Float>,
     _ a: borrowing Matrix<Float>
@@ -102,7 +105,7 @@ package struct LowRankFitting {
       - algebra.dot(image, product.leftTransposed)
   }
 
-  /// L by least squares, rounded, beside R with its rows in the order of L's columns.
+  /// L by least squares, rounded, and R with its rows in the order of L's columns.
   private func roundedLeft(
     of a: borrowing Matrix<Float>, _ right: borrowing Matrix<Float>,
     _ weighted: borrowing Matrix<Float>
@@ -114,7 +117,7 @@ package struct LowRankFitting {
     var left = algebra.widened(algebra.product(weighted, a, transposesRight: true))
     var system = gram.copy()
     try algebra.solve(&system, &left)
-    // Equally long columns of L; what is left of their lengths goes into R H R^T.
+    // The columns of L are made equally long; R and R H R^T are scaled to match.
     var lengths = (0..<rank).map { row in
       (0..<m).reduce(0.0) { $0 + left[row, $1] * left[row, $1] }.squareRoot()
     }
@@ -124,7 +127,7 @@ package struct LowRankFitting {
     let order = (0..<rank).sorted {
       contributions[$0] == contributions[$1] ? $0 < $1 : contributions[$0] > contributions[$1]
     }
-    // The length of all: between those of L and of R, so that neither leaves the range of F16.
+    // The common length makes L and R about equally large, so that neither leaves the range of F16.
     let common = balance(lengths, right)
     var target = Matrix<Float>(rowCount: rank, columnCount: m)
     var metric = Matrix<Double>(rowCount: rank, columnCount: rank)
@@ -160,7 +163,7 @@ package struct LowRankFitting {
       leftScales: scales, rightScales: Matrix(rowCount: 0, columnCount: 0))
   }
 
-  /// R by least squares for the L that stands, rounded.
+  /// Replaces R by the rounded least squares solution for the current L.
   private func roundRight(
     of a: borrowing Matrix<Float>, _ metric: borrowing Metric, _ stored: inout StoredFactors
   ) throws(LinearAlgebraError) {
@@ -174,8 +177,8 @@ package struct LowRankFitting {
       var result = QuantizedMatrix(
         CompressedFormat.rightLayout(
           format, rank: right.rowCount, inputSize: right.columnCount))
-      // What is fed back to the last inputs is larger than R itself, and beyond a range of few values
-      // that was fitted to R.
+      // The feedback to the last inputs is larger than R itself, and out of the range of a grid of few
+      // values that was fitted to R.
       let rounder = FeedbackRounding(algebra, IntegerGrid(format), timing: .onEntry)
       switch rounding {
       case .nearest: rounder.roundToNearest(right, into: &result)
@@ -189,9 +192,9 @@ package struct LowRankFitting {
     stored.product = LowRankProduct(leftTransposed: left, right: right)
   }
 
-  /// The length of L's columns that makes L and R equally large, as a power of two.
+  /// The length of L's columns that makes L and R about equally large, a power of two.
   private func balance(_ lengths: [Double], _ right: borrowing Matrix<Float>) -> Double {
-    // |L_i| |R_i| is the size of component i: the geometric middle of it for the largest one.
+    // |L_i| |R_i| is the size of component i; the length is the root of the largest size.
     var largest = 0.0
     for (row, length) in lengths.enumerated() {
       let span = right.row(row)
@@ -206,7 +209,7 @@ package struct LowRankFitting {
   private func damp(_ a: inout Matrix<Double>) {
     let n = a.rowCount
     let mean = (0..<n).reduce(0) { $0 + a[$1, $1] } / Double(max(n, 1))
-    // A matrix of zeros is left with something to divide by.
+    // A matrix of zeros becomes the identity, so that it can be factorised.
     for index in 0..<n { a[index, index] += mean > 0 ? Self.damping * mean : 1 }
   }
 
@@ -217,7 +220,7 @@ package struct LowRankFitting {
   }
 }
 
-/// Factors that were fitted, with what is left.
+/// Fitted factors with their error.
 package struct FittedFactors: ~Copyable {
   /// The factors as stored.
   package var factors: StoredFactors

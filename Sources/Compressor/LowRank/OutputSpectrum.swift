@@ -1,16 +1,16 @@
 package import DuetRuntime
 
-/// How the energy of the outputs of a matrix is spread over directions: the eigenvalues of A H A^T.
+/// The energies of the outputs of a matrix by direction: the eigenvalues lambda of A H A^T.
 ///
-/// The best L R of rank r leaves tr((A - L R) H (A - L R)^T) = sum over i > r of lambda_i, so the values
-/// say what every component of L R is worth.
+/// The best L R of rank r leaves tr((A - L R) H (A - L R)^T) = sum over i > r of lambda_i, so component i of
+/// L R lowers the error by lambda_i.
 package struct OutputSpectrum: Sendable, Hashable {
   /// The largest eigenvalues of A H A^T, largest first, none negative.
   package let energies: [Double]
   /// tr(A H A^T), the sum of all eigenvalues.
   package let total: Double
 
-  /// A spectrum that is known.
+  /// A spectrum with known eigenvalues.
   package init(energies: [Double], total: Double) {
     self.energies = energies
     self.total = total
@@ -22,7 +22,7 @@ package struct OutputSpectrum: Sendable, Hashable {
   ///   - a: A, (m, n).
   ///   - hessian: H, (n, n), symmetric and positive semidefinite.
   ///   - count: How many eigenvalues are wanted.
-  ///   - algebra: What computes.
+  ///   - algebra: The threads to compute with.
   /// - Throws: `LinearAlgebraError.noConvergence` when a number is not finite.
   /// - Complexity: O(count * (m n + n^2) + m n^2), or O(m n^2 + m^2 n + m^3) where all are computed.
   package init(
@@ -41,13 +41,13 @@ package struct OutputSpectrum: Sendable, Hashable {
       let (image, row) = (images.row(component), factors.right.row(component))
       var sum = 0.0
       for column in row.indices { sum += Double(image[column]) * Double(row[column]) }
-      // Sums of floats can fall below zero where nothing is left, and rise by their rounding.
+      // By rounding, a sum can be negative, or larger than the one before it.
       energies.append(max(0, min(sum, energies.last ?? .infinity)))
     }
     self.energies = energies
   }
 
-  /// The share of the energy that the best approximation of a rank leaves, at least 0.
+  /// The share of the energy that is left after the best approximation of a rank, at least 0.
   ///
   /// - Precondition: The rank is at most the number of known eigenvalues.
   package func remainder(afterRank rank: Int) -> Double {
@@ -58,8 +58,9 @@ package struct OutputSpectrum: Sendable, Hashable {
   /// The known eigenvalues as shares of the sum of all.
   package var shares: [Double] { energies.map { total > 0 ? $0 / total : 0 } }
 
-  /// (sum of lambda)^2 / (sum of lambda^2) of A H A^T: the number of directions that would hold as much if
-  /// all were alike, the "participation ratio".
+  /// The "participation ratio" of A H A^T, (sum of lambda)^2 / (sum of lambda^2).
+  ///
+  /// It is the number of equal eigenvalues that have the same sum and the same sum of squares.
   ///
   /// - Complexity: O(m n^2 + m^2 n).
   package static func effectiveRank(
@@ -67,7 +68,7 @@ package struct OutputSpectrum: Sendable, Hashable {
   ) -> Double {
     let weighted = algebra.product(a, hessian)
     let total = algebra.dot(weighted, a)
-    // The sum of the squares of eigenvalues is that of the elements.
+    // The sum of squares of the eigenvalues is the sum of squares of the elements.
     let gram = algebra.product(weighted, a, transposesRight: true)
     let squares = algebra.dot(gram, gram)
     return squares > 0 ? total * total / squares : 0

@@ -1,25 +1,26 @@
 package import DuetRuntime
 internal import DuetSystem
 
-/// How many components of L R should preserve a matrix before Q is rounded, the others repairing Q.
+/// The number of components of L R that are fitted to W before Q is rounded; the others correct Q's error.
 ///
 /// With S a root of H, E a matrix of random numbers in the place of Q's error, and rho_p(A) the share
-/// of |A S|^2 that is left when its best approximation of rank p is taken away,
+/// of |A S|^2 that is left when its best approximation of rank p is subtracted,
 ///
-///     k = argmin over 0 <= k <= r of rho_k(W) rho_(r-k)(E):
+///     k = argmin over 0 <= k <= r of rho_k(W) rho_(r-k)(E).
 ///
-/// what is preserved need not be rounded, and of the rounding of the rest so much is repaired.
+/// The first factor is the share of W that has to be rounded, the second the share of the rounding error
+/// that is left after correction.
 ///
-/// Source: SRR, arXiv:2602.02001, its criterion of the split.
+/// Source: the criterion of the split in SRR, arXiv:2602.02001.
 package struct RankSplit {
   private let algebra: LinearAlgebra
 
   /// Computes with `algebra`.
   package init(_ algebra: LinearAlgebra) { self.algebra = algebra }
 
-  /// k.
+  /// Chooses k.
   ///
-  /// E is drawn to a seed of the shape, so that the same input gives the same result.
+  /// The shape is the seed of E, so the same input gives the same result.
   ///
   /// - Parameters:
   ///   - weight: W, (m, n).
@@ -27,7 +28,7 @@ package struct RankSplit {
   ///   - rank: r.
   /// - Returns: k, at most r.
   /// - Throws: `LinearAlgebraError`.
-  /// - Complexity: that of `OutputSpectrum`, twice.
+  /// - Complexity: Twice that of `OutputSpectrum.init(of:hessian:count:_:)`.
   package func preservedRank(
     of weight: borrowing Matrix<Float>, hessian: borrowing Matrix<Float>, rank: Int
   ) throws(LinearAlgebraError) -> Int {
@@ -45,7 +46,7 @@ package struct RankSplit {
     return best.rank
   }
 
-  /// The best approximation of W of the rank that should preserve it.
+  /// The best approximation of W of rank k.
   ///
   /// - Returns: L and R of full precision, of rank k.
   /// - Throws: `LinearAlgebraError`.

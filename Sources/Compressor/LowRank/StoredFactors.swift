@@ -30,18 +30,18 @@ public struct StoredFactors: ~Copyable {
     self.rightScales = rightScales
   }
 
-  /// The inner size.
+  /// The rank, the number of components.
   public var rank: Int { product.rank }
 
-  /// Second factors with the same numbers.
+  /// A copy of the factors.
   package borrowing func copy() -> StoredFactors {
     StoredFactors(
       storage, product.copy(), leftScales: leftScales.copy(), rightScales: rightScales.copy())
   }
 
-  /// The components of `other` behind these, of the same storage.
+  /// The components of these factors, followed by those of `other`, in the storage of `other`.
   ///
-  /// - Precondition: With scales in L, these are whole blocks.
+  /// - Precondition: If L has scales, these factors consist of whole blocks.
   package borrowing func appending(_ other: borrowing StoredFactors) -> StoredFactors {
     StoredFactors(
       other.storage,
@@ -54,7 +54,7 @@ public struct StoredFactors: ~Copyable {
 }
 
 extension Matrix<Float> {
-  /// The rows of this matrix and then those of another one; one of no rows counts for nothing.
+  /// The rows of this matrix, followed by those of `other`; only `other` if this matrix has no rows.
   fileprivate borrowing func appendingRows(_ other: borrowing Matrix<Float>) -> Matrix<Float> {
     if rowCount == 0 { return other.copy() }
     precondition(columnCount == other.columnCount, "rows of \(columnCount), \(other.columnCount)")
@@ -67,7 +67,7 @@ extension Matrix<Float> {
     return result
   }
 
-  /// The columns of this matrix and then those of another one; one of no columns counts for nothing.
+  /// The columns of this matrix, followed by those of `other`; only `other` if this one has no columns.
   fileprivate borrowing func appendingColumns(_ other: borrowing Matrix<Float>) -> Matrix<Float> {
     if columnCount == 0 { return other.copy() }
     precondition(rowCount == other.rowCount, "columns of \(rowCount), \(other.rowCount)")

@@ -1,10 +1,10 @@
 internal import DuetRuntime
 
-/// Something that needed damping, and the damping that was enough.
+/// A value whose computation needs damping, and the damping that was enough.
 struct Damped<Value: ~Copyable>: ~Copyable {
-  /// What came of it.
+  /// The value.
   let value: Value
-  /// The least damping of those tried that was enough.
+  /// The first damping tried that was enough.
   let damping: Double
 
   /// The largest number of times that the damping is doubled.
@@ -15,7 +15,7 @@ struct Damped<Value: ~Copyable>: ~Copyable {
   /// - Parameters:
   ///   - first: The damping to begin with.
   ///   - name: The linear layer, for messages.
-  ///   - body: What fails without enough damping.
+  ///   - body: Computes the value, and throws when the damping is too small.
   /// - Throws: `CompressionDataError.notPositiveDefinite` with the last damping when ten doublings are too few.
   init(
     from first: Double, _ name: String, _ body: (Double) throws(LinearAlgebraError) -> Value
@@ -28,7 +28,7 @@ struct Damped<Value: ~Copyable>: ~Copyable {
         self.damping = damping
         return
       } catch {
-        // A larger one may do.
+        // A larger damping may be enough.
       }
     }
     throw .notPositiveDefinite(tensor: name, damping: damping)

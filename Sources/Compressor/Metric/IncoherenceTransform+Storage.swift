@@ -2,13 +2,13 @@ package import DuetRuntime
 package import DuetSystem
 
 extension IncoherenceTransform {
-  /// The tensors to store, the same for all matrices of this size.
+  /// The tensors of the transform to store, shared by all matrices of this size.
   ///
-  /// `incoherence.<size>.signs`, I8 (size), and for sizes that are no powers of two
+  /// `incoherence.<size>.signs`, I8 (size), and for sizes that are not powers of two
   /// `incoherence.<size>.factor`, F32 (order, order): F of `OrthogonalFactor`, whose rows have the
   /// length 1 or the square root of the order.
   ///
-  /// - Throws: `FileError` without memory.
+  /// - Throws: `FileError` when there is not enough memory.
   package func storedTensors() throws(FileError) -> [StoredTensor] {
     let name = "incoherence.\(size)"
     let signFile = try MappedFile(anonymousByteCount: size) { memory in

@@ -1,10 +1,10 @@
 package import DuetRuntime
 internal import DuetSystem
 
-/// The randomised Hadamard transforms of a model, one for each size, and what they do to matrices.
+/// The randomised Hadamard transforms of a model, one for each size, applied to matrices.
 ///
-/// All linear layers with inputs (or outputs) of a size share its transform, so that layers with the
-/// same input share the rotated input too, and a model stores one row of signs per size.
+/// All linear layers with inputs or outputs of one size share its transform. So layers with the same
+/// input also share the rotated input, and a model stores one row of signs per size.
 package struct MatrixRotation: Sendable {
   private let transforms: [Int: IncoherenceTransform]
   private let kernelSet: KernelSet
@@ -55,14 +55,14 @@ package struct MatrixRotation: Sendable {
       &a.elements, tokenCount: a.rowCount, scratch: &scratch, kernelSet, algebra.pool)
   }
 
-  /// Replaces every column of a matrix by its rotation: the outputs of a weight matrix.
+  /// Replaces every column x of a matrix by B S x: rotates the outputs of a weight matrix.
   package func rotateColumns(_ a: inout Matrix<Float>) {
     var transposed = algebra.transposed(a)
     rotateRows(&transposed)
     a = algebra.transposed(transposed)
   }
 
-  /// The inverse of `rotateColumns`.
+  /// Undoes `rotateColumns`: replaces every column z of a matrix by S B^T z.
   package func rotateColumnsBack(_ a: inout Matrix<Float>) {
     var transposed = algebra.transposed(a)
     rotateRowsBack(&transposed)

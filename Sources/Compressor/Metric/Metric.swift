@@ -1,11 +1,11 @@
 public import DuetRuntime
 
-/// What an error in the weights of a linear layer costs: the Hessian of its inputs, damped and rotated.
+/// The metric for errors in the weights of a linear layer: the Hessian of its inputs, damped and rotated.
 ///
 /// H = E[x x^T] is divided by its mean diagonal and damped, H / mean(diag H) + damping * I, and the
-/// weights of inputs that are always zero are taken to be zero. Where channels are stored as
-/// columns, Q + L R count only for what the best columns leave: with O the channels, the metric of
-/// Q + L R is the Schur complement H - H_:O H_OO^-1 H_O:.
+/// weights of inputs that are always zero are taken to be zero. Where channels O are stored as columns,
+/// only the error that remains with the best columns counts for Q + L R: its metric is the Schur
+/// complement H - H_:O H_OO^-1 H_O:.
 ///
 /// Layers that share their input share a metric.
 public struct Metric: ~Copyable {
@@ -17,11 +17,11 @@ public struct Metric: ~Copyable {
   package let damping: Double
   /// The inputs that were zero on all tokens.
   package let deadInputs: [Int]
-  /// The channels by falling second moment.
+  /// The channels in descending order of second moment.
   public let ranking: [Int]
   /// The channels stored as columns, if any.
   package let columns: OutlierColumns?
-  /// How inputs are rotated, or nil.
+  /// How inputs are rotated, or nil if they are not.
   package let rotation: MatrixRotation?
 
   /// The metric of a measured Hessian.
@@ -31,9 +31,9 @@ public struct Metric: ~Copyable {
   ///   - name: The linear layer, for messages.
   ///   - damping: The damping to begin with, relative to the mean diagonal; it doubles until the
   ///     factorisation works, at most ten times.
-  ///   - columnCount: The channels to single out, fewer than n.
-  ///   - rotation: How inputs are rotated, or nil.
-  ///   - algebra: What computes.
+  ///   - columnCount: How many channels are stored as columns, fewer than n.
+  ///   - rotation: How inputs are rotated, or nil if they are not.
+  ///   - algebra: The threads to compute with.
   /// - Throws: `CompressionDataError` when the Hessian is not finite, zero, or not positive definite with
   ///   any damping.
   /// - Complexity: O(n^3).
@@ -46,7 +46,7 @@ public struct Metric: ~Copyable {
       n == measured.columnCount && columnCount < n,
       "\(columnCount) columns of (\(n), \(measured.columnCount))")
     let diagonal = (0..<n).map { measured[$0, $0] }
-    // One number that is not finite makes the sum so.
+    // If one number is not finite, neither is the sum.
     let mean = diagonal.reduce(0, +) / Double(n)
     guard mean.isFinite, diagonal.allSatisfy({ $0 >= 0 }) else {
       throw .badHessian(tensor: name, reason: "has infinite or negative numbers on its diagonal")
@@ -62,7 +62,7 @@ public struct Metric: ~Copyable {
       for index in range { unsafe source[index] *= scale }
     }
 
-    // The damping is relative to the mean diagonal, which is 1 but for a Schur complement.
+    // The damping is relative to the mean diagonal, which is 1 except for a Schur complement.
     var shift = damping
     let columns = try Self.columns(
       Array(ranking.prefix(columnCount)), complementing: &measured, name: name, damping: damping,
@@ -91,7 +91,7 @@ public struct Metric: ~Copyable {
     self.rotation = rotation
   }
 
-  /// The metric that knows of each input alone: the diagonal of another one.
+  /// The diagonal of another metric, which ignores the correlations between inputs.
   ///
   /// - Throws: `LinearAlgebraError` when an element of the diagonal is not positive.
   package init(
@@ -110,7 +110,7 @@ public struct Metric: ~Copyable {
     rotation = other.rotation
   }
 
-  /// The columns of the first channels of the ranking, or nil without any.
+  /// The columns of `channels`, or nil if there are none.
   private static func columns(
     _ channels: [Int], complementing hessian: inout Matrix<Double>, name: String, damping: Double,
     _ rotation: MatrixRotation?, _ algebra: LinearAlgebra
@@ -151,7 +151,7 @@ public struct Metric: ~Copyable {
 
   /// The rows of the identity that belong to `channels`, in the rotated basis: (channels, n).
   ///
-  /// A row r of them holds B S e_c, so that W' r is column c of W.
+  /// The row r of channel c is B S e_c, so W' r is column c of W, where W' is W with rotated inputs.
   package static func selector(
     of channels: [Int], size: Int, _ rotation: MatrixRotation?
   ) -> Matrix<Float> {

@@ -1,26 +1,25 @@
 package import DuetRuntime
 internal import DuetSystem
 
-/// Input channels whose weights are stored as columns of their own, C beside Q + L R.
+/// Input channels whose weights are stored as separate columns C, in addition to Q + L R.
 ///
 /// W is approximated by B + C E_O^T with B = Q + L R and E_O the unit vectors of the channels O. For
 /// a given B the best columns are
 ///
 ///     C = (W - B) P,      P = H_:O H_OO^-1,
 ///
-/// and the error that is left is that of B in the metric H - H_:O H_OO^-1 H_O:, the Schur complement. So
-/// B is fitted in that metric, and C is computed when B is found. Immutable, and so
-/// shared by reference.
+/// and the remaining error is the error of B in the metric H - H_:O H_OO^-1 H_O:, the Schur complement. So
+/// B is fitted in that metric, and C is computed after B. Immutable, and therefore shared by reference.
 package final class OutlierColumns: Sendable {
   /// The channels, ascending.
   package let channels: [Int]
-  /// The unit vectors of the channels as inputs are rotated, (k, n).
+  /// The unit vectors of the channels, rotated like inputs, (k, n).
   package let selector: Matrix<Float>
-  /// P^T as inputs are rotated, (k, n).
+  /// P^T, its rows rotated like inputs, (k, n).
   package let projection: Matrix<Float>
   /// H_OO with damping, (k, k).
   package let gram: Matrix<Double>
-  /// The damping of the H above.
+  /// What was added to the diagonal of H.
   package let damping: Double
 
   /// The columns of `channels`.
@@ -30,8 +29,8 @@ package final class OutlierColumns: Sendable {
   ///   - hessian: H of mean diagonal 1, not rotated; becomes the Schur complement of H + damping * I,
   ///     with zeros in the rows and columns of the channels.
   ///   - damping: What is added to the diagonal.
-  ///   - rotation: How inputs are rotated, or nil.
-  ///   - algebra: What computes.
+  ///   - rotation: How inputs are rotated, or nil if they are not.
+  ///   - algebra: The threads to compute with.
   /// - Throws: `LinearAlgebraError` when H_OO is not positive definite.
   package init(
     _ channels: [Int], complementing hessian: inout Matrix<Double>, damping: Double,
@@ -40,7 +39,7 @@ package final class OutlierColumns: Sendable {
     let (n, k) = (hessian.rowCount, channels.count)
     for index in 0..<n { hessian[index, index] += damping }
     var gram = Matrix<Double>(rowCount: k, columnCount: k)
-    // H_O:, (k, n), from which H_OO^-1 H_O: = P^T is solved.
+    // H_O:, (k, n), which `solve` replaces by H_OO^-1 H_O: = P^T.
     var projection = Matrix<Double>(rowCount: k, columnCount: n)
     for (row, channel) in channels.enumerated() {
       for column in 0..<n { projection[row, column] = hessian[channel, column] }

@@ -1,9 +1,9 @@
 internal import DuetRuntime
 
-/// The metric that is left for Q when L R may be refitted afterwards.
+/// The metric for errors of Q when L is refitted afterwards.
 ///
-/// With H = C C^T and V an orthonormal basis of the rows of R C, what L cannot take up of an error E is
-/// tr(E C (I - V V^T) C^T E^T), so the metric is
+/// With H = C C^T and V an orthonormal basis of the rows of R C, the part of an error E that no L can
+/// correct is tr(E C (I - V V^T) C^T E^T), so the metric is
 ///
 ///     M = H - (R H)^T (R H R^T)^-1 (R H) + epsilon * mean(diag M) * I.
 ///
@@ -22,7 +22,7 @@ struct ProjectedMetric {
   ///   - hessian: H, (n, n).
   ///   - right: R, (r, n).
   /// - Returns: M, (n, n), in double precision.
-  /// - Throws: `LinearAlgebraError` when R H R^T has no factorisation.
+  /// - Throws: `LinearAlgebraError` when R H R^T cannot be factorised.
   func hessian(
     _ hessian: borrowing Matrix<Float>, without right: borrowing Matrix<Float>
   ) throws(LinearAlgebraError) -> Matrix<Double> {
@@ -30,7 +30,7 @@ struct ProjectedMetric {
     var gram = algebra.widened(algebra.product(weighted, right, transposesRight: true))
     let rank = right.rowCount
     let mean = (0..<rank).reduce(0) { $0 + gram[$1, $1] } / Double(max(1, rank))
-    // Components may be dependent, or zero.
+    // Damped, because components may be dependent or zero.
     for index in 0..<rank { gram[index, index] += 1e-6 * mean }
     let across = algebra.widened(weighted)
     var solution = across.copy()

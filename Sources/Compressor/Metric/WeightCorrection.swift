@@ -1,21 +1,21 @@
 package import DuetRuntime
 
-/// The change of weights that makes up for what compression has changed before them.
+/// The change of weights that corrects for the compression of the weights before them.
 ///
-/// A compressed model hands a matrix the input x instead of the original x0. The weights that come nearest
-/// to the original output on these inputs are not W but
+/// In a compressed model a matrix gets the input x instead of the original x0. With these inputs, the weights
+/// whose output is nearest to the original one are not W but
 ///
 ///     W* = W + D,      D = argmin E|t - (W + D) x|^2 + lambda |D|^2,      D (H + lambda I) = E[(t - W x) x^T]
 ///
-/// with H = E[x x^T] and lambda the damping. Where the outputs of a matrix are added to the residual stream, t is
-/// what they have to be for the original stream, so that D also makes up for errors that are in the stream
-/// already; elsewhere t is W x0.
+/// with H = E[x x^T] and lambda the damping. Where the output of a matrix is added to the residual stream,
+/// t is the output that gives the original stream, so D also corrects errors that are already in the stream.
+/// Elsewhere t is W x0.
 ///
 /// Source: QEP, arXiv:2504.09629, whose target is W x0 everywhere.
 package struct WeightCorrection: ~Copyable {
   /// K^T with D = W K, or D^T; (inputSize, hiddenSize).
   private let transposed: Matrix<Float>
-  /// Whether D is W K, not K.
+  /// Whether `transposed` is K^T, not D^T.
   private let appliesToWeights: Bool
   /// lambda, relative to the mean diagonal of H.
   package let damping: Double
@@ -30,7 +30,7 @@ package struct WeightCorrection: ~Copyable {
   ///   - name: A linear layer, for messages.
   ///   - damping: lambda relative to the mean diagonal; it doubles until the factorisation works, at most
   ///     ten times.
-  ///   - algebra: What computes.
+  ///   - algebra: The threads to compute with.
   /// - Throws: `CompressionDataError.notPositiveDefinite`.
   /// - Complexity: O(n^3 / 3 + n^2 hiddenSize).
   package init(
@@ -56,8 +56,8 @@ package struct WeightCorrection: ~Copyable {
   ///
   /// - Parameters:
   ///   - weight: W, (outputSize, inputSize), which becomes W*.
-  ///   - algebra: What computes.
-  /// - Returns: |D| / |W|, of all entries.
+  ///   - algebra: The threads to compute with.
+  /// - Returns: |D| / |W| in the Frobenius norm.
   /// - Complexity: O(outputSize * inputSize * hiddenSize) where D is W K.
   package func apply(to weight: inout Matrix<Float>, _ algebra: LinearAlgebra) -> Double {
     let size = algebra.dot(weight, weight)

@@ -1,12 +1,13 @@
 public import DuetRuntime
 
-/// A weight matrix as it is to be decomposed: rotated, without what is stored elsewhere.
+/// A weight matrix to decompose: rotated, and without the outlier columns, which are stored separately.
 ///
-/// Weights on inputs that are always zero become zero. With outlier columns their weights are taken out: Q + L R is fitted to the rest.
+/// The weights of inputs that are always zero become zero. The weights of outlier columns are taken out, and
+/// Q + L R is fitted to the rest.
 public struct WeightProblem: ~Copyable {
   /// The linear layer, for messages.
   public let name: String
-  /// What Q + L R is fitted to, rotated on both sides as asked, (m, n).
+  /// The matrix that Q + L R is fitted to, with inputs and outputs rotated if so chosen, (m, n).
   public let weight: Matrix<Float>
   /// The weights of the k channels stored as columns, with rotated outputs, (m, k).
   package let outlierWeights: Matrix<Float>
@@ -21,10 +22,10 @@ public struct WeightProblem: ~Copyable {
   ///   - weight: W in the original basis, (m, n); destroyed.
   ///   - name: The linear layer, for messages.
   ///   - metric: The metric of its inputs.
-  ///   - outputRotation: How outputs are rotated, or nil.
-  ///   - algebra: What computes.
+  ///   - outputRotation: How outputs are rotated, or nil if they are not.
+  ///   - algebra: The threads to compute with.
   /// - Throws: `CompressionDataError.nonFiniteWeight`.
-  /// - Complexity: O(m n (log(m) + log(n)) + m n^2) for the two squares.
+  /// - Complexity: O(m n (log(m) + log(n)) + m n^2), the last term for the two squares.
   package init(
     _ weight: inout Matrix<Float>, name: String, metric: borrowing Metric,
     outputRotation: MatrixRotation?, _ algebra: LinearAlgebra
@@ -41,7 +42,8 @@ public struct WeightProblem: ~Copyable {
     let square = algebra.square(weight, in: metric.hessian)
     let energy = algebra.dot(weight, weight)
     if let columns = metric.columns {
-      // The Schur complement is H without what the best columns take up: (W P) H_OO (W P)^T.
+      // `square` is measured with the Schur complement, so the part of the best columns is added:
+      // (W P) H_OO (W P)^T.
       let best = algebra.product(weight, columns.projection, transposesRight: true)
       let taken = algebra.square(best, in: algebra.narrowed(columns.gram))
       dampedSquare = square - metric.damping * energy + taken

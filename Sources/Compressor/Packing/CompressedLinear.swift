@@ -1,11 +1,12 @@
 package import DuetRuntime
 
-/// A compressed linear layer: the tensors to store and what the report says of them.
+/// A compressed linear layer: the tensors to store, and its record for the report.
 package struct CompressedLinear: Sendable {
-  /// The tensors with their full names, `<linear>.codes` and so on; and tensors of the source that
-  /// change with the matrix.
+  /// The tensors with their full names, such as `<linear>.codes`.
+  ///
+  /// They include tensors that replace tensors of the source because the matrix was scaled.
   package internal(set) var tensors: [StoredTensor]
-  /// The figures.
+  /// The figures for the report.
   package internal(set) var record: MatrixRecord
 
   /// Tensors with their record.

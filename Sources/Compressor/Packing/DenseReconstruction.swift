@@ -1,18 +1,18 @@
 package import DuetRuntime
 internal import DuetSystem
 
-/// The dense weights that a compressed linear layer stands for, in the original basis.
+/// The reconstruction of dense weights, in the original basis, from a compressed linear layer.
 ///
 ///     W = S_out B_out^T ((Q' + L' R') B_in S_in + C' E_O^T)
 ///
-/// with the parts as stored: Q' + L' R' is rotated back on both sides, and the outlier columns C', which
-/// multiply inputs that are not rotated, on the side of the outputs only.
+/// with the parts as stored: Q' + L' R' is rotated back on both sides. The outlier columns C' multiply inputs
+/// that are not rotated, and are rotated back on the side of the outputs only.
 package struct DenseReconstruction {
   private let algebra: LinearAlgebra
   private let format: CompressedFormat
   private let rotation: MatrixRotation?
 
-  /// The reconstruction of matrices that were stored as `format` says, under `rotation`.
+  /// The reconstruction of matrices stored in `format`, rotated by `rotation`.
   package init(_ algebra: LinearAlgebra, _ format: CompressedFormat, _ rotation: MatrixRotation?) {
     self.algebra = algebra
     self.format = format
@@ -21,7 +21,7 @@ package struct DenseReconstruction {
 
   /// The dense weights, (outputSize, inputSize).
   ///
-  /// - Throws: `CheckpointError` when a tensor is missing or not what the format says.
+  /// - Throws: `CheckpointError` when a tensor is missing or does not have the type and shape of the format.
   /// - Complexity: O(m n (rank + log(m) + log(n))).
   package func weight(
     of linear: CompressedLinear, _ configuration: Configuration
@@ -63,7 +63,7 @@ package struct DenseReconstruction {
 
   /// The dense weights of an output head in eight bits, which is not rotated.
   ///
-  /// - Throws: `CheckpointError` when a tensor is missing or not what is expected.
+  /// - Throws: `CheckpointError` when a tensor is missing or does not have the expected type and shape.
   package func headWeight(
     of head: CompressedLinear, _ configuration: Configuration
   ) throws(CheckpointError) -> Matrix<Float> {

@@ -1,20 +1,20 @@
 package import DuetRuntime
 internal import DuetSystem
 
-/// The packing of the output head in eight bits.
+/// The compression of the output head to eight bits, or to half precision.
 ///
-/// A head is read whole for every token and is a large part of what a small-bit model reads, but every
-/// logit depends on it: eight bits with a scale for 128 inputs, rounded to nearest, cost nothing that a
-/// perplexity shows.
+/// The whole head is read for every token, a large part of all bytes that a model of few bits reads. But
+/// every logit depends on it. Eight bits with a scale for 128 inputs, rounded to nearest, do not change the
+/// perplexity measurably.
 package struct HeadCompressor {
   private let algebra: LinearAlgebra
 
   /// Computes with `algebra`.
   package init(_ algebra: LinearAlgebra) { self.algebra = algebra }
 
-  /// Packs a head.
+  /// Packs a head in eight bits.
   ///
-  /// The errors in the record are those of the weights themselves: there is no Hessian.
+  /// The errors in the record are errors of the weights: there is no Hessian.
   ///
   /// - Parameters:
   ///   - weight: (vocabularySize, hiddenSize).

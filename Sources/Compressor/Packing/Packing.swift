@@ -1,14 +1,14 @@
 package import DuetRuntime
 internal import DuetSystem
 
-/// The tensors of a compressed linear layer, as they lie in the file.
+/// The tensors of a compressed linear layer, as they are stored in the file.
 package struct Packing {
   private let name: String
 
   /// The packing of the layer `name`.
   package init(_ name: String) { self.name = name }
 
-  /// The bytes of outlier columns with their indexes.
+  /// The number of bytes of `count` outlier columns with their indexes.
   package static func columnsByteCount(outputSize: Int, count: Int) -> Int {
     count == 0
       ? 0
@@ -17,7 +17,7 @@ package struct Packing {
 
   /// All tensors of a layer.
   ///
-  /// - Throws: `PackedMatrixError` when a scale is not finite as F16, or without memory.
+  /// - Throws: `PackedMatrixError` when a scale is not finite as F16, or when there is not enough memory.
   package func tensors(
     _ decomposition: borrowing Decomposition, _ columns: borrowing QuantizedMatrix?,
     _ channels: OutlierColumns?
@@ -45,7 +45,7 @@ package struct Packing {
     return tensors
   }
 
-  /// L and R.
+  /// The tensors of L and R.
   private func factors(
     _ factors: borrowing StoredFactors
   ) throws(PackedMatrixError) -> [StoredTensor] {
@@ -87,11 +87,12 @@ package struct Packing {
 
   // MARK: - Codes
 
-  /// A matrix as the kernels read it.
+  /// Packs a matrix into the form that the kernels read.
   ///
-  /// Every value must be one of its grid: the codes are exact, or the caller is wrong.
+  /// The codes reproduce the values exactly.
   ///
   /// - Throws: `PackedMatrixError`.
+  /// - Precondition: Every value is on the grid of the matrix.
   package func packed(
     _ matrix: borrowing QuantizedMatrix
   ) throws(PackedMatrixError) -> PackedMatrix {
@@ -125,8 +126,8 @@ package struct Packing {
       for column in 0..<layout.inputSize {
         let scale = matrix.scale(row: row, group: column / width)
         if scale == 0 { continue }
-        // Exact: the scale has 11 bits, and the code less the zero point at most 9; with offsets value
-        // and offset are multiples of the scale by at most 4 bits each.
+        // Exact: the scale has 11 bits, and the code less the zero point at most 9. With offsets, value and
+        // offset are the scale times integers of at most 4 bits.
         let code =
           matrix.grid == .asymmetric
           ? (matrix.values[row, column] - matrix.offset(row: row, group: column / width)) / scale
@@ -178,14 +179,16 @@ package struct Packing {
   }
 }
 
-/// The points of e8p by their first coordinates: where a matrix ends within a block of eight columns, only
-/// these are known, and the others have no effect.
+/// The codes of e8p by the first coordinates of their points.
+///
+/// Where a matrix ends inside a block of eight columns, only the first coordinates are known, and the
+/// others have no effect.
 private struct PartialPoints {
   private let coordinateCount: Int
-  /// A code for every choice of the first coordinates that occurs, the smallest one.
+  /// The smallest code for every combination of first coordinates that occurs.
   private var codes: [SIMD8<Int8>: UInt16] = [:]
 
-  /// The points by `coordinateCount` coordinates; none for 0, when there is no such block.
+  /// The codes by the first `coordinateCount` coordinates; none for 0, when there is no such block.
   init(coordinateCount: Int) {
     self.coordinateCount = coordinateCount
     if coordinateCount == 0 { return }
@@ -194,7 +197,7 @@ private struct PartialPoints {
     }
   }
 
-  /// A code of a point that begins like `point`, or nil.
+  /// A code whose point has the same first coordinates as `point`, or nil if there is none.
   func code(of point: SIMD8<Int8>) -> UInt16? { codes[beginning(point)] }
 
   private func beginning(_ point: SIMD8<Int8>) -> SIMD8<Int8> {

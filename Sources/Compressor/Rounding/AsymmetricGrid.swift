@@ -1,24 +1,24 @@
 package import DuetRuntime
 
-/// The values of an integer format with an offset: scale * (code - zero), zero being a code too.
+/// The values of an integer format with an offset: scale * (code - zero), where zero is one of the codes.
 ///
-/// So one of the values is zero, exactly, which the symmetric grid lacks: where nothing is rotated, inputs
-/// with large activations often have small weights, and half a scale of error there costs most. A scale
-/// has so few bits that scale * zero, stored as an offset, is exact in F16.
+/// So one of the values is exactly zero, unlike on the symmetric grid. Without rotation this matters: inputs
+/// with large activations often have small weights, and an error of half a scale there costs most. Scales
+/// have few enough bits that scale * zero, which is stored as the offset, is exact in F16.
 ///
 /// Source: the grid of GPTQ, arXiv:2210.17323, and AWQ, arXiv:2306.00978.
 package struct AsymmetricGrid: RoundingGrid {
   private let largestCode: Float
   private let clips: [Float]
-  /// The bits of a scale's significand that are zero: as many as a code has.
+  /// How many low bits of a scale's significand are zero: as many as a code has bits.
   private let clearedBits: UInt16
 
   /// The grid of `format`.
   ///
   /// - Parameters:
-  ///   - format: One of integers, of at most four bits.
-  ///   - fit: Whether ranges are searched, or are those of the weights.
-  /// - Precondition: As said.
+  ///   - format: An integer format of at most four bits.
+  ///   - fit: How the range of a group is found.
+  /// - Precondition: The format is neither e8p nor int8.
   package init(_ format: WeightFormat, fit: ScaleFit = .search) {
     precondition(
       format != .e8p && format != .int8, "\(format.rawValue) has no asymmetric grid")
@@ -42,13 +42,13 @@ package struct AsymmetricGrid: RoundingGrid {
       lowerBound: SIMD16(repeating: 0), upperBound: SIMD16(repeating: largestCode))
   }
 
-  /// Finds the scale that spans a range, and the zero code for its lower end.
+  /// Finds the scale of a group for every row, and the offset, from the range of the weights.
   ///
-  /// The range [low, high], which zero is in, is shrunk by each candidate, and the least error
+  /// [low, high] is the range of the weights and 0. For a candidate c of `clips`, the scale is
+  /// c (high - low) / largestCode, and zero is the code nearest to -c low / scale. The candidate chosen has
+  /// the least error
   ///
   ///     sum over columns c of weights[c] * (scale * (code - zero) - x[c])^2
-  ///
-  /// decides.
   package func fitScales(
     _ x: UnsafePointer<Float>, columns: Int, rows: Int, stride: Int,
     weights: UnsafePointer<Float>, scales: UnsafeMutablePointer<Float>
@@ -95,15 +95,16 @@ package struct AsymmetricGrid: RoundingGrid {
     return result
   }
 
-  /// Scales rounded to F16 numbers whose last bits are zero, so that products with a code are such too.
+  /// Scales rounded to F16 numbers whose last bits are zero, so that scale * code is exact in F16.
   ///
-  /// Too large ones are clipped, so that the offset, up to `largestCode` times as large, is finite.
+  /// Too large scales are clipped, so that the offset, up to `largestCode` times as large, is finite.
   private func stored(_ scales: SIMD16<Float>) -> SIMD16<Float> {
     let limit = Float(Float16.greatestFiniteMagnitude) / (2 * largestCode)
     let half = UInt16(1) << (clearedBits - 1)
     var result = SIMD16<Float>()
     for lane in 0..<16 {
-      // Bits of a positive half grow with it, so rounding them rounds the number.
+      // The bit patterns of positive F16 numbers are in the order of the numbers, so rounding the pattern
+      // rounds the number.
       let bits = Float16(min(scales[lane], limit)).bitPattern
       result[lane] = Float(Float16(bitPattern: ((bits + half) >> clearedBits) << clearedBits))
     }

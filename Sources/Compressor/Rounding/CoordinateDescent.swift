@@ -2,16 +2,16 @@ package import DuetRuntime
 internal import DuetSystem
 
 extension FeedbackRounding {
-  /// Rounds the columns of Q anew, one after the other with all others fixed, scales fixed too.
+  /// Rounds the columns of Q again, one at a time, while all other columns and all scales are fixed.
   ///
-  /// With G = (W - Q) H the best column j in isolation is q_j + G_j / H_jj; a lattice takes blocks of
-  /// columns, q_B + G_B H_BB^-1. A change is kept, row by row, when it lowers the error, which a scalar
-  /// rounded to nearest always does, so the error never grows.
+  /// With G = (W - Q) H the best column j before rounding is q_j + G_j / H_jj. For a lattice the best block
+  /// of columns is q_B + G_B H_BB^-1. A rounded column or block replaces the old one in the rows where it
+  /// lowers the error, so the error never grows.
   ///
   /// - Parameters:
   ///   - weight: W, (m, n).
   ///   - hessian: H, (n, n), symmetric and positive definite.
-  ///   - sweeps: The most passes over all columns; it stops earlier when one changes nothing.
+  ///   - sweeps: The most passes over all columns; fewer when a pass changes nothing.
   ///   - result: Q and its scales; Q is changed.
   /// - Returns: By how much tr((W - Q) H (W - Q)^T) has fallen.
   /// - Complexity: O(sweeps * m * n^2).
@@ -59,7 +59,9 @@ extension FeedbackRounding {
   /// The columns whose gradient is computed by one product.
   private static let sweepColumns = 128
 
-  /// One pass over all columns of some rows: `remaining` is W - Q, `rounded` is Q, and both are changed.
+  /// Makes one pass over all columns of some rows.
+  ///
+  /// `remaining` is W - Q, `rounded` is Q; both are changed.
   ///
   /// - Returns: By how much the error has fallen.
   private func sweep(
@@ -75,14 +77,14 @@ extension FeedbackRounding {
     var gain = 0.0
     for block in Swift.stride(from: 0, to: n, by: Self.sweepColumns) {
       let end = min(block + Self.sweepColumns, n)
-      // G of the block, with all earlier changes: H[block, :] (W - Q).
+      // G^T of the block, with all earlier changes: H[block, :] (W - Q)^T.
       unsafe Float.multiply(
         false, false, end - block, stride, n, 1, metric + block * n, n, remaining.pointer(0),
         stride, 0, gradient.pointer(0), stride)
       for column in Swift.stride(from: block, to: end, by: step) {
         let count = min(step, end - column)
         if column > block {
-          // Less what changed inside the block since.
+          // Subtract the effect of the changes made inside the block so far.
           unsafe Float.multiply(
             true, false, count, stride, column - block, -1, metric + block * n + column, n,
             changes.pointer(0), stride, 1, gradient.pointer(column - block), stride)
@@ -105,9 +107,11 @@ extension FeedbackRounding {
     return gain
   }
 
-  /// Takes the candidates of the rows whose error they lower.
+  /// Accepts the candidates in the rows where they lower the error.
   ///
   /// With d = candidate - q the error changes by d H_BB d^T - 2 d g^T.
+  ///
+  /// - Returns: By how much the error has fallen.
   private func accept(
     _ candidate: UnsafeMutablePointer<Float>, _ q: UnsafeMutablePointer<Float>,
     _ g: UnsafeMutablePointer<Float>, _ changes: UnsafeMutablePointer<Float>,
@@ -153,7 +157,7 @@ extension FeedbackRounding {
         (0..<size).map { j in Double(hessian[start + i, start + j]) }
           + (0..<size).map { j in i == j ? 1.0 : 0.0 }
       }
-      // Gauss and Jordan without a choice of pivots, which a positive definite block does not need.
+      // Gauss-Jordan elimination without pivoting, which a positive definite block does not need.
       for i in 0..<size {
         let pivot = 1 / block[i][i]
         for j in 0..<2 * size { block[i][j] *= pivot }

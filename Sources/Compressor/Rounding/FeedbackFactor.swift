@@ -1,14 +1,14 @@
 package import DuetRuntime
 package import DuetSystem
 
-/// A Hessian as H = U D U^T, the form that rounding with feedback reads.
+/// The factors of a Hessian H = U D U^T, as rounding with feedback uses them.
 ///
-/// U (n, n) is upper triangular with units on its diagonal, D is diagonal.
+/// U (n, n) is upper triangular with ones on its diagonal, D is diagonal.
 ///
 /// Source: Chee et al., QuIP, arXiv:2307.13304, section 3 (there with a lower triangle and columns from
 /// the last to the first).
 package struct FeedbackFactor: ~Copyable {
-  /// U; what is on and below its diagonal is not to be read.
+  /// U; only elements above the diagonal are set.
   package let upper: Matrix<Float>
   /// The diagonal of D.
   package let weights: [Float]
@@ -17,7 +17,7 @@ package struct FeedbackFactor: ~Copyable {
   ///
   /// - Parameters:
   ///   - hessian: (n, n), symmetric; destroyed.
-  ///   - algebra: What computes.
+  ///   - algebra: The threads to compute with.
   /// - Throws: `LinearAlgebraError.notPositiveDefinite`.
   /// - Complexity: O(n^3 / 3), in double precision: in single precision it fails for large layers with
   ///   outlier channels.
@@ -44,16 +44,17 @@ package struct FeedbackFactor: ~Copyable {
   /// The number of columns.
   package var size: Int { weights.count }
 
-  /// The same factors by blocks of columns, for a grid that rounds several together.
+  /// The factors in blocks of `step` columns, for a grid that rounds several columns together.
   package borrowing func blocks(of step: Int) -> FeedbackBlocks {
     FeedbackBlocks(self, step: step)
   }
 }
 
-/// H = V B V^T with V upper triangular in blocks, its diagonal blocks being unit matrices.
+/// The factors of a Hessian in blocks of columns: H = V B V^T.
 ///
-/// With U_BB the diagonal block of U and D_B that of D, B = U_BB D_B U_BB^T, and the columns of V are
-/// those of U times U_BB^-1: what is fed back to a block is what U feeds back, times U_BB^-1.
+/// B is block diagonal; V is block upper triangular, with identity matrices as diagonal blocks. With U_BB and
+/// D_B the diagonal blocks of U and D, the block of B is U_BB D_B U_BB^T, and a block of columns of V is the
+/// same columns of U times U_BB^-1. So the feedback to a block is the feedback by U, times U_BB^-1.
 ///
 /// Source: Tseng et al., QuIP#, arXiv:2402.04396, section 4.
 package struct FeedbackBlocks: ~Copyable {
@@ -61,7 +62,7 @@ package struct FeedbackBlocks: ~Copyable {
   package let step: Int
   /// B, (blocks, step, step); a last block of fewer columns is padded with zeros.
   package let metric: Buffer<Float>
-  /// U_BB^-T, (blocks, step, step), padded alike.
+  /// U_BB^-T, (blocks, step, step), padded in the same way.
   package let transform: Buffer<Float>
   /// The diagonal of B.
   package let weights: [Float]

@@ -1,31 +1,32 @@
 package import DuetRuntime
 internal import DuetSystem
 
-/// Rounding of a weight matrix column by column, each column making up for the errors of those before it.
+/// Rounding of a weight matrix column by column; each column corrects for the errors of those before it.
 ///
 /// With H = U D U^T and W (m, n), the target of column j and its rounding are
 ///
 ///     t_j = w_j + sum over i < j of (w_i - q_i) U_ij,      q_j = round(t_j),
 ///
 /// and the error is exactly tr((W - Q) H (W - Q)^T) = sum over j of D_j |t_j - q_j|^2, because column j
-/// of (W - Q) U is t_j - q_j. A lattice takes blocks of columns for columns. The scales of a group are
-/// fitted to the weights as they are, weighted with D, before anything is rounded: fitted to the
-/// targets, which grow as errors pile up, they inflate.
+/// of (W - Q) U is t_j - q_j. On a lattice, blocks of columns take the place of columns: see
+/// `FeedbackBlocks`. By default the scales of a group are fitted to the original weights, weighted with D,
+/// before anything is rounded. The targets grow as errors accumulate, so scales fitted to them would grow
+/// too.
 ///
 /// Source: LDLQ of Chee et al., QuIP, arXiv:2307.13304, equation 2; equal to GPTQ, Frantar et al.,
 /// arXiv:2210.17323, in exact arithmetic, without the inverse of H.
 package struct FeedbackRounding {
   /// When the scales of a group are fitted.
   package enum ScaleTiming: Sendable {
-    /// Before anything is rounded, to the weights as they are.
+    /// Before anything is rounded, to the original weights.
     case atStart
-    /// When its block of 128 columns is reached, to the weights with what is fed back to them.
+    /// When the block of 128 columns is reached, to the weights plus the feedback from earlier blocks.
     case onEntry
   }
 
-  /// What computes.
+  /// The threads to compute with.
   package let algebra: LinearAlgebra
-  /// The values that there are.
+  /// The values that weights can have.
   package let grid: any RoundingGrid
   /// When scales are fitted; a scale for a whole row is always fitted at the start.
   package let timing: ScaleTiming
@@ -39,9 +40,9 @@ package struct FeedbackRounding {
     self.timing = timing
   }
 
-  /// The columns of a block: feedback from earlier blocks is one product of matrices.
+  /// The columns of a block: feedback from all earlier blocks is one product of matrices.
   private static let blockColumns = 128
-  /// The columns of a part of a block: feedback from earlier parts of the block is a small product.
+  /// The columns of a part of a block: feedback from earlier parts of the block is one small product.
   private static let partColumns = 16
 
   /// Rounds a matrix with feedback.
@@ -49,11 +50,11 @@ package struct FeedbackRounding {
   /// - Parameters:
   ///   - weight: W, (m, n).
   ///   - feedback: U and D of the Hessian (n, n), its rows and columns in the order of rounding.
-  ///   - order: The columns in the order in which they are rounded, or nil for their own. What a group is
-  ///     does not depend on it: that is GPTQ's "act-order" with static groups.
-  ///   - result: Q and its scales, overwritten; its layout says what a group is.
+  ///   - order: The columns in the order in which they are rounded, or nil for the order of the matrix. The
+  ///     groups do not depend on it: this is GPTQ's "act-order" with static groups.
+  ///   - result: Q and its scales, overwritten; its layout gives the group size.
   /// - Returns: tr((W - Q) H (W - Q)^T).
-  /// - Precondition: With an order columns are rounded one by one, by scales fitted at the start.
+  /// - Precondition: With an order, `grid.step` is 1 and scales are fitted at the start.
   /// - Complexity: O(m * n^2).
   @discardableResult
   package func round(
@@ -100,8 +101,7 @@ package struct FeedbackRounding {
   ///
   /// - Parameters:
   ///   - weight: W, (m, n).
-  ///   - importances: (n), what an error in a column costs when scales are fitted, or nil for the same
-  ///     everywhere.
+  ///   - importances: (n), the weights of the columns' errors when scales are fitted, or nil for equal ones.
   ///   - result: Q and its scales, overwritten.
   /// - Complexity: O(m * n).
   package func roundToNearest(
@@ -169,7 +169,7 @@ package struct FeedbackRounding {
     return result
   }
 
-  /// Fits the scales of the groups of some columns to W with what is fed back to it.
+  /// Fits the scales of the groups of some columns to W plus the feedback.
   private func refit(
     _ scales: borrowing TransposedRows, _ remaining: borrowing TransposedRows,
     _ fedBack: borrowing TransposedRows, columns: Range<Int>, _ weights: [Float],
@@ -206,7 +206,7 @@ package struct FeedbackRounding {
   ) -> Double {
     let (n, stride, rows) = (remaining.columns, remaining.stride, remaining.rows)
     let width = Self.groupColumns(layout)
-    // What earlier columns feed back to the columns of a block.
+    // The feedback from earlier columns to the columns of a block.
     let fedBack = TransposedRows(columns: min(Self.blockColumns, n), rows: rows)
     let targets = TransposedRows(columns: grid.step, rows: rows)
     let target = unsafe targets.pointer(0)
@@ -279,9 +279,9 @@ package struct FeedbackRounding {
   }
 }
 
-/// Where columns that are rounded in some order have their scales.
+/// The places of the scales of columns that are rounded in a given order.
 private struct Places {
-  /// The columns in the order of rounding, or nil for their own.
+  /// The columns in the order of rounding, or nil for the order of the matrix.
   private let order: [Int]?
   /// For every column in the order of rounding, the place of its group's scale.
   let scales: [Int]
@@ -293,7 +293,7 @@ private struct Places {
     scales = columns.map { $0 / width * grid.kind.parameterCount }
   }
 
-  /// Numbers of columns in the order of rounding, in that of the matrix.
+  /// Numbers for the columns, moved from the order of rounding to the order of the matrix.
   func inFileOrder(_ numbers: [Float]) -> [Float] {
     guard let order else { return numbers }
     var result = numbers

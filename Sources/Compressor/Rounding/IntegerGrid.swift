@@ -1,21 +1,21 @@
 package import DuetRuntime
 
-/// The values of an integer format: scale * (code - zeroPoint), code from 0 to the largest.
+/// The values of an integer format: scale * (code - zeroPoint), with codes from 0 to the largest one.
 ///
-/// Of two to four bits these are the odd multiples of half a scale, without zero: for weights of a
-/// Gaussian distribution the best choice at two bits.
+/// At two to four bits these are the odd multiples of half a scale, and zero is not one of them. For
+/// Gaussian weights at two bits this is the best choice.
 package struct IntegerGrid: RoundingGrid {
   private let zeroPoint: Float
   private let largestCode: Float
-  /// The candidates of a scale, relative to the one that clips nothing.
+  /// The candidate scales, relative to the one that clips nothing.
   private let clips: [Float]
 
   /// The grid of `format`.
   ///
   /// - Parameters:
-  ///   - format: One of integers.
-  ///   - fit: Whether scales are searched, or reach to the largest magnitude.
-  /// - Precondition: The format is one of integers.
+  ///   - format: An integer format.
+  ///   - fit: How scales are found.
+  /// - Precondition: The format is not e8p.
   package init(_ format: WeightFormat, fit: ScaleFit = .search) {
     precondition(format != .e8p, "the values of e8p are no multiples of a scale")
     clips = fit.clips
@@ -25,8 +25,8 @@ package struct IntegerGrid: RoundingGrid {
 
   package var step: Int { 1 }
 
-  /// 1.5 * 2^23: adding and subtracting it rounds a number below 2^22 to the nearest integer, in
-  /// the two instructions that every processor has for vectors.
+  /// 1.5 * 2^23: adding and subtracting it rounds a number below 2^22 to the nearest integer, with two
+  /// vector instructions that every processor has.
   private static let roundingShift: Float = 12_582_912
 
   /// The code of x / scale, as a number.
@@ -42,7 +42,7 @@ package struct IntegerGrid: RoundingGrid {
     _ x: UnsafePointer<Float>, columns: Int, rows: Int, stride: Int,
     weights: UnsafePointer<Float>, scales: UnsafeMutablePointer<Float>
   ) {
-    // Sixteen rows at a time, whose group fits in the first-level cache.
+    // Sixteen rows at a time: their group fits in the first-level cache.
     for first in Swift.stride(from: 0, to: rows, by: 16) {
       var largest = SIMD16<Float>()
       for column in 0..<columns {
@@ -65,7 +65,7 @@ package struct IntegerGrid: RoundingGrid {
     }
   }
 
-  /// Scales rounded to what F16 holds; too large ones are clipped, not infinite.
+  /// Scales rounded to F16; too large ones become its largest finite number, not infinity.
   private static func stored(_ scales: SIMD16<Float>) -> SIMD16<Float> {
     var result = scales
     for lane in 0..<16 {
@@ -74,7 +74,7 @@ package struct IntegerGrid: RoundingGrid {
     return result
   }
 
-  /// The weighted squared error of sixteen rows with a scale each.
+  /// The weighted squared errors of sixteen rows, each with its scale.
   private func error(
     _ x: UnsafePointer<Float>, columns: Int, stride: Int, weights: UnsafePointer<Float>,
     scale: SIMD16<Float>

@@ -3,8 +3,8 @@ internal import Kernels
 
 /// The values of e8p: scale * (a point of the codebook), eight columns at a time.
 ///
-/// Where a matrix ends within eight columns, the missing coordinates count as zeros to be met as well as
-/// the others, and what they become is dropped: nothing reads those coordinates of a packed matrix.
+/// Where a matrix ends inside a block of eight columns, the missing columns are taken as zeros. They are
+/// rounded with the others and then dropped: no reader uses those coordinates of a packed matrix.
 ///
 /// Accuracy: Gaussian numbers lose 0.0914 of their variance at the best scale, see `LatticeGridTests`.
 ///
@@ -12,7 +12,7 @@ internal import Kernels
 package struct LatticeGrid: RoundingGrid {
   private let kernelSet: KernelSet
 
-  /// A grid that rounds by the kernels of `kernelSet`, all of which give the same bits.
+  /// A grid that rounds with the kernels of `kernelSet`; all sets give identical results.
   package init(_ kernelSet: KernelSet = .standard) {
     self.kernelSet = kernelSet
   }
@@ -28,7 +28,7 @@ package struct LatticeGrid: RoundingGrid {
     precondition(columns <= step, "\(columns) columns, at most \(step) are rounded together")
     let whole = columns == step ? rows / 16 * 16 : 0
     unsafe kernelSet.table.pointee.round_e8p(x, scales, whole, stride, values)
-    // The rest sixteen rows at a time: the kernel reads as many scales, and eight columns.
+    // The rest in padded blocks: the kernel always reads sixteen scales and eight columns.
     for first in Swift.stride(from: whole, to: rows, by: 16) {
       let count = min(16, rows - first)
       var block = Block()
@@ -46,16 +46,17 @@ package struct LatticeGrid: RoundingGrid {
 
   // MARK: - Scales
 
-  /// The candidates, as multiples of the root of the weighted mean square.
+  /// The candidates, as multiples of the weighted root mean square.
   ///
-  /// Thirteen from 0.82 to 1.18 times 0.97, the best for a Gaussian distribution, whose error is 0.17 %
-  /// larger half a step of 3 % beside it.
+  /// Thirteen from 0.82 to 1.18 times 0.97, in steps of 3 %. 0.97 is the best for a Gaussian distribution;
+  /// half a step from it the error is 0.17 % larger.
   private static let multiples: [Float] = (-6...6).map { 0.97 * (1 + 0.03 * Float($0)) }
 
   /// The most blocks of eight columns that the candidates are compared on.
   ///
-  /// Rows of a matrix longer than 2048 columns are judged by 2048 of them, evenly spread: the error of the
-  /// multiple chosen so is within 0.1 % of the best one's, see `LatticeGridTests`. Of 1024 it is not.
+  /// In rows of more than 2048 columns, candidates are compared on 2048 of them, evenly spread. The error of
+  /// the chosen multiple is then within 0.1 % of the best one's, see `LatticeGridTests`; with 1024 columns
+  /// it is not.
   private static let largestSample = 256
 
   package func fitScales(
@@ -92,7 +93,7 @@ package struct LatticeGrid: RoundingGrid {
         errors[index] += error
       }
     }
-    // Where all errors are equal, as without a weight in the sample, the middle one stays.
+    // If all errors are equal, as when all weights in the sample are 0, the middle candidate is kept.
     let middle = candidates.count / 2
     var best = candidates[middle]
     var bestError = errors[middle]
@@ -120,7 +121,7 @@ package struct LatticeGrid: RoundingGrid {
     return total > 0 ? (sums / total).squareRoot() : .zero
   }
 
-  /// Scales rounded to what F16 holds; too large ones become its largest number, not infinite.
+  /// Scales rounded to F16; too large ones become its largest finite number, not infinity.
   private static func stored(_ scales: SIMD16<Float>) -> SIMD16<Float> {
     var result = scales
     for lane in 0..<16 {
@@ -130,11 +131,11 @@ package struct LatticeGrid: RoundingGrid {
   }
 }
 
-/// Eight columns of sixteen rows, a column after the other.
+/// Eight columns of sixteen rows, column by column.
 private struct Block {
   var columns: [8 of SIMD16<Float>] = .init(repeating: .zero)
 
-  /// Copies `count` columns; the others stay as they are.
+  /// Copies `count` columns; the others are not changed.
   mutating func fill(_ x: UnsafePointer<Float>, columns count: Int, stride: Int) {
     for column in 0..<count {
       columns[column] = unsafe UnsafeRawPointer(x + column * stride).loadUnaligned(
@@ -142,7 +143,7 @@ private struct Block {
     }
   }
 
-  /// The nearest points times the scales of the rows.
+  /// The nearest values: points of the codebook times the scales of the rows.
   func rounded(_ kernelSet: KernelSet, _ scales: SIMD16<Float>) -> Block {
     var result = self
     unsafe withUnsafeMutableBytes(of: &result) { numbers in

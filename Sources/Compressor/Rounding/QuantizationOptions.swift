@@ -6,12 +6,12 @@ public struct QuantizationOptions: Sendable, Hashable {
   public var format = WeightFormat.e8p
   /// How many columns of Q share a scale.
   public var groupSize = GroupSize.row
-  /// Where the values of Q lie.
+  /// Whether the values of Q have offsets.
   public var gridKind = GridKind.symmetric
   /// How the scales of Q are found.
   public var scaleFit = ScaleFit.search
 
-  /// Two bits in points of the E8 lattice, with a scale for each row.
+  /// Two bits per weight as points of the E8 lattice, with a scale for each row.
   public init() {}
 
   /// The values that the weights of Q can have.
@@ -23,7 +23,7 @@ public struct QuantizationOptions: Sendable, Hashable {
     }
   }
 
-  /// How Q of a matrix (outputSize, inputSize) is laid out.
+  /// The layout of Q for a matrix (outputSize, inputSize).
   public func layout(outputSize: Int, inputSize: Int) -> PackedLayout {
     PackedLayout(format, groupSize: groupSize, outputSize: outputSize, inputSize: inputSize)
   }

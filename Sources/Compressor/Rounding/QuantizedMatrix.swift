@@ -1,17 +1,19 @@
 public import DuetRuntime
 
-/// A matrix on the grid of a packed format: its values, and the scales and offsets that they follow from.
+/// A matrix whose values are on the grid of a packed format, with the scales and offsets of the grid.
 ///
-/// The codes follow from both and are computed when the matrix is packed.
+/// Codes are not kept: they are computed from values, scales and offsets when the matrix is packed.
 public struct QuantizedMatrix: ~Copyable {
   /// The format, group size and shape.
   public let layout: PackedLayout
   /// Whether values have an offset.
   public let grid: GridKind
-  /// (outputSize, inputSize): the numbers that a reader of the packed matrix gets.
+  /// The numbers that a reader of the packed matrix gets, (outputSize, inputSize).
   public var values: Matrix<Float>
-  /// (outputSize, groupCount), each a number that F16 holds exactly, 0 or larger; on an asymmetric grid
-  /// (outputSize, 2 groupCount), every scale followed by its offset, which is such a number too.
+  /// The scales, (outputSize, groupCount); on an asymmetric grid (outputSize, 2 groupCount).
+  ///
+  /// On an asymmetric grid every scale is followed by its offset. Scales are 0 or larger; scales and
+  /// offsets are exact in F16.
   public var scales: Matrix<Float>
 
   /// A matrix of zeros with scales of zero.
@@ -33,7 +35,7 @@ public struct QuantizedMatrix: ~Copyable {
     self.scales = scales
   }
 
-  /// A second matrix with the same values and scales.
+  /// A copy of the matrix.
   package borrowing func copy() -> QuantizedMatrix {
     QuantizedMatrix(layout, grid, values: values.copy(), scales: scales.copy())
   }
@@ -43,7 +45,7 @@ public struct QuantizedMatrix: ~Copyable {
     scales[row, group * grid.parameterCount]
   }
 
-  /// What is added to the multiples of the scale of `row` and `group`.
+  /// The offset of `row` and `group`: a value is code * scale + offset.
   package borrowing func offset(row: Int, group: Int) -> Float {
     switch grid {
     case .asymmetric: scales[row, group * 2 + 1]
@@ -53,6 +55,6 @@ public struct QuantizedMatrix: ~Copyable {
 }
 
 extension GridKind {
-  /// The numbers that a group of columns has in a row: the scale, and the offset if there is one.
+  /// How many numbers each row has for a group of columns: the scale, and the offset if there is one.
   package var parameterCount: Int { self == .asymmetric ? 2 : 1 }
 }

@@ -3,29 +3,29 @@ package import DuetRuntime
 /// The values that weights of a format can have, given a scale.
 ///
 /// Arrays are transposed, (columns, rows) with `stride` numbers from one column to the next: the rows of
-/// a weight matrix have nothing to do with each other, so whatever is done to one is done to a vector
-/// of them. `stride` is a multiple of 16; there are rows up to the next multiple of 16, which hold zeros
-/// where the matrix has none.
+/// a weight matrix are independent of each other, so every step works on a vector of rows. `stride` is a
+/// multiple of 16; rows are padded with zeros to the next multiple of 16.
 package protocol RoundingGrid: Sendable {
   /// The number of consecutive columns that are rounded together: 1, or 8 for a lattice.
   var step: Int { get }
   /// Whether a group has an offset beside its scale.
   var kind: GridKind { get }
 
-  /// Finds the scale of a group for every row: the one with the least error
+  /// Finds the scale of a group for every row.
+  ///
+  /// Among the candidates of the grid it is the one with the least error
   ///
   ///     sum over columns c of weights[c] * (round(x[c]) - x[c])^2
   ///
-  /// among the candidates of the grid. All scales and offsets are numbers that F16 holds exactly; a row of
-  /// zeros gets the scale 0.
+  /// All scales and offsets are exact in F16; a row of zeros gets the scale 0.
   ///
   /// - Parameters:
   ///   - x: (columns, rows).
-  ///   - columns: A multiple of `step` except at the end of a matrix.
-  ///   - rows: The rows that exist.
-  ///   - stride: The distance of columns.
+  ///   - columns: The number of columns, a multiple of `step` except at the end of a matrix.
+  ///   - rows: The number of rows, without padding.
+  ///   - stride: The distance between columns.
   ///   - weights: (columns), 0 or larger, one of them positive.
-  ///   - scales: (rows), overwritten; with offsets (2, rows) at the distance `stride`, the scales and
+  ///   - scales: (rows), overwritten; with offsets (2, rows), the scales and then, at the distance `stride`,
   ///     the offsets.
   @unsafe
   func fitScales(
@@ -36,10 +36,10 @@ package protocol RoundingGrid: Sendable {
   ///
   /// - Parameters:
   ///   - x: (columns, rows).
-  ///   - columns: At most `step`.
-  ///   - rows: The rows that exist.
-  ///   - stride: The distance of columns.
-  ///   - scales: (rows), or with offsets (2, rows) at the distance `stride`; a scale of 0 makes all values
+  ///   - columns: The number of columns, at most `step`.
+  ///   - rows: The number of rows, without padding.
+  ///   - stride: The distance between columns.
+  ///   - scales: (rows), or with offsets (2, rows) at the distance `stride`; with a scale of 0 all values are
   ///     0.
   ///   - values: (columns, rows), overwritten; may be `x` itself.
   @unsafe

@@ -1,14 +1,15 @@
 /// How the scales of Q are found.
 public enum ScaleFit: String, Sendable, CaseIterable {
-  /// By the least error among scales that clip more or less.
+  /// The scale of the least error among candidates that clip the largest weights more or less.
   case search
-  /// From the range of the weights, of which nothing is clipped.
+  /// The scale at which no weight is clipped.
   case range
 
-  /// The candidates: scales that clip what is beyond this share of the largest magnitude.
+  /// The candidate scales: weights beyond this share of the largest magnitude are clipped.
   ///
-  /// From no clipping down to 0.35 in 26 equal steps, of which a Gaussian row of any length at two bits
-  /// needs the range: its best step is 0.996 standard deviations, and its largest magnitude 2 to 5.
+  /// From 1, which clips nothing, down to 0.35 in 26 equal steps. Gaussian rows of two bits need all of this
+  /// range: their best scale is 0.996 standard deviations, and their largest magnitude is 2 to 5 standard
+  /// deviations, depending on the length of the row.
   var clips: [Float] {
     switch self {
     case .search: (0...26).map { 1 - 0.025 * Float($0) }

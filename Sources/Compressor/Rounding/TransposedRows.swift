@@ -1,17 +1,17 @@
 internal import DuetSystem
 
-/// Some rows of a matrix with the columns outermost: (columns, rows), rows padded to 16 with zeros.
+/// Some rows of a matrix, transposed: (columns, rows), with rows padded with zeros to a multiple of 16.
 ///
-/// Rounding treats all rows alike, so that a vector register holds the same column of many rows.
+/// Rounding treats all rows alike, so a vector register holds the same column of many rows.
 struct TransposedRows: ~Copyable {
   let columns: Int
-  /// The rows that exist.
+  /// The number of rows, without padding.
   let rows: Int
-  /// The distance of columns: `rows` rounded up to 16.
+  /// The distance between columns: `rows` rounded up to a multiple of 16.
   let stride: Int
   let elements: Buffer<Float>
 
-  /// Zeros.
+  /// Rows of zeros.
   init(columns: Int, rows: Int) {
     self.columns = columns
     self.rows = rows
@@ -24,7 +24,7 @@ struct TransposedRows: ~Copyable {
   init(_ source: UnsafePointer<Float>, columns: Int, rows: Int) {
     self.init(columns: columns, rows: rows)
     let target = unsafe elements.pointer
-    // Blocks of 16 columns, a cache line of each row.
+    // Blocks of 16 columns: one cache line of each row.
     for left in Swift.stride(from: 0, to: columns, by: 16) {
       for row in 0..<rows {
         for column in left..<min(left + 16, columns) {
@@ -40,7 +40,7 @@ struct TransposedRows: ~Copyable {
     unsafe elements.pointer + column * stride
   }
 
-  /// Puts the columns into another order: column i becomes that at order[i].
+  /// Reorders the columns: column i becomes the old column order[i].
   func reorder(_ order: [Int]) {
     let old = copy()
     for (index, column) in order.enumerated() {
@@ -48,7 +48,7 @@ struct TransposedRows: ~Copyable {
     }
   }
 
-  /// Puts the columns back to where they were before `reorder`.
+  /// Undoes `reorder` with the same order.
   func restore(_ order: [Int]) {
     let old = copy()
     for (index, column) in order.enumerated() {
@@ -76,12 +76,12 @@ struct TransposedRows: ~Copyable {
   }
 }
 
-/// How the rows of a matrix are dealt out to threads: by shape alone.
+/// The parts into which the rows of a matrix are divided for threads, which depend on the shape alone.
 struct RowParts {
   let rowCount: Int
   let rowsPerPart: Int
 
-  /// Parts of 32 to 256 rows: BLAS wants many, the threads some parts each.
+  /// Parts of 32 to 256 rows: BLAS is faster with more rows, and each thread should get several parts.
   init(rowCount: Int) {
     self.rowCount = rowCount
     rowsPerPart = min(256, max(32, (rowCount + 127) / 128 * 16))
