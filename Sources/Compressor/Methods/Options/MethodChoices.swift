@@ -15,7 +15,7 @@ public struct MethodChoices: Sendable {
   /// No values.
   public init(hiddenSize: Int? = nil) { self.hiddenSize = hiddenSize }
 
-  /// The rank of L R in models that are not small.
+  /// The default rank of L R, except in small models.
   static let largestDefaultRank = 64
 
   /// The default of the rank: 64, or a sixteenth of the hidden size where that is less.
@@ -26,7 +26,7 @@ public struct MethodChoices: Sendable {
     return min(Self.largestDefaultRank, max(1, hiddenSize / 16))
   }
 
-  /// Gives an option a value; one that means that the option is left out changes nothing.
+  /// Sets the value of an option; a value that means "not given" changes nothing.
   public mutating func set<Value>(_ option: MethodOption<Value>, to value: Value) {
     if option.isAbsence(value) { return }
     given[option.name] = Choice(option: option, value: value)
@@ -40,7 +40,7 @@ public struct MethodChoices: Sendable {
     value(option) ?? option.standard(self)
   }
 
-  /// Reads an option for a method, which is thereby known to read it.
+  /// Reads an option for a method, and marks it as read.
   ///
   /// - Returns: The value that is given, or the standard one.
   public mutating func read<Value>(_ option: MethodOption<Value>) -> Value {
@@ -48,7 +48,7 @@ public struct MethodChoices: Sendable {
     return self[option]
   }
 
-  /// Reads an option for a method that has a default of its own.
+  /// Reads an option for a method that sets its own default, and marks it as read.
   ///
   /// - Returns: The value that is given, or `standard`.
   public mutating func read<Value>(
@@ -66,7 +66,7 @@ public struct MethodChoices: Sendable {
   /// Whether the option was read.
   func isRead(_ option: any MethodOptionDeclaration) -> Bool { readNames.contains(option.name) }
 
-  /// The options that have values beside `MethodOptions.all`, by name.
+  /// The options with values that are not in `MethodOptions.all`, sorted by name.
   var others: [any MethodOptionDeclaration] {
     let known = Set(MethodOptions.all.map(\.name))
     return given.values.map(\.option).filter { !known.contains($0.name) }

@@ -2,8 +2,8 @@ public import DuetText
 
 /// An option that methods can read, declared once for the library, the command line and the reports.
 ///
-/// A method reads an option with `MethodChoices.read(_:)`. An option that is given and that the method does
-/// not read is refused.
+/// A method reads an option with `MethodChoices.read(_:)`. An option that is given but not read by the method
+/// is refused.
 public struct MethodOption<Value: Sendable>: MethodOptionDeclaration {
   /// The name on the command line, without dashes: "outer-iterations".
   public let name: String
@@ -19,13 +19,13 @@ public struct MethodOption<Value: Sendable>: MethodOptionDeclaration {
   public let expected: String
   /// Whether values are words of a list.
   let isWord: Bool
-  /// What a method is like that does not read the option: "has no Q".
+  /// What is said of a method that does not read the option: "has no Q".
   public let unreadReason: String
-  /// What a method without L R is like, where that is the better reason.
+  /// What is said instead of a method without L R, or nil for `unreadReason`.
   public let reasonWithoutLowRank: String?
   /// The value where nothing is given and the method has no default of its own.
   let standard: @Sendable (MethodChoices) -> Value
-  /// The value of a text, or nil when the text is none.
+  /// The value that a text means, or nil when it means none.
   let parse: @Sendable (String) -> Value?
   /// The value in reports.
   let encode: @Sendable (Value) -> JSONOutput
@@ -44,10 +44,10 @@ public struct MethodOption<Value: Sendable>: MethodOptionDeclaration {
   ///   - defaultText: The default in words, or nil where it can be computed from the methods.
   ///   - expected: What a value must be.
   ///   - isWord: Whether values are words of a list.
-  ///   - unreadReason: What a method is like that does not read the option.
-  ///   - reasonWithoutLowRank: What a method without L R is like, where that is the better reason.
+  ///   - unreadReason: What is said of a method that does not read the option.
+  ///   - reasonWithoutLowRank: What is said instead of a method without L R, or nil for `unreadReason`.
   ///   - standard: The value where nothing is given.
-  ///   - parse: The value of a text, or nil when the text is none.
+  ///   - parse: The value that a text means, or nil when it means none.
   ///   - encode: The value in reports.
   ///   - text: The value as a person writes it.
   ///   - isAbsence: Whether a value means that the option is left out.
@@ -79,7 +79,7 @@ public struct MethodOption<Value: Sendable>: MethodOptionDeclaration {
   /// The option, with the type of its value.
   public var typed: MethodOption<Value> { self }
 
-  /// The value that `text` stands for, or nil when it stands for none.
+  /// The value that `text` means, or nil when it means none.
   public func value(of text: String) -> Value? { parse(text) }
 }
 
@@ -112,7 +112,8 @@ extension MethodOptionDeclaration {
   /// The value among `choices` in JSON documents that follow the command line; the standard value where there
   /// is none.
   ///
-  /// As `json(in:)`, but a number that stands for a word is that word: a group of 128 columns is "128".
+  /// Differs from `json(in:)` where values are words of a list: a group of 128 columns is the word "128", not
+  /// the number.
   public func commandLineJSON(in choices: MethodChoices) -> JSONOutput {
     typed.isWord ? .string(typed.text(choices[typed])) : json(in: choices)
   }
@@ -157,7 +158,7 @@ extension MethodOption {
 }
 
 extension MethodOption<Int> {
-  /// An option whose value is an integer of a range.
+  /// An option whose value is an integer in a range.
   init(
     _ name: String, key: String, _ placeholder: String, in range: ClosedRange<Int>, help: String,
     defaultText: String? = nil, unreadReason: String, reasonWithoutLowRank: String? = nil,
