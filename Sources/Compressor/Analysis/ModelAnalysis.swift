@@ -19,7 +19,7 @@ public struct ModelAnalysis {
   ///
   /// - Parameters:
   ///   - checkpoint: The model.
-  ///   - plan: How its matrices would be compressed: rotation, rounding, damping, which stay as they are.
+  ///   - plan: How its matrices would be compressed: rotation, rounding, damping and the names to keep.
   ///   - options: How the analysis runs.
   /// - Throws: `CheckpointError` when a tensor is missing or has another shape than the configuration says.
   public init(

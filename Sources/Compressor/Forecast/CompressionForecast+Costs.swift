@@ -159,9 +159,9 @@ extension CompressionForecast {
   ///
   /// One pass of a token through a layer takes 2 for each weight and on average 2 q T in the attention;
   /// `passes` is the number of passes. A token also takes n^2 for each Hessian and, with corrections, 2 h n
-  /// for what the compressed model changed before the input. Attention counts five times: it reached 9 % of
-  /// the rate of one large product where the products reached 50 %, measured on samples of 64 and of 512
-  /// tokens of a model with q = 64.
+  /// for the `CrossMoment` of the two models. Attention counts five times: it reached 9 % of the rate of one
+  /// large product where the products reached 50 %, measured on samples of 64 and of 512 tokens of a model
+  /// with q = 64.
   private var calibrationOperations: Double {
     let (h, f) = (Double(configuration.hiddenSize), Double(configuration.intermediateSize))
     let (q, k) = (Double(configuration.queryWidth), Double(configuration.keyValueWidth))

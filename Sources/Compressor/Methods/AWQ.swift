@@ -15,7 +15,7 @@ internal import DuetRuntime
 public struct AWQ: CompressionMethod {
   /// "awq".
   public static let name = "awq"
-  /// What it does.
+  /// What the method does, for help texts.
   public static let summary = "Q alone, rounded to nearest with inputs rescaled"
 
   /// How Q is stored and rounded.

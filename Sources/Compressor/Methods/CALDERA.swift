@@ -4,7 +4,7 @@
 public struct CALDERA: AlternatingMethod {
   /// "caldera".
   public static let name = "caldera"
-  /// What it does.
+  /// What the method does, for help texts.
   public static let summary =
     "Q + L R, found in turn from zero or from the best low-rank matrix"
 

@@ -148,7 +148,7 @@ extension CompressionMethod {
   /// The name of the method.
   public var name: String { Self.name }
 
-  // MARK: - What most methods have
+  // MARK: - Defaults
 
   /// None.
   public var quantization: QuantizationOptions? { nil }

@@ -38,7 +38,7 @@ public struct Decomposition: ~Copyable {
 
   /// One run of a method.
   public struct Run: Sendable, Hashable {
-    /// What L R started from.
+    /// The start of L R.
     public var start: LowRankInitialization
     /// tr(E H E^T) after every half step whose result can be stored, in order.
     public var errors: [Double]

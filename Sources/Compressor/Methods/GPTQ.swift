@@ -9,7 +9,7 @@ internal import DuetRuntime
 public struct GPTQ: CompressionMethod {
   /// "gptq".
   public static let name = "gptq"
-  /// What it does.
+  /// What the method does, for help texts.
   public static let summary = "Q alone, rounded with error feedback"
 
   /// How Q is stored and rounded.

@@ -11,7 +11,7 @@ internal import DuetRuntime
 public struct LQER: CompressionMethod {
   /// "lqer".
   public static let name = "lqer"
-  /// What it does.
+  /// What the method does, for help texts.
   public static let summary =
     "Q rounded to nearest, then repaired by one L R for the sizes of the inputs only"
 

@@ -16,7 +16,7 @@ internal import DuetRuntime
 public struct LoRDQ: CompressionMethod {
   /// "lordq".
   public static let name = "lordq"
-  /// What it does.
+  /// What the method does, for help texts.
   public static let summary =
     "L R alone, in blocks, each of which makes up for the rounding of those before"
 

@@ -3,7 +3,7 @@ public import DuetRuntime
 extension MatrixAnalysis {
   /// What L R does in a method whose error is predicted.
   public enum Start: String, Sendable, CaseIterable {
-    /// L R repairs what Q leaves.
+    /// L R repairs the error of Q.
     case zero
     /// L R takes the directions of most energy before Q is rounded.
     case lowRank = "low-rank"

@@ -4,7 +4,7 @@
 public struct ODLRI: AlternatingMethod {
   /// "odlri".
   public static let name = "odlri"
-  /// What it does.
+  /// What the method does, for help texts.
   public static let summary =
     "Q + L R, found in turn, whose low-rank part starts with the weights on outlier channels"
 

@@ -9,7 +9,7 @@ internal import DuetRuntime
 public struct QERA: CompressionMethod {
   /// "qera".
   public static let name = "qera"
-  /// What it does.
+  /// What the method does, for help texts.
   public static let summary =
     "Q rounded to nearest, then repaired by one L R for all that is known of the inputs"
 

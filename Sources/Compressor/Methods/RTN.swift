@@ -6,7 +6,7 @@ internal import DuetRuntime
 public struct RTN: CompressionMethod {
   /// "rtn".
   public static let name = "rtn"
-  /// What it does.
+  /// What the method does, for help texts.
   public static let summary = "Q alone, each weight rounded to the nearest value"
 
   /// How Q is stored and rounded.

@@ -13,7 +13,7 @@ internal import DuetRuntime
 public struct SRR: CompressionMethod {
   /// "srr".
   public static let name = "srr"
-  /// What it does.
+  /// What the method does, for help texts.
   public static let summary =
     "Q + L R in one go, part of the rank preserving the weights before they are rounded"
 
@@ -28,7 +28,7 @@ public struct SRR: CompressionMethod {
     factors = LowRankOptions(reading: &choices)
   }
 
-  /// The values of its options, and what L R starts from.
+  /// The values of its options, and the start of L R, which the report shows.
   public var choices: MethodChoices {
     var result = MethodChoices(rounding, factors)
     result.set(MethodOptions.initialization, to: .srr)

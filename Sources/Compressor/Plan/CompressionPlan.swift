@@ -25,7 +25,7 @@ public struct CompressionPlan: Sendable {
   public var method: any CompressionMethod
   /// How the output head is stored.
   public var headFormat = HeadFormat.int8
-  /// What is added to the Hessian's diagonal, relative to its mean.
+  /// The number that is added to the Hessian's diagonal, relative to the mean of the diagonal.
   public var damping = 0.01
   /// Which sides are rotated.
   public var incoherence: IncoherenceSides

@@ -12,7 +12,7 @@ public struct CompressionRequest: Sendable {
   public var choices = MethodChoices()
   /// How the output head is stored.
   public var headFormat: HeadFormat?
-  /// What is added to the Hessian's diagonal, relative to its mean.
+  /// The number that is added to the Hessian's diagonal, relative to the mean of the diagonal.
   public var damping: Double?
   /// Which sides are rotated.
   public var incoherence: IncoherenceSides?

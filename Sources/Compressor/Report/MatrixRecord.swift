@@ -26,12 +26,12 @@ public struct MatrixRecord: Sendable, Hashable {
   public var quantizedRole = 0.0
   /// ||L R X|| / ||W X||.
   public var lowRankRole = 0.0
-  /// What was added to the Hessian's diagonal, relative to its mean.
+  /// The number that was added to the Hessian's diagonal, relative to the mean of the diagonal.
   public var damping = 0.0
   /// |W* - W| / |W|, with W* the weights after the correction for earlier compressed matrices; 0 without
   /// correction.
   public var correction = 0.0
-  /// What was added to the Hessian's diagonal for the correction, relative to its mean; 0 without correction.
+  /// The damping of the correction, relative to the mean of the Hessian's diagonal; 0 without correction.
   public var correctionDamping = 0.0
   /// The outlier channels, in the order of their columns; empty when there are none.
   public var outlierChannels: [Int] = []
@@ -46,7 +46,7 @@ public struct MatrixRecord: Sendable, Hashable {
 
   /// The errors of one run of the alternation.
   public struct Trace: Sendable, Hashable {
-    /// What the run started from.
+    /// The start of L R in this run.
     public var initialization: String
     /// The damped relative error after every half step that can be stored.
     public var errors: [Double]

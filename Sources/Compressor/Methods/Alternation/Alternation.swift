@@ -48,7 +48,7 @@ package struct Alternation {
   ///   - problem: W.
   ///   - metric: H.
   ///   - rank: r; with 0 the result is Q alone, by rounding with feedback and coordinate descent.
-  ///   - start: What L R starts from, not `auto`.
+  ///   - start: The start of L R, not `auto`.
   ///   - channelCount: The outlier channels of ODLRI's start.
   /// - Returns: The best pair that was found.
   /// - Throws: `LinearAlgebraError` when numbers are not finite.

@@ -1,4 +1,4 @@
-/// What the low-rank part of an alternation starts from.
+/// The start of the low-rank part of an alternation.
 public enum LowRankInitialization: String, Sendable, CaseIterable {
   /// L R = 0: the first Q is near W itself.
   case zero
@@ -30,7 +30,7 @@ public enum OutlierStorage: String, Sendable, CaseIterable {
 
 /// How Q and L R are found in turn.
 public struct AlternationOptions: Sendable, Hashable {
-  /// What L R starts from.
+  /// The start of L R.
   public var initialization = LowRankInitialization.lowRank
   /// Which half comes first.
   public var updateOrder = UpdateOrder.quantizedFirst

@@ -9,7 +9,7 @@ public struct MethodOption<Value: Sendable>: MethodOptionDeclaration {
   public let name: String
   /// The name in reports and in the identity of a run: "outer_iterations".
   public let key: String
-  /// The stand-in for the value in help texts, or nil for an option that takes none.
+  /// The placeholder for the value in help texts, or nil for an option that takes no value.
   public let placeholder: String?
   /// What the option does, without a full stop.
   public let help: String
@@ -23,7 +23,7 @@ public struct MethodOption<Value: Sendable>: MethodOptionDeclaration {
   public let unreadReason: String
   /// What is said instead of a method without L R, or nil for `unreadReason`.
   public let reasonWithoutLowRank: String?
-  /// The value where nothing is given and the method has no default of its own.
+  /// The value where none is given and the method does not set its own default.
   let standard: @Sendable (MethodChoices) -> Value
   /// The value that a text means, or nil when it means none.
   let parse: @Sendable (String) -> Value?
@@ -39,7 +39,7 @@ public struct MethodOption<Value: Sendable>: MethodOptionDeclaration {
   /// - Parameters:
   ///   - name: The name on the command line, without dashes.
   ///   - key: The name in reports.
-  ///   - placeholder: The stand-in for the value in help texts, or nil for an option that takes none.
+  ///   - placeholder: The placeholder for the value in help texts, or nil for an option that takes no value.
   ///   - help: What the option does, without a full stop.
   ///   - defaultText: The default in words, or nil where it can be computed from the methods.
   ///   - expected: What a value must be.
@@ -94,7 +94,7 @@ public protocol MethodOptionDeclaration: Sendable {
 extension MethodOptionDeclaration {
   /// The name on the command line, without dashes.
   public var name: String { typed.name }
-  /// The stand-in for the value in help texts, or nil for an option that takes none.
+  /// The placeholder for the value in help texts, or nil for an option that takes no value.
   public var placeholder: String? { typed.placeholder }
   /// What the option does, without a full stop.
   public var help: String { typed.help }
@@ -144,7 +144,7 @@ extension MethodOption {
       text: { $0.rawValue }, isAbsence: { $0 == absence })
   }
 
-  /// An option whose value is one of several words, written as they are in reports.
+  /// An option whose value is one of several words, which reports repeat unchanged.
   init(
     _ name: String, key: String, among values: [Value], help: String, defaultText: String? = nil,
     unreadReason: String, reasonWithoutLowRank: String? = nil, standard: Value,

@@ -88,7 +88,7 @@ public enum MethodOptions {
     help: "int8 stores the weights on outlier channels apart, as columns of eight bits",
     unreadReason: noAlternation, reasonWithoutLowRank: noLowRank, standard: .none,
     absence: OutlierStorage.none)
-  /// What L R starts from.
+  /// The start of L R.
   public static let initialization = MethodOption<LowRankInitialization>(
     "initialization", key: "initialization", among: LowRankInitialization.allCases,
     help: "What L R starts from; auto tries all and keeps the best; zero is the default with "
