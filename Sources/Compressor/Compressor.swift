@@ -6,25 +6,24 @@ internal import DuetSystem
 /// ```
 /// for each layer:
 ///     for each of its four inputs:
-///         Hessian, correction             run the samples through the original layer and through the
-///                                             layer as it is compressed so far
-///         for each matrix: correct, decompose, pack, write to the journal
-///     inputs of the next layer            run the samples through both layers
-/// the output head, the shards, config.json
+///         run the samples through the original and the partly compressed layer: Hessian, correction
+///         for each matrix that multiplies this input: correct, decompose, pack, write to the journal
+///     run the samples through the original and the compressed layer: inputs of the next layer
+/// compress the output head; write the shards and config.json
 /// ```
 ///
-/// That is the default. Without corrections all inputs are measured at once in the original layer; see
-/// `SampleStreams`.
+/// This is the default, with corrections. Without them one run through the original layer measures all four
+/// inputs; see `SampleStreams`.
 ///
-/// A run that is stopped or dies is resumed by another one with the same plan, model and samples: whole
-/// matrices are taken from the journal, and the residual stream of the samples is saved before each
-/// layer. The result does not depend on interruptions or on the number of threads.
+/// A run that was stopped or crashed can be resumed with the same plan, model and samples: finished matrices
+/// are read from the journal, and the residual streams of the samples are saved before each layer. The result
+/// does not depend on interruptions or on the number of threads.
 public struct Compressor {
   /// The model that is compressed.
   public var model: Model { context.model }
-  /// Its tensors.
+  /// The tensors of the model.
   public var checkpoint: Checkpoint { context.checkpoint }
-  /// How it is compressed.
+  /// How the model is compressed.
   public var plan: CompressionPlan { context.plan }
 
   private let context: CompressionContext
@@ -33,8 +32,9 @@ public struct Compressor {
 
   /// A compression of an open checkpoint.
   ///
-  /// - Throws: `CompressionError`: that of the plan when its choices contradict each other, that of the
-  ///   checkpoint when a tensor is missing or of another shape than the configuration says.
+  /// - Throws: `CompressionError`, which wraps `CompressionPlanError` when choices of the plan contradict
+  ///   each other, and `CheckpointError` when a tensor is missing or has another shape than the configuration
+  ///   says.
   public init(
     _ checkpoint: Checkpoint, plan: CompressionPlan, options: CompressorOptions
   ) throws(CompressionError) {
@@ -53,11 +53,11 @@ public struct Compressor {
   /// Compresses the model into a folder.
   ///
   /// - Parameters:
-  ///   - output: The folder, which gets a model only when all of it is written.
-  ///   - samples: What the activations are measured on.
-  ///   - observer: What is told of the progress and may stop the run.
-  /// - Returns: What was done; `isComplete` is false when the observer stopped it.
-  /// - Throws: `CompressionError`; what is finished stays in the journal.
+  ///   - output: The output folder; the model appears in it only when all its files are written.
+  ///   - samples: The calibration samples, on which the activations are measured.
+  ///   - observer: Is told of the progress and may stop the run.
+  /// - Returns: The summary; `isComplete` is false when the observer stopped the run.
+  /// - Throws: `CompressionError`; finished matrices stay in the journal.
   public func run(
     to output: String, samples: CalibrationSamples, observer: some CompressionObserver
   ) throws(CompressionError) -> CompressionSummary {
@@ -69,7 +69,7 @@ public struct Compressor {
     do {
       observer.phaseBegan(.preparing)
       if let dense = options.denseFolder {
-        // Before anything is written.
+        // Checked before anything is written.
         try OutputFolder.requireApart(dense, from: output)
         try OutputFolder.check(dense, apartFrom: checkpoint.folder)
       }
@@ -79,7 +79,7 @@ public struct Compressor {
       let journal = try Journal(folder, fingerprint: fingerprint, resume: options.resume)
       if !journal.isResumed {
         try folder.requireFreeSpace(options.neededByteCount)
-        // Now, because later the activations would no longer tell which tensor it was.
+        // Checked now: later, non-finite activations would not show which tensor caused them.
         if let name = model.firstNonFiniteWeight() {
           throw CompressionDataError.nonFiniteWeight(tensor: name)
         }
@@ -108,9 +108,9 @@ public struct Compressor {
       summary.byteCount = totals.byteCount
       summary.isComplete = true
     } catch is CompressionStopped {
-      // The journal has what was done.
+      // The journal keeps the finished matrices.
     } catch LayerCalibrationError.cancelled {
-      // Likewise, without the layer whose samples were running.
+      // The journal keeps the finished matrices; the measurement that was running is lost.
     } catch let error as any DuetError {
       throw CompressionError(error)
     } catch {
@@ -133,12 +133,12 @@ public struct Compressor {
     try run(to: output, samples: samples, observer: SilentObserver())
   }
 
-  /// The model of dense weights that the options ask for, its folder checked and locked.
+  /// The writer of the dense model that the options ask for, or nil; its folder is checked and locked.
   private func denseModel(
     besides output: String, _ fingerprint: Fingerprint
   ) throws -> DenseModelWriter? {
     guard let path = options.denseFolder else { return nil }
-    // Once more: ".." may have led elsewhere before there were folders.
+    // Checked again now that the output exists: a path with ".." may resolve differently.
     try OutputFolder.requireApart(path, from: output)
     let folder = try OutputFolder(path, source: checkpoint.folder, force: options.force)
     return try DenseModelWriter(
@@ -152,8 +152,9 @@ public struct Compressor {
     }
   }
 
-  /// The ranks that meet the plan's bits per weight, from the journal when they are chosen already; none
-  /// without such bits.
+  /// The ranks by matrix name that meet the plan's bits per weight; empty when the plan sets no bits.
+  ///
+  /// Ranks that an earlier run has chosen are read from the journal.
   private func ranks(
     _ journal: Journal, _ samples: CalibrationSamples, _ rotation: MatrixRotation?,
     _ observer: some CompressionObserver

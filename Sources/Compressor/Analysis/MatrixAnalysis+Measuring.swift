@@ -8,8 +8,8 @@ extension MatrixAnalysis {
   ///   - metric: H of its inputs, damped and rotated.
   ///   - moments: The diagonal of H as measured, in the original basis.
   ///   - plan: How the matrix would be rounded.
-  ///   - count: How many eigenvalues are wanted.
-  ///   - algebra: What computes.
+  ///   - count: The number of eigenvalues to compute.
+  ///   - algebra: The linear algebra to compute with.
   /// - Throws: `LinearAlgebraError`.
   package init(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, moments: [Double],
@@ -49,7 +49,7 @@ extension MatrixAnalysis {
     deadInputCount = metric.deadInputs.count
   }
 
-  /// What the sizes of the inputs say.
+  /// Fills in the figures that follow from the second moments of the inputs.
   private mutating func describe(_ moments: [Double], _ ranking: [Int]) {
     let median = moments[ranking[moments.count / 2]]
     outlierChannels = ranking.prefix { moments[$0] > Self.outlierFactor * median }

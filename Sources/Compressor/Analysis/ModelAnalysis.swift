@@ -1,12 +1,12 @@
 public import DuetRuntime
 internal import DuetSystem
 
-/// What can be said of all matrices of a model: one pass of the samples through it as it is.
+/// The analysis of all matrices of a model, by one pass of the samples through the original model.
 ///
 /// ```
 /// for each layer:
-///     Hessians of its four inputs, the samples going on to the next layer
-///     for each matrix: the spectra of W H W^T and of what rounding leaves, and the outliers of H
+///     run the samples through it: the Hessians of its four inputs, and the inputs of the next layer
+///     for each matrix: the spectra of W H W^T and of the rounding error, and the outliers of H
 /// ```
 public struct ModelAnalysis {
   private let model: Model
@@ -19,9 +19,9 @@ public struct ModelAnalysis {
   ///
   /// - Parameters:
   ///   - checkpoint: The model.
-  ///   - plan: How its matrices would be compressed: rotation, rounding, damping, what is kept.
+  ///   - plan: How its matrices would be compressed: rotation, rounding, damping and the names to keep.
   ///   - options: How the analysis runs.
-  /// - Throws: `CheckpointError` when a tensor is missing or of another shape than the configuration says.
+  /// - Throws: `CheckpointError` when a tensor is missing or has another shape than the configuration says.
   public init(
     _ checkpoint: Checkpoint, plan: CompressionPlan, options: CompressorOptions
   ) throws(CheckpointError) {
@@ -44,11 +44,11 @@ public struct ModelAnalysis {
   /// Analyses all matrices that the plan would compress.
   ///
   /// - Parameters:
-  ///   - samples: What the activations are measured on.
+  ///   - samples: The calibration samples, on which the activations are measured.
   ///   - temporaryFolder: Where the states of the samples go if they are not held in memory.
-  ///   - observer: Who hears of the progress and may stop it.
-  /// - Returns: The matrices in the order of the model.
-  /// - Throws: `CompressionError`; when the observer stopped it, `nil` is returned.
+  ///   - observer: Is told of the progress and may stop the run.
+  /// - Returns: The matrices in the order of the model, or nil when the observer stopped the run.
+  /// - Throws: `CompressionError`.
   public func run(
     samples: CalibrationSamples, temporaryFolder: String, observer: some CompressionObserver
   ) throws(CompressionError) -> [MatrixAnalysis]? {
@@ -75,11 +75,11 @@ public struct ModelAnalysis {
   /// The analyses of all matrices.
   ///
   /// - Parameters:
-  ///   - samples: What the activations are measured on.
+  ///   - samples: The calibration samples, on which the activations are measured.
   ///   - folder: Where the states of the samples go if they are not held in memory.
   ///   - rotation: The rotations of all sizes, or nil.
-  ///   - largestRank: As many eigenvalues are computed at most.
-  ///   - observer: Who hears of the progress and may stop it.
+  ///   - largestRank: The most eigenvalues that are computed.
+  ///   - observer: Is told of the progress and may stop the run.
   /// - Returns: The matrices in the order of the model.
   /// - Throws: `CompressionDataError`, `LayerCalibrationError`, errors of files, `CompressionStopped`.
   func matrices(

@@ -1,21 +1,21 @@
 internal import DuetRuntime
 
-/// The choice of a rank for every matrix, so that all of them together take so many bits per weight.
+/// The choice of a rank for every matrix, so that all of them together take the wanted bits per weight.
 ///
-/// From the smallest ranks on, the matrix gets more for which the sum of the squares of all expected
-/// relative errors falls most for every byte that is added, until nothing more fits:
+/// All matrices begin with their smallest rank. Each step raises the rank of the matrix for which the sum of
+/// the squares of all expected relative errors falls most per added byte, until nothing more fits:
 ///
 ///     argmax over matrices of (e(r)^2 - e(r + step)^2) / (bytes(r + step) - bytes(r))
 ///
-/// which, where the gains of a matrix fall with its rank, is the least sum of squares for the bytes, up to
+/// If the gains of every matrix fall with its rank, this gives the least sum of squares for the bytes, up to
 /// the last step.
 package struct RankAllocation: Sendable {
-  /// What is known of a matrix.
+  /// The figures of a matrix that its rank is chosen by.
   struct Candidate {
     let name: String
     let outputSize: Int
     let inputSize: Int
-    /// The squares of the relative errors expected of ranks 0, 1, ...
+    /// The squares of the relative errors expected with ranks 0, 1, ...
     let squaredErrors: [Double]
   }
 
@@ -25,7 +25,7 @@ package struct RankAllocation: Sendable {
 
   /// The choice for a plan.
   ///
-  /// - Precondition: The plan has a number of bits to meet, and its method L R.
+  /// - Precondition: The method of the plan has L R, with `targetBits`.
   package init(_ plan: CompressionPlan) {
     guard let options = plan.method.lowRank, let targetBits = options.targetBits else {
       preconditionFailure("ranks for no number of bits")
@@ -35,13 +35,12 @@ package struct RankAllocation: Sendable {
     self.targetBits = targetBits
   }
 
-  /// The components that are added at a time.
+  /// The number of components that one step adds.
   var step: Int { options.rankStep }
 
-  /// The largest rank that a matrix gets: eight times what all would have if all had the same, which
-  /// bounds how many eigenvalues have to be known.
+  /// The largest rank that a matrix may get: eight times the equal rank of all matrices that meets the bits.
   ///
-  /// Spectra fall, so that a matrix which gains most by more than that has lost little to others.
+  /// It limits the number of eigenvalues that are computed. Spectra fall, so a larger rank would gain little.
   ///
   /// - Throws: `IncoherenceError`, `CompressionDataError.budget`.
   func largestRank(_ configuration: Configuration) throws -> Int {
@@ -51,8 +50,8 @@ package struct RankAllocation: Sendable {
   /// The ranks of all matrices, by name.
   ///
   /// - Parameters:
-  ///   - matrices: What is known of them.
-  ///   - sharedByteCount: What they take together besides, the rotations.
+  ///   - matrices: The analyses of the matrices.
+  ///   - sharedByteCount: The bytes of the rotations, which the matrices share.
   /// - Returns: Ranks that take no more than the plan's bits per weight.
   /// - Throws: `CompressionDataError.budget` when the smallest ranks take more already.
   package func ranks(
@@ -72,7 +71,7 @@ package struct RankAllocation: Sendable {
     let weightCount = candidates.reduce(0) { $0 + $1.outputSize * $1.inputSize }
     let budget = Int(targetBits * Double(weightCount) / 8)
     let format = plan.compressedFormat
-    // A matrix without Q is L R, so it has some.
+    // A matrix without Q is L R alone, so its rank is not 0.
     var ranks = candidates.map { format.format == nil ? next(0, $0) : 0 }
     var spent = sharedByteCount
     for (candidate, rank) in zip(candidates, ranks) {
@@ -100,14 +99,14 @@ package struct RankAllocation: Sendable {
     return Dictionary(zip(candidates.map(\.name), ranks)) { first, _ in first }
   }
 
-  /// The next larger rank of a matrix, and what it brings.
+  /// The next larger rank of a matrix, with its cost and its gain.
   private struct Offer {
     let rank: Int
     let byteCount: Int
     let gainPerByte: Double
   }
 
-  /// What the next step is worth, or nil when there is none.
+  /// The next step of a matrix, or nil when there is none.
   private func offer(_ candidate: Candidate, from rank: Int) -> Offer? {
     let next = next(rank, candidate)
     if next == rank { return nil }
@@ -117,7 +116,7 @@ package struct RankAllocation: Sendable {
     return Offer(rank: next, byteCount: bytes, gainPerByte: gain / Double(max(bytes, 1)))
   }
 
-  /// The rank behind `rank`, at most the smaller side and the largest whose error is known.
+  /// The rank after `rank`, at most the smaller side and the largest rank whose error is known.
   private func next(_ rank: Int, _ candidate: Candidate) -> Int {
     min(
       rank + step, candidate.outputSize, candidate.inputSize, candidate.squaredErrors.count - 1)

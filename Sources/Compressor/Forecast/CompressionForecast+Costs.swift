@@ -1,53 +1,59 @@
 internal import DuetRuntime
 
 extension CompressionForecast {
-  /// The memory that a compression holds at most, phase by phase, in bytes.
+  /// The most memory that each phase of a compression uses, in bytes.
   ///
   /// With m x n weights of rank r, T tokens of a sample, t threads, h, q, k, f the widths of the model, of
   /// all query heads, of all key heads and of the feed-forward network, and d that of a head:
   ///
   ///     program         30 MiB: code, libraries and their buffers
-  ///     hidden states   4 samples T h, when they are kept in memory; corrected, twice that
+  ///     hidden states   4 samples T h, when they are kept in memory; twice that with corrections
   ///     Hessians        8 (2 h^2 + q^2 + f^2): of the inputs of q k v, of o, of gate and up, of down
   ///     activations     4 T (3 h + 2 q + 4 k + 2 f + d): one sample in one layer, keys and values, and
   ///                     for each thread up to 4 MiB of weights widened to F32
-  ///     calibrating     Hessians, and for each a tile of at most 512^2 in F32 on each thread; corrected,
-  ///                     one input after the other, the larger one of 8 n^2 + 16 n h + 4 T (n + h) and
-  ///                     tiles, for a sample in both models, and of 16 n^2 + 20 n h for the solution
-  ///     decomposing     the Hessians still to come, and the larger one of
-  ///                     16 n^2 while the metric is made: H in F64 and two matrices in F32
+  ///     calibrating     Hessians, and for each a tile of at most 512^2 in F32 on each thread.
+  ///                     With corrections, one input after the other, the larger of
+  ///                     8 n^2 + 16 n h + 4 T (n + h) and two tiles, for a sample in both models, and
+  ///                     16 n^2 + 20 n h for the solution
+  ///     decomposing     the Hessians of later inputs (with corrections, 4 h max(q, f) for the correction
+  ///                     instead), and the larger of
+  ///                     16 n^2 while the metric is made: H in F64 and two matrices in F32, and
   ///                     8 n^2 + 20 m n + 20 r (m + n) + 16 t n rows: H and its factor; W twice, Q, the
-  ///                     best Q and W - Q or an image of it; five pairs of factors; a thread's rows four
-  ///                     times. Where all eigenvectors are computed, 28 m^2; with several
-  ///                     initialisations, one more Q
+  ///                     best Q, and W - Q or an image of it; five pairs of factors; a thread's rows four
+  ///                     times. Where all eigenvectors are computed, 28 m^2 more, and
+  ///                     `CompressionMethod.workingByteCount` more
   ///     advancing       4 bytes for each weight of a layer, 12 for those of its largest matrix
-  ///     packing head    13 bytes for each weight of the head: in F32, rounded, their difference, packed
+  ///     packing head    for each weight of an int8 head 13 bytes: in F32, rounded, their difference,
+  ///                     packed; of an F16 head 6: in F32 and in F16
   ///
-  /// Hidden states and activations are there in all phases but the last, the program in all. Measured
+  /// Hidden states and activations count in all phases but the last, the program in all phases. Measured
   /// peaks of four models are within 15 % of it (`docs/compression.md`).
   public struct Memory: Sendable, Hashable {
     /// Running samples through a layer for its Hessians.
     public let calibrating: Int
-    /// Decomposing the matrix that takes most.
+    /// Decomposing the matrix that takes the most memory.
     public let decomposing: Int
     /// Running samples through a compressed layer.
     public let advancing: Int
     /// Packing the output head.
     public let packingHead: Int
-    /// The files that are mapped besides when most is held, the source and the finished matrices, the
-    /// head only when it is being packed: the system keeps them in memory as long as it has room, and counts
-    /// them as the process's.
+    /// The mapped files at the peak: the source and the finished matrices.
+    ///
+    /// The head counts only when packing it is the peak. The system keeps mapped files in memory as long as
+    /// it has room, and counts them as memory of the process.
     public let mappedFiles: Int
 
-    /// The largest of the phases, which cannot be done with less.
+    /// The memory of the largest phase, which the compression needs at least.
     public var peak: Int { max(calibrating, decomposing, advancing, packingHead) }
   }
 
-  /// The memory of the program itself: of 30 MiB, 13.5 MiB are its own pages and 16 MiB those of its code
-  /// and libraries, as measured with models so small that nothing else counts.
+  /// The memory of the program itself.
+  ///
+  /// Of 30 MiB, 13.5 MiB are its own pages and 16 MiB are those of its code and libraries, measured with
+  /// models so small that their own memory is negligible.
   private static var programByteCount: Int { 30 << 20 }
 
-  /// The memory that the compression will hold.
+  /// The memory that the compression will use.
   ///
   /// - Parameters:
   ///   - keepsHiddenStates: Whether the states of all samples stay in memory, not in a file.
@@ -82,7 +88,7 @@ extension CompressionForecast {
         + (isHeadLast ? headByteCount : -headSourceByteCount))
   }
 
-  /// What comparing an input of both models takes, for the input that takes most.
+  /// The bytes to compare an input in both models, for the input that takes the most.
   private func comparing(threadCount: Int) -> Int {
     let (h, context) = (configuration.hiddenSize, plan.contextLength)
     return [h, configuration.queryWidth, configuration.intermediateSize].map { n in
@@ -92,11 +98,12 @@ extension CompressionForecast {
     }.max() ?? 0
   }
 
-  /// The most that the matrices of a layer take, with the Hessians of the inputs that come after theirs.
+  /// The bytes to decompose the matrix of a layer that takes the most, with what is kept for later inputs.
   private func decomposing(_ hessians: [Int], threadCount: Int) -> Int {
     var result = 0
     for (index, input) in LinearInput.allCases.enumerated() {
-      // Corrected matrices come input by input, each with its correction.
+      // With corrections, each input is measured separately: its correction is kept instead of later
+      // Hessians.
       let later =
         plan.propagation == .corrected
         ? 4 * configuration.hiddenSize
@@ -109,7 +116,7 @@ extension CompressionForecast {
     return result
   }
 
-  /// What making the metric of a matrix takes, or decomposing it, whichever is more.
+  /// The bytes to make the metric of a matrix or to decompose the matrix, whichever is more.
   private func work(on matrix: Matrix, threadCount: Int) -> Int {
     let (m, n, r) = (matrix.outputSize, matrix.inputSize, matrix.rank)
     let rows = min(m, RowParts(rowCount: m).rowsPerPart)
@@ -119,20 +126,21 @@ extension CompressionForecast {
     return max(16 * n * n, decomposing)
   }
 
-  /// The bytes of the hidden states of all samples at one layer boundary, those of the original model
-  /// too where the matrices are corrected.
+  /// The bytes of the hidden states of all samples before one layer.
+  ///
+  /// With corrections, the states of the original model are included.
   public var hiddenStateByteCount: Int {
     (plan.propagation == .corrected ? 8 : 4) * plan.sampleCount * plan.contextLength
       * configuration.hiddenSize
   }
 
   /// The bytes that a run needs on disk at most: the result; the journal, which holds the matrices and the
-  /// head until all of them are there; and the hidden states of two layer boundaries.
+  /// head until all of them are there; and the hidden states before two layers.
   public var diskByteCount: Int {
     byteCount + compressedByteCount + headByteCount + 2 * hiddenStateByteCount
   }
 
-  /// The duration of the compression, an estimate that may be wrong by a factor of two.
+  /// An estimate of the duration of the compression, which may be wrong by a factor of two.
   ///
   /// - Parameter rate: The speed of large products in F32 on all threads, in operations per second,
   ///   multiplications and additions counted apart.
@@ -142,16 +150,18 @@ extension CompressionForecast {
     return operations / (rate * Self.shareOfRate)
   }
 
-  /// What the steps reach of the rate of one large product: many are smaller, in F64, or no products.
+  /// The share of the rate of one large product that all steps together reach.
+  ///
+  /// Many steps are smaller products, products in F64, or no products.
   private static var shareOfRate: Double { 0.5 }
 
   /// The operations of running all samples through all layers.
   ///
-  /// A token takes 2 for each weight of a layer and on average 2 q T in its attention, once for the
-  /// Hessians and once more for the states behind compressed weights; and n^2 for each Hessian, and
-  /// 2 h n where what the input lacks is measured besides. Attention
-  /// counts five times: of the rate of one large product it reached 9 % where the products took the share
-  /// of 50 %, as measured on samples of 64 and of 512 tokens of a model with q = 64.
+  /// One pass of a token through a layer takes 2 for each weight and on average 2 q T in the attention;
+  /// `passes` is the number of passes. A token also takes n^2 for each Hessian and, with corrections, 2 h n
+  /// for the `CrossMoment` of the two models. Attention counts five times: it reached 9 % of the rate of one
+  /// large product where the products reached 50 %, measured on samples of 64 and of 512 tokens of a model
+  /// with q = 64.
   private var calibrationOperations: Double {
     let (h, f) = (Double(configuration.hiddenSize), Double(configuration.intermediateSize))
     let (q, k) = (Double(configuration.queryWidth), Double(configuration.keyValueWidth))
@@ -159,7 +169,7 @@ extension CompressionForecast {
     let pass = 2 * h * (2 * q + 2 * k + 3 * f) + 5 * 2 * q * context
     var hessians = 2 * h * h + q * q + f * f
     if plan.propagation == .corrected { hessians += 2 * h * (2 * h + q + f) }
-    // Corrected, both models run to the attention's output twice and to the end twice.
+    // With corrections, both models run to the attention's output twice and to the end of the layer twice.
     let passes =
       switch plan.propagation {
       case .original: 1.0
@@ -175,12 +185,12 @@ extension CompressionForecast {
   /// The operations of decomposing a matrix (m, n) with L R of rank r.
   ///
   /// Factorising H takes n^3/3 in F64, at half the rate. The error of rounding to nearest is measured for
-  /// every matrix. The rest is the method's.
+  /// every matrix. The rest is `CompressionMethod.operations`.
   private func operations(of matrix: Matrix) -> Double {
     let (m, n, r) = (Double(matrix.outputSize), Double(matrix.inputSize), Double(matrix.rank))
     let shape = matrix.shape
     var sum = 2 * n * n * n / 3 + shape.measuring + plan.method.operations(shape)
-    // Ranks are chosen from one more rounding, two spectra of up to eight times the rank, and a Gram matrix.
+    // Choosing ranks takes one more rounding, two spectra of up to eight times the rank, and a Gram matrix.
     if matrix.rank > 0, plan.method.lowRank?.targetBits != nil {
       sum +=
         shape.rounding + 2 * shape.measuring + 6 * m * n * n + 4 * m * m * n + 256 * m * m * r

@@ -8,10 +8,10 @@ extension CompressionForecast {
     }
   }
 
-  /// The plan with the largest rank that is the same everywhere and meets its bits per weight.
+  /// The plan with the largest rank that, used for all matrices, meets the plan's bits per weight.
   ///
-  /// That is what is forecast while the ranks are not chosen. A plan that names no bits, or has chosen, is
-  /// returned as it is.
+  /// Forecasts use it before the ranks are chosen. A plan without bits, or with chosen ranks, is returned
+  /// unchanged.
   ///
   /// - Throws: `IncoherenceError`, `CompressionDataError.budget`.
   static func uniform(
@@ -58,7 +58,7 @@ extension CompressionForecast {
     return sum
   }
 
-  /// The names of the tensors that are no matrices but change with them, and are stored in F32.
+  /// The names of the tensors other than matrices that a rescaling changes; they are stored in F32.
   static func widenedNames(_ configuration: Configuration, _ plan: CompressionPlan) -> Set<String> {
     guard plan.method.needs.rescalesInputs else { return [] }
     return Set(
@@ -68,7 +68,7 @@ extension CompressionForecast {
       })
   }
 
-  /// The bytes of a head of its own.
+  /// The bytes of an output head that is not the embedding.
   static func headByteCount(
     _ configuration: Configuration, _ format: HeadFormat
   ) -> Int {
@@ -83,7 +83,7 @@ extension CompressionForecast {
 }
 
 extension CompressionForecast.Matrix {
-  /// What a linear layer takes under a plan.
+  /// The forecast for a linear layer under a plan.
   init(_ linear: LayerLinears.Linear, plan: CompressionPlan) {
     let (m, n) = (linear.outputSize, linear.inputSize)
     name = linear.name

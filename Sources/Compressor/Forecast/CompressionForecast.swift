@@ -1,9 +1,9 @@
 public import DuetRuntime
 
-/// What a compression will cost, before it has begun: bytes on disk, memory and time.
+/// A forecast of what a compression will cost: bytes on disk, memory and time.
 ///
-/// The bytes are exact: those of every tensor of the result, padding included. The headers of the files,
-/// a few hundred bytes for each tensor, come on top. Memory and time are estimates, see
+/// The bytes are exact: they count every tensor of the result, with padding. They do not count the headers of
+/// the files, a few hundred bytes for each tensor. Memory and time are estimates, see
 /// `memory(keepsHiddenStates:threadCount:)` and `seconds(rate:)`.
 public struct CompressionForecast: Sendable, Equatable {
   /// A tensor of the source.
@@ -12,7 +12,7 @@ public struct CompressionForecast: Sendable, Equatable {
     public let name: String
     /// The number of its elements.
     public let elementCount: Int
-    /// Their size in the source.
+    /// The size in the source, in bytes.
     public let byteCount: Int
 
     /// A tensor of the source.
@@ -35,7 +35,7 @@ public struct CompressionForecast: Sendable, Equatable {
     public let inputSize: Int
     /// The rank of L R, 0 for none.
     public let rank: Int
-    /// The bytes of Q, codes and scales.
+    /// The bytes of Q: codes, scales and, on an asymmetric grid, offsets.
     public let quantizedByteCount: Int
     /// The bytes of L and R.
     public let factorByteCount: Int
@@ -44,7 +44,7 @@ public struct CompressionForecast: Sendable, Equatable {
 
     /// The number of weights.
     public var weightCount: Int { outputSize * inputSize }
-    /// The bytes of all tensors of the matrix; the rotations belong to the model.
+    /// The bytes of all tensors of the matrix, without rotations, which matrices share.
     public var byteCount: Int { quantizedByteCount + factorByteCount + columnByteCount }
   }
 
@@ -60,9 +60,9 @@ public struct CompressionForecast: Sendable, Equatable {
   public let headByteCount: Int
   /// The bytes of the head in the source, 0 when it is the embedding or copied.
   public let headSourceByteCount: Int
-  /// The bytes of the tensors that are copied as they are.
+  /// The bytes of the tensors that are not compressed; those that a rescaling changes are stored in F32.
   public let copiedByteCount: Int
-  /// The number of elements of the copied tensors.
+  /// The number of elements of the tensors that are not compressed.
   public let copiedElementCount: Int
   /// The bytes of the tensors of the source.
   public let sourceByteCount: Int
@@ -93,7 +93,7 @@ public struct CompressionForecast: Sendable, Equatable {
       keepsHead || configuration.tiesEmbeddings
       ? 0 : Self.headByteCount(configuration, plan.headFormat)
     var replaced = Set(matrices.map { Array("\($0.name).weight".utf8) })
-    // The head of a tied model may be stored under its own name and is the embedding even so.
+    // A tied model may also store a tensor for the head; it is copied, since the head is the embedding.
     if !keepsHead, !configuration.tiesEmbeddings { replaced.insert(Array("lm_head.weight".utf8)) }
     headSourceByteCount =
       headByteCount > 0 ? tensors.first { $0.name == "lm_head.weight" }?.byteCount ?? 0 : 0
@@ -110,7 +110,7 @@ public struct CompressionForecast: Sendable, Equatable {
   /// The forecast for the model of a checkpoint, whose tensors are not read.
   ///
   /// - Throws: `CheckpointError` when there is no memory for the copy of a misaligned tensor,
-  ///   `IncoherenceError`.
+  ///   `IncoherenceError`, `CompressionDataError.budget`.
   public init(_ checkpoint: Checkpoint, plan: CompressionPlan) throws {
     var tensors: [Tensor] = []
     for name in checkpoint.names {
@@ -126,7 +126,7 @@ public struct CompressionForecast: Sendable, Equatable {
   /// The number of weights to compress.
   public var weightCount: Int { matrices.reduce(0) { $0 + $1.weightCount } }
 
-  /// The bytes that hold them: Q, L R, columns of outliers and rotations.
+  /// The bytes of the compressed weights: Q, L R, outlier columns and rotations.
   public var compressedByteCount: Int {
     matrices.reduce(rotationByteCount) { $0 + $1.byteCount }
   }

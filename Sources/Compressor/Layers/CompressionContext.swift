@@ -1,15 +1,15 @@
 internal import DuetRuntime
 
-/// What a run compresses, how, and what computes it.
+/// The model, plan, options and linear algebra of a run.
 struct CompressionContext {
   /// The model.
   let model: Model
-  /// Its tensors.
+  /// The tensors of the model.
   let checkpoint: Checkpoint
-  /// How it is compressed, with the ranks that were chosen.
+  /// How the model is compressed, with the ranks that were chosen.
   var plan: CompressionPlan
-  /// How the run goes.
+  /// The options of the run, which do not change its result.
   let options: CompressorOptions
-  /// What computes.
+  /// The linear algebra to compute with.
   let algebra: LinearAlgebra
 }

@@ -1,6 +1,6 @@
 internal import DuetRuntime
 
-/// The compression of all layers, from where the journal ends.
+/// The compression of all layers, continuing from the journal.
 struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
   /// The finished matrices on the disk.
   private(set) var journal: Journal
@@ -8,9 +8,9 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
   let rotation: MatrixRotation?
   /// The figures of the matrices that are done, in the order of the model.
   private(set) var records: [MatrixRecord] = []
-  /// How many of them came from the journal.
+  /// The number of these matrices that came from the journal.
   private(set) var resumedCount = 0
-  /// The rescaled inputs of the layer at hand.
+  /// The rescaled inputs of the current layer.
   private var scaling = LayerScaling()
 
   private let context: CompressionContext
@@ -18,7 +18,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
   private let observer: Observer
   private let clock = ContinuousClock()
 
-  /// The compression of `context`'s model, of which nothing is done but what the journal has.
+  /// The compression of the model of `context`; the matrices of the journal are done already.
   init(
     _ context: CompressionContext, journal: Journal, rotation: MatrixRotation?,
     samples: CalibrationSamples,
@@ -37,7 +37,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
 
   // MARK: - Layers
 
-  /// Compresses the matrices that are not in the journal, and returns all.
+  /// Compresses the matrices that are not in the journal, and returns all matrices.
   mutating func compressAll(_ layers: [LayerLinears]) throws -> [CompressedLinear] {
     var finished = try finishedLayers(layers)
     if finished.count < layers.count {
@@ -52,7 +52,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     return finished.flatMap { $0 }
   }
 
-  /// Compresses the matrices of a layer, in groups of those whose inputs are measured together.
+  /// Compresses the matrices of a layer, grouped by the inputs that are measured together.
   private mutating func compress(
     _ layer: LayerLinears, _ streams: inout SampleStreams<Observer>
   ) throws -> [CompressedLinear] {
@@ -77,7 +77,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     return result
   }
 
-  /// The layers that earlier runs have finished, up to the first that is not.
+  /// The layers that earlier runs have finished, up to the first unfinished one.
   private mutating func finishedLayers(
     _ layers: [LayerLinears]
   ) throws -> [[CompressedLinear]] {
@@ -88,7 +88,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     return finished
   }
 
-  /// All of some matrices from the journal, or nil when one is missing.
+  /// The matrices of `linears` from the journal, or nil when one is missing.
   private mutating func completed(_ linears: [LayerLinears.Linear]) throws -> [CompressedLinear]? {
     var result: [CompressedLinear] = []
     for linear in linears {
@@ -112,7 +112,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     var result = LayerScaling()
     for input in LayerScaling.inputs(layer, configuration) {
       guard let hessian = hessians.take(input) else { continue }
-      // What is not finite or zero is refused where the metric is made of it.
+      // A Hessian that is zero or not finite is refused later, when the metric is made from it.
       let diagonal = (0..<hessian.size).reduce(0) { $0 + hessian.matrix[$1, $1] }
       if diagonal.isFinite, diagonal > 0 {
         let search = ChannelScaling(
@@ -133,7 +133,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     return result
   }
 
-  /// Compresses the matrices that share an input, but for those in the journal.
+  /// Compresses the matrices that share an input, except those in the journal.
   private mutating func compress(
     _ linears: [LayerLinears.Linear], _ input: LinearInput, _ hessian: inout Hessian,
     correction: borrowing WeightCorrection?, of total: Int, _ done: Int
@@ -151,7 +151,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
       &hessian.matrix, name: linears[0].name, damping: plan.damping,
       columnCount: plan.method.columnCount(inputSize: linears[0].inputSize),
       rotation: plan.incoherence == .none ? nil : rotation, algebra)
-    // Of no use any more, and of the size of half the metric or more.
+    // Not needed any more, and at least half as large as the metric.
     hessian.matrix = Matrix(rowCount: 0, columnCount: 0)
     var result: [CompressedLinear] = []
     for linear in linears {
@@ -195,7 +195,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     compressed.tensors += try scaling.replacements(linear, context.checkpoint)
     let seconds = start.duration(to: clock.now) / .seconds(1)
     try journal.record(compressed, seconds: seconds)
-    // The mapped copy, so that the compressed model need not fit in memory.
+    // Returns the mapped copy, so that the compressed model need not fit in memory.
     return (try journal.completed(linear.name) ?? compressed, seconds)
   }
 
@@ -211,8 +211,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
 
   /// The output head in the format of the plan, or nil when it stays as it is.
   ///
-  /// A head that is tied to the embedding is the embedding, which stays; and so does one of 16 bits that
-  /// is to have 16.
+  /// A head that is tied to the embedding stays, and so does a head of 16 bits when the plan asks for F16.
   mutating func compressHead() throws -> CompressedLinear? {
     let name = "lm_head"
     if configuration.tiesEmbeddings || plan.keeps(name) { return nil }

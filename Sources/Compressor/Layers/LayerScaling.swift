@@ -1,22 +1,21 @@
 internal import DuetRuntime
 
-/// The rescaled inputs of a decoder layer: what is multiplied into its weights, and what they take into
-/// account elsewhere.
+/// The factors that rescale the inputs of a decoder layer, and their effect on its weights.
 ///
-/// Nothing is multiplied when the model runs: the inverse of an input's factors goes into what makes the
-/// input, the gains of the norm before q, k, v and before gate and up, the rows of v_proj before o_proj,
-/// and the rows of up_proj before down_proj. Where that is not possible, because a matrix that takes
-/// part stays as it is, or because several query heads share the values of one, inputs are not rescaled.
+/// The running model needs no extra multiplication: the factors of an input are multiplied into the matrices
+/// that take the input, and their inverses into the gains of the norm before q, k, v and before gate and up,
+/// into the rows of v_proj before o_proj, and into the rows of up_proj before down_proj. An input is not
+/// rescaled when one of these matrices is not compressed, or when several query heads share one value head.
 struct LayerScaling {
   /// The factors of the inputs that are rescaled.
   private var factors: [LinearInput: [Float]] = [:]
-  /// The exponents that gave them.
+  /// The exponents that the factors were computed with.
   private var exponents: [LinearInput: Double] = [:]
 
   /// Whether nothing is rescaled.
   var isEmpty: Bool { factors.isEmpty }
 
-  /// Takes over the factors of an input.
+  /// Sets the factors of an input.
   mutating func add(_ input: LinearInput, exponent: Double, _ values: [Float]) {
     factors[input] = values
     exponents[input] = exponent
@@ -36,7 +35,8 @@ struct LayerScaling {
     }
   }
 
-  /// W <- diag(t)^-1 W diag(s): s of its own inputs, t of those that its outputs become.
+  /// W <- diag(t)^-1 W diag(s), with s the factors of its input and t those of the input that its outputs
+  /// become.
   func apply(
     to weight: inout Matrix<Float>, of linear: LayerLinears.Linear, _ algebra: LinearAlgebra
   ) {
@@ -51,8 +51,8 @@ struct LayerScaling {
     linear.row.scaledInput.flatMap { factors[$0] }
   }
 
-  /// The tensors of the source that a matrix brings along changed: the norm before q and before gate, and
-  /// the bias of v and up; in F32.
+  /// The tensors of the source that change with a matrix, in F32: the norm with q and with gate, the bias
+  /// with v and with up.
   ///
   /// - Parameters:
   ///   - linear: The matrix.
@@ -63,7 +63,7 @@ struct LayerScaling {
     _ linear: LayerLinears.Linear, _ checkpoint: Checkpoint
   ) throws -> [StoredTensor] {
     var changed: [(String, [Float])] = []
-    // The first of the matrices that share an input brings the norm.
+    // The norm is stored with the first of the matrices that share an input.
     if linear.input.matrices.first?.name == linear.row.name, let norm = linear.input.norm,
       let factors = factors[linear.input]
     {
@@ -84,8 +84,8 @@ struct LayerScaling {
 
   /// The inputs of a layer that can be rescaled.
   ///
-  /// All matrices that multiply the input are compressed. The inverse goes into its norm, or into a
-  /// compressed matrix whose outputs are as many as its channels.
+  /// All matrices that multiply such an input are compressed. It is the output of a norm, or comes from a
+  /// compressed matrix that has as many outputs as the input has channels.
   static func inputs(
     _ layer: LayerLinears, _ configuration: Configuration
   ) -> [LinearInput] {
@@ -98,7 +98,7 @@ struct LayerScaling {
     }
   }
 
-  /// The names of the tensors that a layer's matrices bring along, as far as they are in the source.
+  /// The names of the tensors that change with a layer's matrices; the source need not have all of them.
   static func replacedNames(
     _ layer: LayerLinears, _ configuration: Configuration, index: Int
   ) -> [String] {
@@ -110,7 +110,7 @@ struct LayerScaling {
 }
 
 extension CompressedLinear {
-  /// The tensors of the source that come with the matrix, changed.
+  /// The tensors stored with the matrix that replace tensors of the source.
   func replacements(in checkpoint: Checkpoint) -> [StoredTensor] {
     tensors.filter { checkpoint.contains($0.name) }
   }

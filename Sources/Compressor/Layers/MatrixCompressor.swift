@@ -11,11 +11,11 @@ package struct MatrixCompressor {
     self.plan = plan
   }
 
-  /// Compresses a problem.
+  /// Compresses a weight matrix.
   ///
   /// - Parameters:
   ///   - problem: W.
-  ///   - metric: The metric of its inputs.
+  ///   - metric: The metric of the inputs of W.
   /// - Returns: The tensors to store, and the figures for the report.
   /// - Throws: `CompressionDataError`, also when the error is not finite or not below that of rounding to
   ///   nearest.
@@ -45,7 +45,7 @@ package struct MatrixCompressor {
     let columns = try fittedColumns(problem, metric, residual)
     evaluate(decomposition, columns, residual, problem, metric, &record)
     guard record.dampedRelativeError.isFinite, record.relativeError.isFinite,
-      // Nothing at all has the error 1: scales below the range of half precision become zeros.
+      // A zero matrix has the error 1; it results when scales are below the range of half precision.
       record.dampedRelativeError < 1 || problem.dampedSquare == 0,
       record.dampedRelativeError <= record.roundToNearestError * Self.tolerance
     else {
@@ -63,14 +63,15 @@ package struct MatrixCompressor {
     }
   }
 
-  /// How far above the error of rounding to nearest a result may be: rounding errors of the figures.
+  /// The largest ratio of a result's error to that of rounding to nearest, with room for floating-point
+  /// errors.
   private static let tolerance = 1.001
 
   /// The errors of Q alone, rounded to nearest and with feedback, in the metric that is minimised.
   private func baselineErrors(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric
   ) -> (nearest: Double, feedback: Double) {
-    // Without Q there is nothing to compare with but no matrix at all.
+    // Without Q the result is compared with a zero matrix.
     guard let options = plan.method.quantization else {
       return (problem.dampedSquare, problem.dampedSquare)
     }
@@ -84,13 +85,13 @@ package struct MatrixCompressor {
 
   // MARK: - Outlier columns
 
-  /// The best columns for what Q + L R leave, rounded to eight bits in the metric that they have.
+  /// The best outlier columns for the residual of Q + L R, rounded to eight bits in the metric H_OO.
   private func fittedColumns(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric,
     _ residual: borrowing Matrix<Float>
   ) throws(CompressionDataError) -> QuantizedMatrix? {
     guard let channels = metric.columns else { return nil }
-    // C = W_:O + (W - B) P
+    // C = W_:O + (W - B) P with B = Q + L R.
     var target = problem.outlierWeights.copy()
     algebra.multiply(
       residual, channels.projection, transposesRight: true, old: 1, into: &target)
@@ -148,13 +149,13 @@ package struct MatrixCompressor {
     var damped = algebra.square(residual, in: metric.hessian)
     var measured = damped - metric.damping * energy
     if let channels = metric.columns {
-      // The columns differ from the best ones by their rounding, which costs in the metric H_OO.
+      // The columns differ from the best ones by their rounding, whose error is measured in the metric H_OO.
       let own = columnError(columns, problem)
       var difference = own.copy()
       algebra.multiply(
         residual, channels.projection, transposesRight: true, old: 1, into: &difference)
       damped = measured + algebra.square(difference, in: algebra.narrowed(channels.gram))
-      // |W - B - C E_O^T|^2, which the damping weighs.
+      // |W - B - C E_O^T|^2, which the damping is multiplied by.
       let across = algebra.product(residual, channels.selector, transposesRight: true)
       let total = energy + 2 * algebra.dot(across, own) + algebra.dot(own, own)
       measured = damped - channels.damping * total
@@ -176,7 +177,7 @@ package struct MatrixCompressor {
     }
   }
 
-  /// Fills in what Q does, and its scales.
+  /// Fills in the role of Q, and its scales.
   private func evaluate(
     _ quantized: borrowing QuantizedMatrix, _ problem: borrowing WeightProblem,
     _ metric: borrowing Metric, _ record: inout MatrixRecord

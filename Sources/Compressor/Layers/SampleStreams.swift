@@ -1,20 +1,20 @@
 internal import DuetRuntime
 
-/// The residual streams of the samples on their way through the layers.
+/// The residual streams of the samples, which run through one layer after the other.
 ///
-/// All in which the kinds of propagation differ is here:
+/// The kinds of propagation differ in the streams that there are and in how inputs are measured:
 ///
 /// ```
 ///                           corrected                 compressed         original
 /// streams                   of both models            of the compressed  of the original
 /// inputs are measured       one after the other       all four at once   all four at once
-///     while samples run     the original layer and    the original       the original
-///     through               the one compressed so far layer              layer
-/// then the streams run      each its own layer        the compressed     no more: that is done
-///     through                                         layer
+///     by running samples    the original and the      the original       the original
+///     through               partly compressed layer   layer              layer
+/// then the streams run      each the layer of its     the compressed     no layer: measuring
+///     through               own model                 layer              did that already
 /// ```
 struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
-  /// The index of the layer that the streams are before.
+  /// The index of the layer whose inputs the streams are.
   private(set) var layer: Int
 
   private let context: CompressionContext
@@ -24,7 +24,7 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   private var calibration: LayerCalibration
   /// The streams from which the inputs of later layers are computed.
   private var hidden: HiddenStates
-  /// The streams of the original model, where matrices are corrected.
+  /// The streams of the original model, or nil unless matrices are corrected.
   private var original: HiddenStates?
   /// Whether `hidden` has run through the layer already, while its inputs were measured.
   private var isThroughLayer = false
@@ -32,13 +32,13 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   /// The streams before the last layer for which the journal has them, or before the first layer.
   ///
   /// - Parameters:
-  ///   - context: What is compressed, and how.
+  ///   - context: The model, the plan and the options.
   ///   - rotation: The rotations of the compressed matrices, or nil.
   ///   - samples: The samples.
   ///   - journal: Where streams may have been saved.
   ///   - end: The first layer that is not finished. Streams that were saved for later layers are of no use:
   ///     they were computed from a matrix that has been lost since.
-  ///   - observer: What is told of the progress and may stop the run.
+  ///   - observer: Is told of the progress and may stop the run.
   /// - Throws: `LayerCalibrationError`, `HiddenStatesError`, errors of files.
   init(
     _ context: CompressionContext, _ rotation: MatrixRotation?, _ samples: CalibrationSamples,
@@ -80,8 +80,7 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
 
   // MARK: - Measuring
 
-  /// The inputs of a layer in the order in which they are measured, with those together that are measured
-  /// at once.
+  /// The inputs of a layer in the order in which they are measured; each group is measured at once.
   var measuredTogether: [[LinearInput]] {
     switch context.plan.propagation {
     case .corrected: LinearInput.allCases.map { [$0] }
@@ -95,7 +94,7 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   ///   - inputs: An element of `measuredTogether`.
   ///   - linears: The matrices that multiply them, at least one.
   ///   - finished: The matrices of the layer that are compressed already.
-  /// - Returns: What the matrices are compressed by.
+  /// - Returns: The Hessians of the inputs, and the correction of the matrices if there is one.
   /// - Throws: `LayerCalibrationError`, `CompressionDataError`, errors of the checkpoint.
   mutating func measure(
     _ inputs: [LinearInput], of linears: [LayerLinears.Linear], finished: [CompressedLinear]
@@ -154,13 +153,13 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
     }
     isThroughLayer = false
     layer += 1
-    // The stream that a resumed run looks for comes last.
+    // The stream that a resumed run looks for is saved last.
     try original?.save(to: journal.hiddenStatesPath(layer: layer, of: .original))
     try hidden.save(to: journal.hiddenStatesPath(layer: layer))
     try journal.removeHiddenStates(before: layer)
   }
 
-  /// The layer with its finished matrices as they are compressed, and all else as in the original.
+  /// The layer with its finished matrices decompressed, and all other tensors of the original.
   private func decompressed(_ finished: [CompressedLinear]) throws -> DecoderLayer {
     let (checkpoint, configuration) = (context.checkpoint, context.model.configuration)
     let reconstruction = DenseReconstruction(
@@ -181,11 +180,11 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   }
 }
 
-/// What is measured of inputs of a layer before the matrices that multiply them are compressed.
+/// The measurements of inputs of a layer that their matrices are compressed with.
 struct LayerMeasurement: ~Copyable {
   /// The Hessians of the inputs.
   let hessians: LayerHessians
-  /// What the matrices are changed by first, where they are corrected.
+  /// The correction that is applied to the matrices first, or nil.
   let correction: WeightCorrection?
 
   /// A measurement in one model.

@@ -1,27 +1,27 @@
 internal import DuetRuntime
 
-/// Q alone, rounded to nearest, with scales searched for what their errors do to the outputs: the last step
-/// of AWQ.
+/// Q alone, rounded to nearest with scales of least estimated output error: the last step of AWQ.
 ///
-/// The weights have come with rescaled inputs, W diag(s), and the Hessian with them, diag(s)^-1 H diag(s)^-1,
-/// (`ChannelScaling`). What is left is AWQ's search of a clipping range for each group: the one with the least
+/// The inputs were rescaled before (`ChannelScaling`): the weights are W diag(s) and the Hessian is
+/// diag(s)^-1 H diag(s)^-1. This type does AWQ's search of a clipping range for each group, the range with
+/// the least
 ///
 ///     sum over columns c of a group of H_cc (w_c - q_c)^2,
 ///
-/// the output error of a group whose inputs are taken to be uncorrelated. Where the plain squared error
-/// gives less of tr((W - Q) H (W - Q)^T), that is taken.
+/// which is the output error of the group if its inputs are uncorrelated. A second Q is rounded without the
+/// factors H_cc, and the Q with the smaller tr((W - Q) H (W - Q)^T) is kept.
 ///
 /// Source: Lin et al., AWQ, arXiv:2306.00978.
 public struct AWQ: CompressionMethod {
   /// "awq".
   public static let name = "awq"
-  /// What it does.
+  /// What the method does, for help texts.
   public static let summary = "Q alone, rounded to nearest with inputs rescaled"
 
   /// How Q is stored and rounded.
   public var rounding: QuantizationOptions
 
-  /// The method with the values that are given; as published it has four bits, with a zero among the values.
+  /// The method with the values that are given; the default is, as published, int4 on an asymmetric grid.
   public init(reading choices: inout MethodChoices) {
     rounding = QuantizationOptions(reading: &choices, isPlain: true)
   }
@@ -31,7 +31,7 @@ public struct AWQ: CompressionMethod {
   /// `rounding`.
   public var quantization: QuantizationOptions? { rounding }
 
-  /// Inputs that are rescaled, and so neither rotated nor changed by corrections of earlier matrices.
+  /// Rescaled inputs, which exclude rotations and corrections.
   public var needs: MethodNeeds {
     var needs = MethodNeeds()
     needs.rescalesInputs = true
@@ -40,12 +40,12 @@ public struct AWQ: CompressionMethod {
     return needs
   }
 
-  /// Both roundings, and the errors of all exponents of the scales.
+  /// The operations of the roundings, and of the errors for every exponent of the rescaling.
   public func operations(_ shape: MatrixShape) -> Double {
     shape.rounding + shape.measuring + Double(ChannelScaling.exponentCount) * shape.measuring
   }
 
-  /// Rounds to nearest, by the better of two searches for scales.
+  /// Rounds to nearest with two searches for scales, and keeps the better Q.
   public func decompose(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, rank: Int,
     _ algebra: LinearAlgebra

@@ -1,10 +1,10 @@
-/// Q + L R by alternation, from zero or from the best low-rank matrix: CALDERA.
+/// Q + L R by alternation, starting from zero or from the best low-rank matrix: CALDERA.
 ///
 /// Source: Saha et al., CALDERA, arXiv:2405.18886.
 public struct CALDERA: AlternatingMethod {
   /// "caldera".
   public static let name = "caldera"
-  /// What it does.
+  /// What the method does, for help texts.
   public static let summary =
     "Q + L R, found in turn from zero or from the best low-rank matrix"
 
@@ -12,7 +12,7 @@ public struct CALDERA: AlternatingMethod {
   public var rounding: QuantizationOptions
   /// How L R is stored and fitted.
   public var factors: LowRankOptions
-  /// How both are found in turn.
+  /// How Q and L R are found in turn.
   public var alternation: AlternationOptions
 
   /// The method with the values that are given.
@@ -22,7 +22,7 @@ public struct CALDERA: AlternatingMethod {
     alternation = AlternationOptions(reading: &choices, standard: .lowRank)
   }
 
-  /// Refuses the start of ODLRI, and outlier channels without a use for them.
+  /// Refuses ODLRI's start, and a number of outlier channels that nothing would use.
   public func check(given: MethodChoices) throws(CompressionPlanError) {
     try checkParts(given: given)
     if alternation.outlierStorage == .int8 { return }
@@ -36,7 +36,7 @@ public struct CALDERA: AlternatingMethod {
     }
   }
 
-  /// What is left when L R repairs Q, or when a part of it preserves W.
+  /// The errors expected when L R repairs Q, or when a part of L R preserves W.
   public func expectedErrors(_ analysis: MatrixAnalysis) -> [Double] {
     analysis.expectedErrors(alternation.initialization == .zero ? .zero : .lowRank)
   }

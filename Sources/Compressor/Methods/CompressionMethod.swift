@@ -3,11 +3,11 @@ public import DuetRuntime
 /// A way to decompose one weight matrix, with its options: from W and H to Q, L R or both.
 ///
 /// A method is a value. It owns its options with their defaults, and says what it needs from the rest of a
-/// compression, what it will cost and which error can be expected. Calibration, rotation, packing, the journal
-/// and the reports know no method by name.
+/// compression, what it will cost and which error can be expected. Calibration, rotation, packing, the
+/// journal and the reports do not depend on any particular method.
 ///
-/// To add one, write a type in a file of this folder and a line in `MethodList.all`. A program of its own needs
-/// no line: it sets `CompressionPlan.method` to its value.
+/// To add a method to this package, write a type in this folder and add it to `MethodList.all`. A program
+/// that uses the library can instead set `CompressionPlan.method` to a value of its own type.
 ///
 /// ```swift
 /// struct Nearest: CompressionMethod {
@@ -37,11 +37,11 @@ public protocol CompressionMethod: Sendable {
 
   /// The method with the values that are given for its options, and its defaults for all others.
   ///
-  /// - Parameter choices: The values. What is read here is what the method reads: any other option that is
-  ///   given is refused.
+  /// - Parameter choices: The given values. The options that are read here are the options of the method; any
+  ///   other given option is refused.
   init(reading choices: inout MethodChoices)
 
-  /// The values of all options that the method reads; `init(reading:)` makes the same method of them.
+  /// The values of all options that the method reads; `init(reading:)` makes an equal method from them.
   var choices: MethodChoices { get }
 
   /// How Q is stored and rounded, or nil when there is no Q.
@@ -53,7 +53,7 @@ public protocol CompressionMethod: Sendable {
 
   /// Refuses options that contradict each other.
   ///
-  /// - Parameter given: The values that somebody asked for; empty for a method that a program has made.
+  /// - Parameter given: The values that the user gave; empty for a method that a program has made.
   /// - Throws: `CompressionPlanError.conflict`.
   func check(given: MethodChoices) throws(CompressionPlanError)
 
@@ -61,20 +61,21 @@ public protocol CompressionMethod: Sendable {
   /// columns.
   func outlierChannelCount(rank: Int, inputSize: Int) -> Int
 
-  /// The number of channels of a matrix with `inputSize` inputs that are stored as columns.
+  /// The number of outlier channels that are stored as columns, for a matrix with `inputSize` inputs.
   func columnCount(inputSize: Int) -> Int
 
-  /// The multiplications and additions of decomposing a matrix, beyond the factors of its metric and the
-  /// error of rounding to nearest.
+  /// The multiplications and additions to decompose a matrix.
+  ///
+  /// Factorising its metric and measuring the error of rounding to nearest are not included.
   func operations(_ shape: MatrixShape) -> Double
 
-  /// The bytes that decomposing a matrix holds beyond what every decomposition does.
+  /// The bytes of memory to decompose a matrix, beyond what every method needs.
   func workingByteCount(_ shape: MatrixShape) -> Int
 
-  /// The relative errors that the method is expected to leave with ranks 0, 1, ...
+  /// The expected relative errors of the method with ranks 0, 1, ...
   ///
-  /// - Parameter analysis: What is known of the matrix.
-  /// - Returns: An error for each rank from 0 on, relative to tr(W H W^T).
+  /// - Parameter analysis: The analysis of the matrix.
+  /// - Returns: sqrt(tr(E H E^T) / tr(W H W^T)) for each rank from 0 on.
   func expectedErrors(_ analysis: MatrixAnalysis) -> [Double]
 
   /// Decomposes a matrix.
@@ -82,9 +83,9 @@ public protocol CompressionMethod: Sendable {
   /// - Parameters:
   ///   - problem: W, (m, n), rotated as the plan asks.
   ///   - metric: H of its inputs, (n, n).
-  ///   - rank: The rank of L R; 0 without.
-  ///   - algebra: What computes.
-  /// - Returns: What is to be stored, with its error in the metric and what the report says of it.
+  ///   - rank: The rank of L R; 0 for none.
+  ///   - algebra: The linear algebra to compute with.
+  /// - Returns: The parts to store, with their error in the metric and the figures for the report.
   /// - Throws: `LinearAlgebraError`.
   func decompose(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, rank: Int,
@@ -94,14 +95,14 @@ public protocol CompressionMethod: Sendable {
 
 /// What a method needs from the rest of a compression.
 public struct MethodNeeds: Sendable, Hashable {
-  /// Whether the inputs of matrices are rescaled before, by what rounding to nearest gains from it.
+  /// Whether inputs are rescaled before, by the factors with which rounding to nearest has the least error.
   public var rescalesInputs = false
-  /// The sides that are rotated unless something else is asked for.
+  /// The sides that are rotated by default.
   public var incoherence = IncoherenceSides.both
-  /// What computes the inputs of later layers unless something else is asked for.
+  /// The weights that the inputs of later layers are computed with by default.
   public var propagation = Propagation.corrected
 
-  /// What most methods need.
+  /// The needs of most methods: no rescaling, both sides rotated, corrected inputs.
   public init() {}
 }
 
@@ -111,7 +112,7 @@ public struct MatrixShape: Sendable, Hashable {
   public var outputSize: Int
   /// n, the number of columns.
   public var inputSize: Int
-  /// r, the rank of L R; 0 without.
+  /// r, the rank of L R; 0 for none.
   public var rank: Int
 
   /// A shape.
@@ -131,7 +132,7 @@ extension CompressionMethod {
 
   /// The method with the values that are given for its options.
   ///
-  /// - Throws: `CompressionPlanError` for an option that the method does not read, and options that
+  /// - Throws: `CompressionPlanError` for an option that the method does not read, and for options that
   ///   contradict each other.
   public init(checking given: MethodChoices) throws(CompressionPlanError) {
     var choices = given
@@ -147,7 +148,7 @@ extension CompressionMethod {
   /// The name of the method.
   public var name: String { Self.name }
 
-  // MARK: - What most methods have
+  // MARK: - Defaults
 
   /// None.
   public var quantization: QuantizationOptions? { nil }
@@ -156,7 +157,7 @@ extension CompressionMethod {
   /// The needs of most methods.
   public var needs: MethodNeeds { MethodNeeds() }
 
-  /// Refuses what contradicts itself about Q.
+  /// Refuses options of Q or of L R that contradict each other.
   public func check(given: MethodChoices) throws(CompressionPlanError) {
     try quantization?.check()
     try lowRank?.check(given: given)
@@ -164,7 +165,7 @@ extension CompressionMethod {
 
   /// A sixteenth of the rank.
   ///
-  /// 16 of rank 256 is what the paper on ODLRI documents.
+  /// The ODLRI paper uses 16 for rank 256.
   public func outlierChannelCount(rank: Int, inputSize: Int) -> Int {
     min(max(1, rank / 16), inputSize - 1)
   }
@@ -172,13 +173,13 @@ extension CompressionMethod {
   /// None.
   public func columnCount(inputSize: Int) -> Int { 0 }
 
-  /// What rounding once with feedback takes, m n^2, and measuring the result.
+  /// The operations of rounding once with feedback, m n^2, and of measuring its error.
   public func operations(_ shape: MatrixShape) -> Double { shape.rounding + shape.measuring }
 
   /// None.
   public func workingByteCount(_ shape: MatrixShape) -> Int { 0 }
 
-  /// What is left when L R repairs what Q leaves.
+  /// The errors expected when L R repairs the error of Q.
   public func expectedErrors(_ analysis: MatrixAnalysis) -> [Double] {
     analysis.expectedErrors(.zero)
   }
@@ -195,8 +196,9 @@ extension MatrixShape {
   /// The operations of one error tr(E H E^T): 2 m n^2.
   public var measuring: Double { 2 * m * n * n }
 
-  /// The operations of the closed form of L R, the eigenvectors by eight multiplications with m^2 numbers:
-  /// 2 m n^2 + 2 m^2 n + 16 m^2 r.
+  /// The operations of the closed form of L R: 2 m n^2 + 2 m^2 n + 16 m^2 r.
+  ///
+  /// The eigenvectors take eight products of an (m, m) matrix with r vectors.
   public var closedForm: Double { 2 * m * n * n + 2 * m * m * n + 16 * m * m * r }
 
   /// The operations of one round of the alternation of L and R: 3 r n^2 + 6 m n r.
@@ -208,7 +210,7 @@ extension QuantizationOptions {
   ///
   /// - Parameters:
   ///   - problem: W, (m, n).
-  ///   - algebra: What computes.
+  ///   - algebra: The linear algebra to compute with.
   /// - Returns: Q, (m, n).
   /// - Complexity: O(m n).
   public func nearest(
@@ -223,9 +225,9 @@ extension QuantizationOptions {
   /// A matrix rounded with feedback: LDLQ, which is GPTQ.
   ///
   /// - Parameters:
-  ///   - weight: W, or what is left of it, (m, n).
+  ///   - weight: W, or W minus a low-rank part, (m, n).
   ///   - metric: H, (n, n).
-  ///   - algebra: What computes.
+  ///   - algebra: The linear algebra to compute with.
   /// - Returns: Q, (m, n).
   /// - Complexity: O(m n^2).
   public func withFeedback(
@@ -250,7 +252,7 @@ extension LinearAlgebra {
 }
 
 extension WeightProblem {
-  /// sqrt(error / tr(W H W^T)); a matrix without any effect has no error.
+  /// sqrt(error / tr(W H W^T)), or 0 where tr(W H W^T) is 0.
   func relative(_ error: Double) -> Double {
     dampedSquare > 0 ? (max(error, 0) / dampedSquare).squareRoot() : 0
   }

@@ -1,6 +1,6 @@
 package import DuetRuntime
 
-/// A weight matrix as Q + L R, or one of both alone, in the basis and scale of its `WeightProblem`.
+/// A weight matrix as Q + L R, or as one of the two alone, in the basis and scale of its `WeightProblem`.
 public struct Decomposition: ~Copyable {
   /// Q, or nil when all of the matrix is L R.
   public var quantized: QuantizedMatrix?
@@ -8,13 +8,13 @@ public struct Decomposition: ~Copyable {
   public var factors: StoredFactors
   /// tr((W - Q - L R) H (W - Q - L R)^T) in the metric that was minimised.
   public var error: Double
-  /// How it was found, one run after the other; the report has their errors.
+  /// The runs of the method, in order; the report lists their errors.
   public var runs: [Run]
-  /// What the report says after the name of the method: what L R started from, for example.
+  /// A word that the report adds to the name of the method, such as what L R started from.
   public var variant: String?
   /// The outlier channels that L R started with.
   public var outlierChannels: [Int] = []
-  /// The components that preserved W before Q was rounded, or nil where the method has no such part.
+  /// The number of components that preserved W before Q was rounded; nil where the method has no such part.
   public var preservedRank: Int?
 
   /// A decomposition.
@@ -23,8 +23,8 @@ public struct Decomposition: ~Copyable {
   ///   - quantized: Q, or nil.
   ///   - factors: L and R.
   ///   - error: tr((W - Q - L R) H (W - Q - L R)^T).
-  ///   - runs: How it was found.
-  ///   - variant: What the report says after the name of the method.
+  ///   - runs: The runs of the method, in order.
+  ///   - variant: A word that the report adds to the name of the method.
   public init(
     quantized: consuming QuantizedMatrix?, factors: consuming StoredFactors, error: Double,
     runs: [Run] = [], variant: String? = nil
@@ -38,7 +38,7 @@ public struct Decomposition: ~Copyable {
 
   /// One run of a method.
   public struct Run: Sendable, Hashable {
-    /// What L R started from.
+    /// The start of L R.
     public var start: LowRankInitialization
     /// tr(E H E^T) after every half step whose result can be stored, in order.
     public var errors: [Double]

@@ -1,21 +1,22 @@
 internal import DuetRuntime
 
-/// Q alone, rounded with feedback: GPTQ, and in a rotated basis on the lattice QuIP# without its training.
+/// Q alone, rounded with error feedback: GPTQ.
 ///
-/// Minimises tr((W - Q) H (W - Q)^T) column by column.
+/// Minimises tr((W - Q) H (W - Q)^T) column by column. In a rotated basis and with the lattice format e8p it
+/// is QuIP# without fine-tuning.
 ///
 /// Source: Frantar et al., arXiv:2210.17323; Chee et al., arXiv:2307.13304.
 public struct GPTQ: CompressionMethod {
   /// "gptq".
   public static let name = "gptq"
-  /// What it does.
+  /// What the method does, for help texts.
   public static let summary = "Q alone, rounded with error feedback"
 
   /// How Q is stored and rounded.
   public var rounding: QuantizationOptions
-  /// Whether columns are rounded by falling second moment of their inputs.
+  /// Whether columns are rounded in the order of falling second moments of their inputs.
   public var ordersByActivation: Bool
-  /// Rounds of coordinate descent afterwards; as published there are none.
+  /// The rounds of coordinate descent after the rounding; the published method has none.
   public var refinementRounds: Int
 
   /// The method with the values that are given.
@@ -45,7 +46,7 @@ public struct GPTQ: CompressionMethod {
   /// `rounding`.
   public var quantization: QuantizationOptions? { rounding }
 
-  /// Refuses an order of columns where eight are rounded together.
+  /// Refuses an order of columns with a format that rounds eight columns together.
   public func check(given: MethodChoices) throws(CompressionPlanError) {
     try rounding.check()
     if ordersByActivation, rounding.format == .e8p {
@@ -54,7 +55,7 @@ public struct GPTQ: CompressionMethod {
     }
   }
 
-  /// Rounds with feedback, and descends from there.
+  /// Rounds with feedback, then runs the rounds of coordinate descent.
   public func decompose(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, rank: Int,
     _ algebra: LinearAlgebra
@@ -66,10 +67,10 @@ public struct GPTQ: CompressionMethod {
       problem, metric, rank: 0, from: .zero, channelCount: 0)
   }
 
-  /// Rounds the columns whose inputs are largest first, while all others can still make up for them.
+  /// Rounds the columns with the largest inputs first, while the other columns can still compensate their
+  /// errors.
   ///
-  /// The columns of a group are those that it has without an order: that is "static groups", which leaves
-  /// the order out of the file.
+  /// Groups are formed in the original order of the columns ("static groups"), so the order is not stored.
   private func orderedByActivation(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, _ algebra: LinearAlgebra
   ) throws(LinearAlgebraError) -> Decomposition {

@@ -1,6 +1,6 @@
 internal import DuetRuntime
 
-/// L R alone, found in blocks of components, each rounded before the next is found: LoRDQ.
+/// L R alone, found in blocks of components, each block rounded before the next is found: LoRDQ.
 ///
 ///     A <- W
 ///     for every block of b components:
@@ -8,14 +8,15 @@ internal import DuetRuntime
 ///                                     rounded R and R for the rounded L, `innerIterations` times
 ///         A <- A - L_b R_b            so the next block makes up for truncation and rounding
 ///
-/// There is no Q. The error of exact factors of rank r is the tail of the spectrum of W H W^T after r.
+/// There is no Q. Exact factors of rank r leave the error tr(E H E^T) = sum of the eigenvalues of W H W^T
+/// after the first r.
 ///
 /// Source: the abstract and reviews of "LoRDQ" (OpenReview S7jGYTATSw); its algorithm was never published, so
 /// the steps inside a block are ours, those of LPLR in arXiv:2405.18886.
 public struct LoRDQ: CompressionMethod {
   /// "lordq".
   public static let name = "lordq"
-  /// What it does.
+  /// What the method does, for help texts.
   public static let summary =
     "L R alone, in blocks, each of which makes up for the rounding of those before"
 
@@ -32,7 +33,7 @@ public struct LoRDQ: CompressionMethod {
   /// `factors`.
   public var lowRank: LowRankOptions? { factors }
 
-  /// Refuses what leaves nothing, or stores as much as before.
+  /// Refuses rank 0, which leaves nothing, and factors of 16 bits.
   public func check(given: MethodChoices) throws(CompressionPlanError) {
     if factors.rank == 0 {
       throw .conflict("--rank 0 and --method lordq, which is L R alone, contradict each other")
@@ -43,10 +44,10 @@ public struct LoRDQ: CompressionMethod {
     try factors.check(given: given)
   }
 
-  /// One L R, whose blocks are smaller.
+  /// The operations of one L R of the whole rank; its blocks are not counted one by one.
   public func operations(_ shape: MatrixShape) -> Double { factors.repairOperations(shape) }
 
-  /// The tail of the spectrum of W H W^T.
+  /// The square roots of the tails of the spectrum of W H W^T.
   public func expectedErrors(_ analysis: MatrixAnalysis) -> [Double] {
     analysis.expectedErrors(.alone)
   }
@@ -67,7 +68,7 @@ public struct LoRDQ: CompressionMethod {
         residual, square: error, metric, rank: min(block, rank - start))
       found = found.appending(fitted.factors)
       residual = fitted.factors.product.subtracted(from: residual, algebra)
-      // Not by the difference of large numbers that the fit has it from.
+      // Computed anew: the fit gets the error as a difference of large numbers.
       error = algebra.square(residual, in: metric.hessian)
       trace.append(error)
     }

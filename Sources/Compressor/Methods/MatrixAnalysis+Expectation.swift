@@ -1,9 +1,9 @@
 public import DuetRuntime
 
 extension MatrixAnalysis {
-  /// What an expectation is made for.
+  /// What L R does in a method whose error is predicted.
   public enum Start: String, Sendable, CaseIterable {
-    /// L R repairs what Q leaves.
+    /// L R repairs the error of Q.
     case zero
     /// L R takes the directions of most energy before Q is rounded.
     case lowRank = "low-rank"
@@ -13,20 +13,20 @@ extension MatrixAnalysis {
     case alone
   }
 
-  /// The relative errors that L R is expected to leave, by its rank from 0 on.
+  /// The expected relative errors with L R of ranks 0, 1, ...
   ///
-  /// L and R count as exact.
+  /// The rounding of L and R is ignored.
   ///
-  /// With e the error of Q alone, rho_p the share of energy that is left behind p components, rho_O that
-  /// without k outlier channels,
+  /// With e the relative error of Q alone, rho_p the share of energy that is left without p components, and
+  /// rho_O the share that is left without k outlier channels,
   ///
   ///     zero         e(r)^2 = e^2 rho_r(E)
   ///     low-rank     e(r)^2 = e^2 min over p of rho_p(W) rho_(r-p)(E)
-  ///     odlri        e(r)^2 = e^2 rho_O rho_(r-k)(E)                 for r >= k, else zero's
+  ///     odlri        e(r)^2 = e^2 rho_O rho_(r-k)(E)                 for r >= k, else as zero
   ///     alone        e(r)^2 = rho_r(W)
   ///
-  /// The second is the criterion of SRR, arXiv:2602.02001, with the error that Q has; the third is the same for
-  /// what ODLRI preserves.
+  /// The second line is the criterion of SRR, arXiv:2602.02001, times the error of Q. The third line applies
+  /// it to the outlier channels that ODLRI preserves.
   public func expectedErrors(_ start: Start) -> [Double] {
     let weight = Self.remainders(weightEnergies)
     if start == .alone { return weight.map { $0.squareRoot() } }
@@ -45,7 +45,7 @@ extension MatrixAnalysis {
     }
   }
 
-  /// ||Q X|| / ||W X|| and ||L R X|| / ||W X|| that are expected of a rank, where both are uncorrelated.
+  /// The expected ||Q X|| / ||W X|| and ||L R X|| / ||W X|| for a rank, if Q X and L R X are uncorrelated.
   public func expectedRoles(_ start: Start, rank: Int) -> (quantized: Double, lowRank: Double) {
     let weight = Self.remainders(weightEnergies)
     let error = Self.remainders(errorEnergies)
@@ -63,7 +63,7 @@ extension MatrixAnalysis {
     }
   }
 
-  /// What is left behind components, by their number from 0 on.
+  /// The shares of energy that are left without the first p components, for p from 0 on.
   private static func remainders(_ energies: [Double]) -> [Double] {
     var left = 1.0
     return [1.0]
@@ -75,10 +75,10 @@ extension MatrixAnalysis {
 }
 
 extension MatrixAnalysis.Start {
-  /// All of them; of equally good ones the first is favoured.
+  /// All cases; of equally good ones the first is preferred.
   public static let byPreference: [MatrixAnalysis.Start] = [.lowRank, .zero, .odlri, .alone]
 
-  /// The method that starts so, with what has to be asked for besides.
+  /// The method with this start, followed by the start where it is not the method's default.
   public var methodName: String {
     switch self {
     case .lowRank: CALDERA.name
@@ -88,7 +88,7 @@ extension MatrixAnalysis.Start {
     }
   }
 
-  /// How L R is stored where there is no Q, in the format that a method has for its factors.
+  /// How L R is stored where there is no Q: in the format of a method's factors, in the blocks of LoRDQ.
   public static func aloneStorage(_ method: any CompressionMethod) -> FactorStorage {
     FactorStorage(
       (method.lowRank ?? LowRankOptions()).format, blockSize: LoRDQ().factors.blockSize)

@@ -1,6 +1,6 @@
-/// The methods that can be asked for by name.
+/// The methods that can be selected by name.
 ///
-/// This is the only place outside a method's own file that names it.
+/// Only this list, `MatrixAnalysis.Start` and the methods themselves refer to particular methods.
 public enum MethodList {
   /// All methods, in the order of help texts.
   public static let all: [any CompressionMethod.Type] = [
@@ -8,23 +8,23 @@ public enum MethodList {
     RTN.self,
   ]
 
-  /// The method where none is asked for.
+  /// The default method.
   public static var standard: any CompressionMethod.Type { CALDERA.self }
 
-  /// The method that is worth most where L R is not worth its bytes.
+  /// The recommended method where L R is not worth its bytes.
   public static var withoutLowRank: any CompressionMethod.Type { GPTQ.self }
 
-  /// The method that rounds to nearest, as the output head is rounded.
+  /// The method that rounds to nearest, by which the output head is rounded too.
   static var nearest: any CompressionMethod.Type { RTN.self }
 
-  /// The method of a name, with the values that are given for its options.
+  /// The method called `name`, with the values that are given for its options.
   ///
   /// - Parameters:
   ///   - name: `CompressionMethod.name`.
   ///   - choices: The values.
   /// - Returns: The method.
-  /// - Throws: `CompressionPlanError` for a name that there is not, an option that the method does not read,
-  ///   and options that contradict each other.
+  /// - Throws: `CompressionPlanError` for an unknown name, an option that the method does not read, and
+  ///   options that contradict each other.
   public static func method(
     named name: String, _ choices: MethodChoices
   ) throws(CompressionPlanError) -> any CompressionMethod {
@@ -34,7 +34,7 @@ public enum MethodList {
 
   /// The default of an option in words, or nil for an option that takes no value.
   ///
-  /// "e8p; int4 with lqer and awq".
+  /// For example "e8p; int4 with lqer and awq".
   public static func defaultText(of option: any MethodOptionDeclaration) -> String? {
     if option.placeholder == nil { return nil }
     if let text = option.defaultText { return text }
@@ -42,14 +42,15 @@ public enum MethodList {
     return defaultText(of: readers) { $0.defaultText(of: option) }
   }
 
-  /// A default that every method has its own of, in words: "both; none with lqer and awq".
+  /// A default that each method sets itself, in words: "both; none with lqer and awq".
   public static func defaultText(
     _ value: (any CompressionMethod.Type) -> String
   ) -> String {
     defaultText(of: all, value)
   }
 
-  /// The value of the standard method, or of the first, and the methods that have another one.
+  /// The value of the standard method, or of the first if it is not among `types`, then all other values with
+  /// their methods.
   private static func defaultText(
     of types: [any CompressionMethod.Type], _ value: (any CompressionMethod.Type) -> String
   ) -> String {

@@ -1,10 +1,10 @@
-/// Q + L R by alternation, from the weights on outlier channels: ODLRI.
+/// Q + L R by alternation, starting from the weights on outlier channels: ODLRI.
 ///
 /// Source: Cho et al., ODLRI, arXiv:2506.02077.
 public struct ODLRI: AlternatingMethod {
   /// "odlri".
   public static let name = "odlri"
-  /// What it does.
+  /// What the method does, for help texts.
   public static let summary =
     "Q + L R, found in turn, whose low-rank part starts with the weights on outlier channels"
 
@@ -12,7 +12,7 @@ public struct ODLRI: AlternatingMethod {
   public var rounding: QuantizationOptions
   /// How L R is stored and fitted.
   public var factors: LowRankOptions
-  /// How both are found in turn.
+  /// How Q and L R are found in turn.
   public var alternation: AlternationOptions
 
   /// The method with the values that are given.
@@ -22,7 +22,7 @@ public struct ODLRI: AlternatingMethod {
     alternation = AlternationOptions(reading: &choices, standard: .odlri)
   }
 
-  /// Refuses a start that is not this method's.
+  /// Refuses starts of other methods.
   public func check(given: MethodChoices) throws(CompressionPlanError) {
     try checkParts(given: given)
     let start = alternation.initialization
@@ -33,7 +33,7 @@ public struct ODLRI: AlternatingMethod {
     }
   }
 
-  /// What is left when L R takes the columns of the outlier channels.
+  /// The errors expected when L R takes the columns of the outlier channels.
   public func expectedErrors(_ analysis: MatrixAnalysis) -> [Double] {
     analysis.expectedErrors(.odlri)
   }

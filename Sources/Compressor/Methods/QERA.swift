@@ -9,7 +9,7 @@ internal import DuetRuntime
 public struct QERA: CompressionMethod {
   /// "qera".
   public static let name = "qera"
-  /// What it does.
+  /// What the method does, for help texts.
   public static let summary =
     "Q rounded to nearest, then repaired by one L R for all that is known of the inputs"
 
@@ -31,10 +31,10 @@ public struct QERA: CompressionMethod {
   /// `factors`.
   public var lowRank: LowRankOptions? { factors }
 
-  /// One rounding and one L R.
+  /// The operations of one rounding and one L R.
   public func operations(_ shape: MatrixShape) -> Double { factors.repairOperations(shape) }
 
-  /// Rounds and repairs.
+  /// Rounds W, and fits L R to the error.
   public func decompose(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, rank: Int,
     _ algebra: LinearAlgebra

@@ -2,11 +2,11 @@ internal import DuetRuntime
 
 /// Q alone, every weight rounded to the nearest value: RTN.
 ///
-/// Minimises |W - Q|, knows nothing of activations.
+/// Minimises |W - Q|, without regard to activations.
 public struct RTN: CompressionMethod {
   /// "rtn".
   public static let name = "rtn"
-  /// What it does.
+  /// What the method does, for help texts.
   public static let summary = "Q alone, each weight rounded to the nearest value"
 
   /// How Q is stored and rounded.
@@ -22,7 +22,7 @@ public struct RTN: CompressionMethod {
   /// `rounding`.
   public var quantization: QuantizationOptions? { rounding }
 
-  /// Nothing beyond the error of rounding to nearest, which is measured for every matrix.
+  /// Zero, because rounding to nearest is counted for every matrix already.
   public func operations(_ shape: MatrixShape) -> Double { 0 }
 
   /// Rounds to nearest.

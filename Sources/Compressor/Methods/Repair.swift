@@ -1,15 +1,15 @@
 internal import DuetRuntime
 
 extension QuantizationOptions {
-  /// Q rounded to nearest, and one L R near W - Q.
+  /// Q rounded to nearest, and one L R fitted to W - Q.
   ///
   /// - Parameters:
   ///   - options: How L R is stored and fitted.
   ///   - problem: W.
-  ///   - metric: H, which the errors are measured in.
-  ///   - repairMetric: The metric that L R is fitted in.
-  ///   - rank: The rank of L R; with 0 there is nothing but Q.
-  ///   - algebra: What computes.
+  ///   - metric: H, in which the errors are measured.
+  ///   - repairMetric: The metric in which L R is fitted.
+  ///   - rank: The rank of L R; with 0 the result is Q alone.
+  ///   - algebra: The linear algebra to compute with.
   /// - Returns: Q + L R, with the errors before and after the repair.
   /// - Throws: `LinearAlgebraError`.
   func repaired(
@@ -34,7 +34,7 @@ extension QuantizationOptions {
 }
 
 extension LowRankFitting {
-  /// L R near W - Q.
+  /// L R fitted to W - Q.
   ///
   /// - Returns: The factors, with their error in the given metric.
   /// - Throws: `LinearAlgebraError`.
@@ -60,7 +60,7 @@ extension LowRankOptions {
     shape.closedForm + innerOperations(shape)
   }
 
-  /// The operations of both roundings that are measured, and of one L R with its errors.
+  /// The operations of rounding with its error, and of one fit with two errors.
   func repairOperations(_ shape: MatrixShape) -> Double {
     let rounded = shape.rounding + shape.measuring
     return shape.rank == 0 ? rounded : rounded + fitOperations(shape) + 2 * shape.measuring

@@ -1,19 +1,19 @@
 internal import DuetRuntime
 
-/// Q + L R in one go, the rank split between what is preserved and what is repaired: SRR.
+/// Q + L R without alternation, the rank split between preserving W and repairing Q: SRR.
 ///
-///     k        as `RankSplit` has it
+///     k     <- the split of `RankSplit`
 ///     Q     <- round(W - P)          with feedback; P the best approximation of W of rank k
 ///     L, R  <- fit(W - Q)            of rank r, in the metric H
 ///
-/// The fit of all r components holds P too: it is the best of rank r beside this Q, so no worse than P
-/// and a repair of rank r - k apart.
+/// The fit of rank r also replaces P. It is the best of rank r for this Q, so no worse than P plus a separate
+/// repair of rank r - k.
 ///
 /// Source: SRR, arXiv:2602.02001.
 public struct SRR: CompressionMethod {
   /// "srr".
   public static let name = "srr"
-  /// What it does.
+  /// What the method does, for help texts.
   public static let summary =
     "Q + L R in one go, part of the rank preserving the weights before they are rounded"
 
@@ -28,7 +28,7 @@ public struct SRR: CompressionMethod {
     factors = LowRankOptions(reading: &choices)
   }
 
-  /// The values of its options, and what L R starts from.
+  /// The values of its options, and the start of L R, which the report shows.
   public var choices: MethodChoices {
     var result = MethodChoices(rounding, factors)
     result.set(MethodOptions.initialization, to: .srr)
@@ -39,19 +39,19 @@ public struct SRR: CompressionMethod {
   /// `factors`.
   public var lowRank: LowRankOptions? { factors }
 
-  /// Two roundings, three fits and their errors.
+  /// The operations of two roundings, three fits and their errors.
   public func operations(_ shape: MatrixShape) -> Double {
     let rounded = shape.rounding + shape.measuring
     if shape.rank == 0 { return rounded }
     return rounded + shape.rounding + 2 * shape.measuring + 3 * factors.fitOperations(shape)
   }
 
-  /// What is left when a part of the rank preserves W and the rest repairs Q.
+  /// The errors expected when a part of the rank preserves W and the rest repairs Q.
   public func expectedErrors(_ analysis: MatrixAnalysis) -> [Double] {
     analysis.expectedErrors(.lowRank)
   }
 
-  /// Preserves, rounds and repairs.
+  /// Preserves a part of W, rounds the rest, and repairs the error.
   public func decompose(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, rank: Int,
     _ algebra: LinearAlgebra

@@ -2,8 +2,8 @@ package import DuetRuntime
 internal import DuetSystem
 internal import DuetText
 
-/// The last step of a run: the files of the compressed model, from the matrices of the journal and the
-/// rest of the source.
+/// The writer of the files of a compressed model, from the matrices of the journal and the other tensors of
+/// the source.
 package struct CompressedModelWriter {
   private let output: OutputFolder
   private let checkpoint: Checkpoint
@@ -18,12 +18,12 @@ package struct CompressedModelWriter {
   /// A writer for one model.
   ///
   /// - Parameters:
-  ///   - output: Where to.
-  ///   - checkpoint: The source; what is not compressed is copied from it.
-  ///   - plan: How it was compressed.
+  ///   - output: The output folder.
+  ///   - checkpoint: The source; tensors that are not compressed are copied from it.
+  ///   - plan: How the model was compressed.
   ///   - sourceDigest: `Fingerprint.sourceDigest`.
   ///   - toolVersion: The version that compresses.
-  ///   - largestShard: The bytes of tensors in a file, unless one alone has more.
+  ///   - largestShard: The most bytes of tensors in a file; a larger tensor gets a file for itself.
   package init(
     _ output: OutputFolder, checkpoint: Checkpoint, plan: CompressionPlan, sourceDigest: String,
     toolVersion: String = duetVersion, largestShard: Int = Self.defaultLargestShard
@@ -39,14 +39,14 @@ package struct CompressedModelWriter {
 
   /// Writes the model and moves it into its place; the run is over when this returns.
   ///
-  /// May be called again after a failure, by this process or the next. Tensors go from where they are
-  /// mapped to the disk piece by piece.
+  /// May be called again after a failure, by this process or the next. Tensors are written piece by piece
+  /// from mapped files.
   ///
   /// - Parameters:
   ///   - linears: The compressed layers, in the order of the report.
   ///   - head: The output head, or nil when it is copied.
-  ///   - rotations: The rotations of all sizes that matrices were compressed under.
-  ///   - seconds: The time that every matrix took, as `Journal.seconds` has it.
+  ///   - rotations: The rotations of the compressed matrices, one for each size.
+  ///   - seconds: The time that every matrix took, from `Journal.seconds`.
   /// - Returns: The figures of the model.
   /// - Throws: `ModelWritingError`; the journal remains.
   package func finish(
@@ -104,7 +104,7 @@ package struct CompressedModelWriter {
 
   // MARK: - Files
 
-  /// Writes all files to the folder where they wait until they are complete.
+  /// Writes all files to `OutputFolder.assemblyPath`, and marks the model as ready to move.
   private func assemble(
     _ tensors: [StoredTensor], unconverted: [String], report: CompressionReport,
     timings: JSONOutput

@@ -5,17 +5,17 @@ package import DuetText
 package struct CompressionTotals: Sendable, Hashable {
   /// The bytes of the compressed linear layers, with the signs and factors of their rotations.
   package var linearByteCount = 0
-  /// The weights that these bytes stand for.
+  /// The number of weights that these bytes store.
   package var linearWeightCount = 0
   /// The bytes of all tensors.
   package var byteCount = 0
-  /// The weights of the source.
+  /// The number of weights of the source.
   package var weightCount = 0
   /// The mean of the linear layers' relative errors.
   package var meanRelativeError = 0.0
-  /// The largest of them.
+  /// The largest of the linear layers' relative errors.
   package var worstRelativeError = 0.0
-  /// The name of the layer that has it; empty without layers.
+  /// The name of the linear layer with the largest error; empty without layers.
   package var worstName = ""
 
   /// The bits per weight of the compressed linear layers, without the head.
@@ -43,16 +43,16 @@ package struct CompressionTotals: Sendable, Hashable {
     ]
   }
 
-  /// The figures of no model.
+  /// Figures that are all zero.
   package init() {}
 
-  /// Adds the records of linear layers, the head not among them.
+  /// Adds the records of linear layers, without the head.
   mutating func add(_ records: [MatrixRecord]) {
     for record in records {
       linearByteCount += record.byteCount
       linearWeightCount += record.outputSize * record.inputSize
       meanRelativeError += record.relativeError / Double(records.count)
-      // What is not a number is worse than any.
+      // An error of NaN counts as the largest.
       if worstName.isEmpty || !(record.relativeError <= worstRelativeError) {
         worstRelativeError = record.relativeError
         worstName = record.name
@@ -61,9 +61,9 @@ package struct CompressionTotals: Sendable, Hashable {
   }
 }
 
-/// What compression_report.json says.
+/// The contents of compression_report.json.
 ///
-/// It holds no times, so that the same run gives the same bytes.
+/// It holds no times, so that equal runs write equal bytes.
 struct CompressionReport {
   let plan: CompressionPlan
   /// The hidden size of the model.

@@ -1,11 +1,12 @@
 internal import DuetRuntime
 internal import DuetSystem
 
-/// The writing of a compressed model as dense weights, for programs that know nothing of Q + L R.
+/// The writer of a compressed model as dense weights, for programs that do not support Q + L R.
 ///
-/// The folder gets a checkpoint like the source: every compressed matrix as the F16 numbers nearest to
-/// Q + L R in the basis of the source, everything else as it was. Each matrix goes to the disk before the
-/// next is computed, so that one at a time is in memory, and a run that dies goes on from there.
+/// The folder gets a checkpoint like the source: every compressed matrix as Q + L R in the basis of the
+/// source, rounded to F16, and all other tensors as in the compressed model. Each matrix is written to the
+/// disk before the next is computed, so that only one is in memory, and a resumed run continues after the
+/// last one.
 struct DenseModelWriter {
   private let output: OutputFolder
   private let checkpoint: Checkpoint
@@ -14,31 +15,31 @@ struct DenseModelWriter {
   /// A writer into a folder.
   ///
   /// - Parameters:
-  ///   - output: Where to.
+  ///   - output: The folder of the dense model.
   ///   - checkpoint: The source.
-  ///   - fingerprint: That of the run which compresses.
+  ///   - fingerprint: The fingerprint of the compressing run.
   ///   - resume: What to do with an earlier export in the folder.
   /// - Throws: `JournalError`, `OutputFolderError.notEnoughSpace`.
   init(
     _ output: OutputFolder, checkpoint: Checkpoint, fingerprint: Fingerprint,
     resume: ResumeMode
   ) throws {
-    // Its folder may be new when that of the run is not.
+    // The dense folder may be new when the compression is resumed.
     let journal = try Journal(
       output, fingerprint: fingerprint.of("dense"), resume: resume == .never ? .never : .auto)
-    // Two bytes for a weight, in the journal and in the result.
+    // The dense weights are on the disk twice, in the journal and in the result.
     if !journal.isResumed { try output.requireFreeSpace(2 * checkpoint.byteCount) }
     self.output = output
     self.checkpoint = checkpoint
     self.journal = journal
   }
 
-  /// Writes all files, which wait in the folder's `.compress` for `moveIntoPlace()`.
+  /// Writes all files to the folder's `.compress`, from where `moveIntoPlace()` moves them.
   ///
   /// - Parameters:
-  ///   - linears: The compressed matrices, the head among them if it is compressed.
-  ///   - reconstruction: What makes them dense.
-  ///   - observer: Who hears of the progress and may stop it.
+  ///   - linears: The compressed matrices, with the head if it is compressed.
+  ///   - reconstruction: Computes the dense matrices.
+  ///   - observer: Is told of the progress and may stop the run.
   /// - Throws: Errors of files, `CompressionDataError.outOfHalfRange`, `CompressionStopped`.
   mutating func assemble(
     _ linears: [CompressedLinear], _ reconstruction: DenseReconstruction,
@@ -71,7 +72,7 @@ struct DenseModelWriter {
   /// - Throws: `OutputFolderError`.
   func moveIntoPlace() throws(OutputFolderError) { try output.moveIntoPlace() }
 
-  /// The tensors of a matrix, mapped from the disk.
+  /// The dense tensors of a matrix, mapped from the disk.
   private mutating func dense(
     _ linear: CompressedLinear, _ reconstruction: DenseReconstruction
   ) throws -> [StoredTensor] {
@@ -89,7 +90,7 @@ struct DenseModelWriter {
     let tensor = try weight.halfTensor(named: "\(name).weight")
     let tensors = [tensor] + linear.replacements(in: checkpoint)
     try journal.record(CompressedLinear(tensors: tensors, record: linear.record))
-    // The copy on the disk, so that the one in memory can go.
+    // The mapped copy, so that the one in memory can be freed.
     return try journal.completed(name)?.tensors ?? tensors
   }
 }
@@ -97,7 +98,8 @@ struct DenseModelWriter {
 extension Matrix where Element == Float {
   /// The numbers as a stored tensor of F16, rounded to nearest.
   ///
-  /// - Throws: `CompressionDataError.outOfHalfRange` when one is beyond F16, `FileError` without memory.
+  /// - Throws: `CompressionDataError.outOfHalfRange` when a number is beyond the range of F16, `FileError`
+  ///   when there is no memory.
   /// - Complexity: O(elements).
   fileprivate func halfTensor(named name: String) throws -> StoredTensor {
     for index in 0..<elements.count where !Float16(elements[index]).isFinite {

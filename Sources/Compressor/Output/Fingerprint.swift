@@ -2,9 +2,9 @@ package import DuetRuntime
 internal import DuetSystem
 internal import DuetText
 
-/// What a run compresses and how: all that must be the same for a run to be resumed.
+/// The identity of a run: everything that must be equal for the run to be resumed.
 ///
-/// A list of named texts rather than one digest, so that a mismatch can be explained.
+/// It is a list of named texts rather than one digest, so that a mismatch can be explained.
 package struct Fingerprint: Sendable, Equatable {
   /// One part of the identity.
   package struct Field: Sendable, Equatable {
@@ -19,16 +19,16 @@ package struct Fingerprint: Sendable, Equatable {
 
   /// The version of the format that compressed models are written in.
   package static let formatVersion = CompressedFormat.version
-  /// The names of the fields that follow from the source's contents begin with these.
+  /// The prefixes of the names of the fields that depend on the contents of the source.
   private static let sourcePrefixes = ["config", "tensor."]
 
   /// The identity of a run.
   ///
-  /// Of every tensor a sample of the values counts, and of its file the time of the last change: what
-  /// is changed elsewhere in a tensor is noticed by the time.
+  /// It includes a sample of the values of every tensor, and the modification time of every file, which
+  /// reveals changes outside the samples.
   ///
   /// - Parameters:
-  ///   - plan: Every choice.
+  ///   - plan: The plan.
   ///   - checkpoint: The source.
   ///   - calibrationDigest: A digest of the calibration samples.
   ///   - toolVersion: The version that compresses.
@@ -71,12 +71,13 @@ package struct Fingerprint: Sendable, Equatable {
 
   private init(_ fields: [Field]) { self.fields = fields }
 
-  /// The identity of something else that the same run makes: the fields, and one more that says what.
+  /// The identity of another product of the same run: these fields, and one more with the name of the
+  /// product.
   func of(_ product: String) -> Fingerprint {
     Fingerprint(fields + [Field(name: "product", value: product)])
   }
 
-  /// A digest of what is compressed, the same for every copy of the source.
+  /// A digest of the contents of the source, equal for every copy of it.
   package var sourceDigest: String {
     digest(fields.filter { field in Self.sourcePrefixes.contains { field.name.hasPrefix($0) } })
   }
@@ -88,13 +89,13 @@ package struct Fingerprint: Sendable, Equatable {
 
   // MARK: - Comparison
 
-  /// A field that is not the same.
+  /// A field that differs between two runs.
   package struct Difference: Sendable, Equatable {
-    /// The field.
+    /// The name of the field.
     package let name: String
-    /// Its value when the run began, or nil when it was not there.
+    /// Its value when the run began, or nil when the field was not there.
     package let recorded: String?
-    /// Its value now, or nil.
+    /// Its value now, or nil when the field is not there.
     package let current: String?
   }
 

@@ -1,9 +1,9 @@
 internal import DuetSystem
 internal import DuetText
 
-/// The ranks that a run has chosen, which a resumed run must not choose anew from other inputs.
+/// The record of the ranks that a run has chosen; a resumed run must use the same ranks.
 extension Journal {
-  /// The ranks by the names of the matrices, or nil when they are not chosen, or their file is damaged.
+  /// The ranks by the names of the matrices, or nil when they are not chosen or their file is damaged.
   ///
   /// - Throws: `JournalError` when the file is there but cannot be read.
   func allocation() throws(JournalError) -> [String: Int]? {

@@ -4,16 +4,16 @@ internal import DuetText
 
 /// The finished matrices of a run, each on the disk before the next is begun.
 ///
-/// A matrix is one safetensors file in `parts` with its record and a digest in `__metadata__`: a file
-/// that is there and whole is the entry of the journal, and there is nothing else to agree with.
+/// A matrix is one safetensors file in `parts` with its record and a digest in `__metadata__`. A complete
+/// file is the entry of the journal; there is no separate list of entries.
 package struct Journal {
   /// The folder.
   package let output: OutputFolder
   /// Whether an earlier run is being resumed.
   package let isResumed: Bool
-  /// Matrices whose files were torn or damaged, and removed.
+  /// The names of the matrices whose files were incomplete or damaged, and were removed.
   package private(set) var refusedParts: [String] = []
-  /// The seconds that matrices took, by name, as far as they were asked for or recorded.
+  /// The seconds that matrices took, by name, for those that were read or recorded with this journal.
   package private(set) var seconds: [String: Double] = [:]
 
   /// Begins a run in `output`, or resumes the one that is there.
@@ -61,7 +61,7 @@ package struct Journal {
   ) throws(FileError) {
     let operations = output.operations
     if !isResumed {
-      // First, so that what is left after a failure is no run.
+      // Removed first: without a fingerprint, what is left after a failure does not count as a run.
       try operations.remove(output.fingerprintPath)
       for name in try listFolder(output.statePath) where name != "lock" {
         try operations.removeTree("\(output.statePath)/\(name)")
@@ -86,7 +86,7 @@ package struct Journal {
 
   /// The compressed matrix called `name`, or nil when it has to be computed.
   ///
-  /// Its tensors are views of the mapped file. A file that is torn or damaged is removed and noted in
+  /// Its tensors are views of the mapped file. A file that is incomplete or damaged is removed and listed in
   /// `refusedParts`.
   ///
   /// - Throws: `JournalError` when the file is there but cannot be read or removed.
@@ -127,7 +127,7 @@ package struct Journal {
     self.seconds[linear.record.name] = seconds
   }
 
-  /// The file of a matrix; whatever could not stand in the name of a file is escaped.
+  /// The path of the file of a matrix; all bytes but letters, digits, "." and "_" are escaped.
   package func partPath(_ name: String) -> String {
     let digits = Array("0123456789abcdef".utf8)
     var escaped: [UInt8] = []
@@ -144,27 +144,27 @@ package struct Journal {
 
   // MARK: - Hidden states
 
-  /// Whose residual streams are saved.
+  /// A kind of residual stream that is saved.
   package enum Stream: String, Sendable, CaseIterable {
-    /// Those that the inputs of later layers are computed with.
+    /// The streams that the inputs of later layers are computed from.
     case hidden
-    /// Those of the original model, beside the others.
+    /// The streams of the original model, where matrices are corrected.
     case original
   }
 
-  /// Where the residual streams before `layer` may be saved.
+  /// The path of the file for the residual streams before `layer`.
   package func hiddenStatesPath(layer: Int, of stream: Stream = .hidden) -> String {
     "\(output.statePath)/\(stream.rawValue)-\(layer)"
   }
 
   /// The last layer for which there are saved hidden states, or nil.
   ///
-  /// Those of the original model are there too when they were saved first.
+  /// The streams of the original model are saved before them, so those are there too.
   package func lastHiddenStates() throws(JournalError) -> Int? {
     try wrapping(JournalError.file) { () throws(FileError) in try layers(of: .hidden).max() }
   }
 
-  /// Removes all streams that were saved before layers below `layer`.
+  /// Removes the saved streams of all layers before `layer`.
   package func removeHiddenStates(before layer: Int) throws(JournalError) {
     try wrapping(JournalError.file) { () throws(FileError) in
       for stream in Stream.allCases {

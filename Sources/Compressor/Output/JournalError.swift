@@ -9,7 +9,7 @@ package enum JournalError: DuetError, Equatable {
   case damaged(path: String)
   /// There is no run to resume.
   case nothingToResume(path: String)
-  /// There is a run that must not be resumed and may not be thrown away.
+  /// There is a run that must not be resumed and may not be deleted.
   case runExists(path: String)
   /// A file could not be read or written.
   case file(FileError)
@@ -29,7 +29,7 @@ package enum JournalError: DuetError, Equatable {
     }
   }
 
-  /// The differences that a message lists one by one.
+  /// The most differences that a message lists one by one.
   private static let listedDifferences = 8
 
   /// One sentence that names the folder and what to do.

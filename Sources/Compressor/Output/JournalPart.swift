@@ -2,7 +2,7 @@ internal import DuetRuntime
 internal import DuetSystem
 internal import DuetText
 
-/// What the file of a finished matrix says besides its tensors.
+/// The contents of the file of a finished matrix: tensors, record and time.
 struct JournalPart {
   let linear: CompressedLinear
   let seconds: Double
@@ -13,7 +13,7 @@ struct JournalPart {
     self.seconds = seconds
   }
 
-  /// The matrix in a file, or nil when anything is not as it was written.
+  /// The matrix in a file, or nil when the file is not as it was written.
   init?(_ file: SafeTensorsFile, name: String) {
     let metadata = Dictionary(file.metadata.map { ($0.key, $0.value) }) { first, _ in first }
     guard let recordText = metadata["record"], let digest = metadata["sha256"],
@@ -44,7 +44,7 @@ struct JournalPart {
     ]
   }
 
-  /// A digest of the record and of everything about the tensors.
+  /// A digest of the record and of the names, types, shapes and bytes of the tensors.
   private static func digest(_ record: String, _ tensors: [StoredTensor]) -> String {
     var hash = SHA256()
     hash.update(Array("\(record)\n".utf8).span)

@@ -2,14 +2,14 @@ internal import DuetRuntime
 internal import DuetSystem
 internal import DuetText
 
-/// The files of a model while they wait in the output's `.compress/out` until all of them are written.
+/// The files of a model in the output's `.compress/out`, until all of them are written.
 struct ModelAssembly {
   let output: OutputFolder
   let checkpoint: Checkpoint
 
   static let configurationName = "config.json"
 
-  /// Makes an empty place for the files.
+  /// Makes an empty folder for the files.
   func begin() throws(FileError) {
     try output.operations.removeTree(output.assemblyPath)
     try output.operations.makeFolders(output.assemblyPath)
@@ -21,7 +21,7 @@ struct ModelAssembly {
       "\(checkpoint.folder)/\(Self.configurationName)", limit: JSONLimits.smallFile.byteCount)
   }
 
-  /// Writes all tensors, piece by piece from where they are mapped, and the index if there is one.
+  /// Writes all tensors, piece by piece from mapped files, and the index if there is one.
   ///
   /// - Returns: The names of the files with their SHA-256 digests.
   func writeWeights(
@@ -53,7 +53,7 @@ struct ModelAssembly {
     try write(Array(document.indentedText.utf8), to: name)
   }
 
-  /// Copies the tokenizer and whatever else lies beside the weights.
+  /// Copies the tokenizer and all other files beside the weights.
   func copyOtherFiles() throws(FileError) {
     for name in try listFolder(checkpoint.folder) where !Self.isReplaced(name) {
       let file: MappedFile
@@ -61,7 +61,7 @@ struct ModelAssembly {
         file = try MappedFile(contentsOf: "\(checkpoint.folder)/\(name)")
       } catch {
         switch error {
-        // A link that leads nowhere counts as no file.
+        // Folders, special files and broken links are skipped.
         case .isFolder, .notRegular, .notFound: continue
         default: throw error
         }
@@ -74,7 +74,7 @@ struct ModelAssembly {
     }
   }
 
-  /// Whether a file of the source has no place in the output: weights, and what is written anew.
+  /// Whether a file of the source is not copied: weights, and files that are written anew.
   private static func isReplaced(_ name: String) -> Bool {
     let suffixes = [
       ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".safetensors.index.json",

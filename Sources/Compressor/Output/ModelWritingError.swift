@@ -16,7 +16,7 @@ package enum ModelWritingError: DuetError, Equatable {
   case safeTensors(SafeTensorsError)
   /// The source could not be read.
   case checkpoint(CheckpointError)
-  /// The output refused.
+  /// The output folder could not be used.
   case output(OutputFolderError)
 
   /// The kind of trouble, for the exit code.

@@ -13,20 +13,22 @@ package import DuetSystem
 /// Everything unfinished is in its subfolder `.compress`:
 ///
 ///     lock              locked by the process that writes
-///     fingerprint.json  what is being compressed, and how; there once a run has begun
+///     fingerprint.json  the `Fingerprint` of the run, written when the run begins
+///     allocation.json   the ranks, once they are chosen to meet a number of bits per weight
 ///     parts/            a file for every finished matrix
 ///     hidden-<layer>    the hidden states before a layer
+///     original-<layer>  the hidden states of the original model before a layer, with corrections
 ///     out/              the model while its files are written
-///     ready/            the same once all of them are written: `out` renamed
-///     moving/           the same once nothing of an older model is in the way: `ready` renamed
+///     ready/            `out`, renamed when all files are written
+///     moving/           `ready`, renamed when config.json and weights of an older model are removed
 ///
-/// Each step from one of the last three to the next is one rename, so a run that died anywhere can be
-/// taken up. Moving ends with config.json, whose presence marks a complete model; then `.compress` is
-/// renamed, which ends the run, and removed.
+/// Each of the last three becomes the next by one rename, so a run that died at any point can be resumed.
+/// config.json is moved last: its presence marks a complete model. Then `.compress` is renamed, which ends
+/// the run, and removed.
 package final class OutputFolder: Sendable {
   /// The path of the folder, as given.
   package let path: String
-  /// Whether a model that is there may be replaced, and the state of an earlier run thrown away.
+  /// Whether an existing model may be replaced, and the state of an earlier run deleted.
   package let force: Bool
 
   package let operations: FileOperations
@@ -39,7 +41,7 @@ package final class OutputFolder: Sendable {
   /// - Parameters:
   ///   - path: The folder; missing folders above it are made too.
   ///   - source: The folder of the model that is to be compressed.
-  ///   - force: Whether what is there may be replaced.
+  ///   - force: Whether existing files may be replaced.
   /// - Throws: `OutputFolderError`.
   package convenience init(
     _ path: String, source: String, force: Bool = false
@@ -47,7 +49,7 @@ package final class OutputFolder: Sendable {
     try self.init(path, source: source, force: force, operations: .system)
   }
 
-  /// The same with other operations on files.
+  /// Makes, checks and locks the folder with the given operations on files.
   package init(
     _ path: String, source: String, force: Bool, operations: FileOperations
   ) throws(OutputFolderError) {
@@ -59,10 +61,10 @@ package final class OutputFolder: Sendable {
 
   deinit { close(lock) }
 
-  // MARK: - Places
+  // MARK: - Paths
 
   private static let stateName = ".compress"
-  /// What `.compress` is called between the end of a run and its removal.
+  /// The name of `.compress` between the end of a run and its removal.
   private static let endedName = ".compress-ended"
   private static let configurationName = "config.json"
 
@@ -78,11 +80,11 @@ package final class OutputFolder: Sendable {
     "\(path)/\(stateName)/fingerprint.json"
   }
 
-  // MARK: - Room
+  // MARK: - Free space
 
-  /// Checks that so many more bytes can be written.
+  /// Checks that the disk has room for `neededBytes` more bytes.
   ///
-  /// Until the end of a run the compressed matrices are on the disk twice, in `parts` and in `out`.
+  /// At the end of a run the compressed matrices are on the disk twice, in `parts` and in `out`.
   ///
   /// - Throws: `OutputFolderError.notEnoughSpace`.
   package func requireFreeSpace(_ neededBytes: Int) throws(OutputFolderError) {
@@ -95,7 +97,7 @@ package final class OutputFolder: Sendable {
   /// Whether all files of a model are written and only have to be moved to their places.
   package var isReadyToMove: Bool { fileExists(readyPath) || fileExists(movingPath) }
 
-  /// Says that all files of the model are in `assemblyPath`.
+  /// Marks the model as complete: all its files are in `assemblyPath`.
   package func markReady() throws(OutputFolderError) {
     try wrapping(OutputFolderError.file) { () throws(FileError) in
       try operations.rename(assemblyPath, to: readyPath)
@@ -105,14 +107,14 @@ package final class OutputFolder: Sendable {
 
   /// Moves a complete model to its place, config.json last, and removes the state of the run.
   ///
-  /// Everything that was done before is skipped, so this may be called again after a failure. An older
-  /// model stops being one when its config.json goes, at a moment when the new one is complete.
+  /// Steps that are done already are skipped, so this may be called again after a failure. The config.json of
+  /// an older model is removed first, when the new model is already complete in `ready`.
   package func moveIntoPlace() throws(OutputFolderError) {
     try wrapping(OutputFolderError.file) { () throws(FileError) in
       if fileExists(readyPath) {
         try operations.remove("\(path)/\(Self.configurationName)")
         try operations.synchronizeFolder(path)
-        // Old shards, and above all an old index, would count as parts of the new model.
+        // Old shards, and above all an old index, would be read as parts of the new model.
         for name in try listFolder(path) where Self.isWeights(name) {
           try operations.remove("\(path)/\(name)")
         }
@@ -135,7 +137,7 @@ package final class OutputFolder: Sendable {
     }
   }
 
-  /// Whether a file is read as weights, or says which files are.
+  /// Whether a file holds weights, or is the index of the files that do.
   private static func isWeights(_ name: String) -> Bool {
     name == "model.safetensors.index.json"
       || name.hasPrefix("model") && name.hasSuffix(".safetensors")
@@ -155,12 +157,12 @@ package final class OutputFolder: Sendable {
     }
     let lock = try acquireLock(in: state, folder: path, operations)
     do throws(OutputFolderError) {
-      // Once more: ".." may have led elsewhere before there were folders, and another run may have
-      // ended meanwhile.
+      // Checked again: now that the folders exist, a path with ".." may resolve differently, and another run
+      // may have ended meanwhile.
       try check(path, apartFrom: source)
       try checkContents(path, force: force)
       try wrapping(OutputFolderError.file) { () throws(FileError) in
-        // What a run left that ended while it was tidying up.
+        // This remains from a run that died while it removed its state.
         try operations.removeTree("\(path)/\(endedName)")
       }
     } catch {
@@ -193,7 +195,7 @@ package final class OutputFolder: Sendable {
     }
   }
 
-  /// Refuses two folders of which one is the other, or inside it.
+  /// Refuses two folders that are the same, or of which one is inside the other.
   ///
   /// - Throws: `OutputFolderError.overlapping`.
   static func requireApart(_ path: String, from other: String) throws(OutputFolderError) {
@@ -210,7 +212,7 @@ package final class OutputFolder: Sendable {
     }
   }
 
-  /// The path without symbolic links, as far as its folders are there already.
+  /// The path without symbolic links, as far as its folders exist already.
   private static func place(of path: String) -> String {
     var missing: [Substring] = []
     var parts = path.split(separator: "/")[...]
@@ -244,15 +246,15 @@ package final class OutputFolder: Sendable {
     in state: String, folder: String, _ operations: FileOperations
   ) throws(OutputFolderError) -> Int32 {
     let path = "\(state)/lock"
-    // A run that ends renames the lock's folder: whoever locked the old file must try the new one. The
-    // tries take a fifth of a second at most.
+    // A run that ends renames the folder of the lock: a process that has locked the old file must try again
+    // with the new one. All tries together take about 0.2 s at most.
     for _ in 0..<100 {
       let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
       guard descriptor >= 0 else {
         guard errno == ENOENT else {
           throw .file(.system(path: path, operation: .write, code: errno))
         }
-        // The other run has just ended and taken the folder away.
+        // The other run has just ended and renamed the folder.
         try wrapping(OutputFolderError.file) { () throws(FileError) in
           try operations.makeFolders(state)
         }
@@ -264,8 +266,8 @@ package final class OutputFolder: Sendable {
         guard code == EWOULDBLOCK else {
           throw .file(.system(path: path, operation: .write, code: code))
         }
-        // A process that this one has just started holds a copy of the descriptor until it runs its
-        // program: a lock that is gone within a moment is no other run's.
+        // A child process holds a copy of the descriptor until it executes its program, so a lock that is
+        // soon released may not be another run's.
         usleep(2000)
         continue
       }
@@ -276,21 +278,21 @@ package final class OutputFolder: Sendable {
   }
 }
 
-/// What makes a file or folder the same under two names.
+/// The identity of a file or folder, whatever its path.
 struct FileIdentity: Equatable {
   private let device: UInt64
   private let number: UInt64
   /// The time of the last change of the contents: seconds and nanoseconds.
   let modified: (seconds: Int, nanoseconds: Int)
 
-  /// That of the file at `path`, behind symbolic links, or nil when there is none.
+  /// The identity of the file at `path`, or nil when there is none; symbolic links are followed.
   init?(_ path: String) {
     var status = stat()
     guard unsafe stat(path, &status) == 0 else { return nil }
     self.init(status)
   }
 
-  /// That of an open file.
+  /// The identity of an open file.
   init?(_ descriptor: Int32) {
     var status = stat()
     guard unsafe fstat(descriptor, &status) == 0 else { return nil }
@@ -308,10 +310,10 @@ struct FileIdentity: Equatable {
   }
 }
 
-/// Whether something is at `path`, behind symbolic links.
+/// Whether there is a file or folder at `path`; symbolic links are followed.
 func fileExists(_ path: String) -> Bool { FileIdentity(path) != nil }
 
-/// Calls `body` and puts what it throws into another error.
+/// Calls `body` and wraps its error in another one.
 func wrapping<Result, Inner: Error, Outer: Error>(
   _ wrap: (Inner) -> Outer, _ body: () throws(Inner) -> Result
 ) throws(Outer) -> Result {

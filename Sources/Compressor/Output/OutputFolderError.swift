@@ -2,7 +2,7 @@ package import DuetSystem
 
 /// A reason why a folder cannot take a compressed model.
 package enum OutputFolderError: DuetError, Equatable {
-  /// The output is the model that is to be compressed.
+  /// The output is the folder of the model that is to be compressed.
   case sameAsSource(path: String)
   /// The output is inside the folder of the model that is to be compressed.
   case insideSource(path: String, source: String)
@@ -12,9 +12,9 @@ package enum OutputFolderError: DuetError, Equatable {
   case notEmpty(path: String)
   /// Another process is writing to the output.
   case locked(path: String)
-  /// The disk has too little room.
+  /// The disk has too little free space.
   case notEnoughSpace(path: String, neededBytes: Int, freeBytes: Int)
-  /// The system refused.
+  /// An operation on a file failed.
   case file(FileError)
 
   /// The kind of trouble, for the exit code.

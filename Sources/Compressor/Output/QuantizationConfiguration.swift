@@ -2,7 +2,7 @@ internal import DuetRuntime
 internal import DuetSystem
 internal import DuetText
 
-/// What config.json of a compressed model says beyond that of its source.
+/// The section of a compressed model's config.json that its source does not have.
 package struct QuantizationConfiguration {
   private let object: JSONOutput
 
@@ -12,10 +12,10 @@ package struct QuantizationConfiguration {
   ///
   /// - Parameters:
   ///   - plan: How it was compressed.
-  ///   - toolVersion: By which version.
-  ///   - linears: The records of the compressed layers: one whose rank is not the plan's, or the smaller
-  ///     of its sizes when that is less, has it in `module_ranks`.
-  ///   - unconverted: The names of the matrices that are stored as they were, without ".weight".
+  ///   - toolVersion: The version that compressed it.
+  ///   - linears: The records of the compressed layers. `module_ranks` lists every rank other than min(rank
+  ///     of the plan, rows, columns).
+  ///   - unconverted: The names of the matrices that are copied from the source, without ".weight".
   ///   - sourceDigest: `Fingerprint.sourceDigest`.
   package init(
     plan: CompressionPlan, toolVersion: String, linears: [MatrixRecord] = [],
@@ -51,10 +51,11 @@ package struct QuantizationConfiguration {
     ]
   }
 
-  /// Adds the description to the text of a config.json, of which everything else stays as it is, to the
-  /// spelling of its numbers.
+  /// Adds the section to the text of a config.json.
   ///
-  /// - Throws: `ModelWritingError` when the text is no JSON object or describes quantised weights.
+  /// The other members stay unchanged, down to the spelling of their numbers.
+  ///
+  /// - Throws: `ModelWritingError` when the text is not a JSON object or describes quantised weights.
   package func added(
     to text: [UInt8], path: String
   ) throws(ModelWritingError) -> [UInt8] {
@@ -67,7 +68,7 @@ package struct QuantizationConfiguration {
       throw .configuration(
         .malformed(path: path, offset: offset, problem: .unexpectedByte(text[offset])))
     }
-    // One level deeper, as a member; the last line feed goes.
+    // Indented one level deeper, as a member, without the last line feed.
     let lines = object.indentedText.utf8.dropLast().split(separator: UInt8(ascii: "\n"))
     let value = Array(lines.joined(separator: Array("\n  ".utf8)))
     if let old = document.root[Key.section] {

@@ -1,9 +1,9 @@
 /// What to do with an earlier run in the output folder.
 public enum ResumeMode: String, Sendable, CaseIterable {
-  /// Go on with it, or begin one.
+  /// Resume it if there is one, else begin a new run.
   case auto
-  /// Begin a new one.
+  /// Begin a new run.
   case never
-  /// Go on with it; there must be one.
+  /// Resume it; there must be one.
   case required
 }

@@ -2,13 +2,13 @@ package import DuetRuntime
 internal import DuetSystem
 package import DuetText
 
-/// Which tensor goes into which file of weights.
+/// The distribution of tensors over files of weights.
 package struct ShardPlan {
-  /// A file.
+  /// A file of weights.
   package struct Shard {
     /// The name of the file.
     package let name: String
-    /// Its tensors, in the order of their names' bytes.
+    /// Its tensors, in the order of the bytes of their names.
     package let tensors: [StoredTensor]
   }
 
@@ -17,8 +17,9 @@ package struct ShardPlan {
 
   package static let indexName = "model.safetensors.index.json"
 
-  /// Deals out tensors in the order of their names' bytes; a file is full when the next tensor would
-  /// make it larger than `largestShard` bytes.
+  /// Distributes tensors over files in the order of the bytes of their names.
+  ///
+  /// A file is full when the next tensor would make it larger than `largestShard` bytes.
   ///
   /// - Throws: `ModelWritingError.tensorTwice`.
   package init(_ tensors: [StoredTensor], largestShard: Int) throws(ModelWritingError) {
@@ -47,10 +48,10 @@ package struct ShardPlan {
     }
   }
 
-  /// Deals out tensors in the order of their names' bytes into at most `shardCount` files, the largest
-  /// of which is as small as that allows.
+  /// Distributes tensors, in the order of the bytes of their names, over at most `shardCount` files, so that
+  /// the largest file is as small as possible.
   ///
-  /// Fewer files come out where tensors are fewer, or so unequal that one more would not make the largest
+  /// There are fewer files when there are fewer tensors, or when one more file would not make the largest
   /// smaller.
   ///
   /// - Precondition: `shardCount` is at least 1.
@@ -58,7 +59,7 @@ package struct ShardPlan {
   /// - Complexity: O(tensors * log(bytes)).
   package init(_ tensors: [StoredTensor], atMost shardCount: Int) throws(ModelWritingError) {
     precondition(shardCount >= 1, "weights in \(shardCount) files")
-    // With more room there are never more files: the least room that makes few enough is between these.
+    // More room never gives more files, so bisection finds the least room that gives few enough.
     var tooSmall = 0
     var enough = max(1, tensors.reduce(0) { $0 + $1.byteCount })
     while enough - tooSmall > 1 {
@@ -86,7 +87,7 @@ package struct ShardPlan {
     return ["metadata": ["total_size": .integer(total)], "weight_map": .object(places)]
   }
 
-  /// A number with zeros before it, five digits at least.
+  /// A number with leading zeros, at least five digits.
   private static func digits(_ number: Int) -> String {
     let text = String(number)
     return String(repeating: "0", count: max(0, 5 - text.count)) + text

@@ -6,7 +6,8 @@ extension CompressionPlan {
   ///
   /// An option that the method does not read has its standard value.
   ///
-  /// - Parameter hiddenSize: The hidden size of the model, for the standard rank; nil where no model is.
+  /// - Parameter hiddenSize: The hidden size of the model, for the standard rank; nil where the model is not
+  ///   known.
   /// - Returns: The members of a JSON object, in a fixed order.
   public func members(hiddenSize: Int? = nil) -> [JSONOutput.Member] {
     var choices = method.choices

@@ -24,11 +24,10 @@ extension CompressionPlan {
       factors: factors.storage, incoherence: incoherence)
   }
 
-  /// The rank of the low-rank part of a matrix: the one chosen for it, or that of the method and at most
-  /// its smaller side; 0 without one.
+  /// The rank of L R of a matrix, 0 for none.
   ///
-  /// Outlier columns are paid for with components, so that a matrix takes no more bytes than without
-  /// them.
+  /// It is the rank that was chosen for the matrix, or else the rank of the method, at most the smaller side.
+  /// Outlier columns reduce the latter, so that the matrix takes no more bytes than without them.
   public func rank(of name: String = "", outputSize: Int, inputSize: Int) -> Int {
     guard let factors = method.lowRank else { return 0 }
     if let chosen = moduleRanks[name] { return chosen }

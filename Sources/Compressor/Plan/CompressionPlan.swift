@@ -11,7 +11,7 @@ public enum HeadFormat: String, Sendable, CaseIterable {
 
 /// How a model is to be compressed: every choice that changes a byte of the result.
 ///
-/// What concerns one matrix is the method's; what concerns all of them is here.
+/// Choices about a single matrix belong to the method; choices about the whole model are here.
 ///
 /// ```swift
 /// var method = ODLRI()
@@ -21,38 +21,39 @@ public enum HeadFormat: String, Sendable, CaseIterable {
 /// plan.sampleCount = 64
 /// ```
 public struct CompressionPlan: Sendable {
-  /// What weight matrices are decomposed by, with its options.
+  /// The method that decomposes weight matrices, with its options.
   public var method: any CompressionMethod
   /// How the output head is stored.
   public var headFormat = HeadFormat.int8
-  /// What is added to the Hessian's diagonal, relative to its mean.
+  /// The number that is added to the Hessian's diagonal, relative to the mean of the diagonal.
   public var damping = 0.01
   /// Which sides are rotated.
   public var incoherence: IncoherenceSides
-  /// What computes the inputs of later layers.
+  /// The weights that the inputs of later layers are computed with.
   public var propagation: Propagation
   /// The number of calibration samples.
   public var sampleCount = 128
   /// The tokens of a calibration sample.
   public var contextLength = 2048
-  /// Where all random choices come from.
+  /// The seed of all random choices.
   public var seed: UInt64 = 0
-  /// Linear layers that stay as they are, by the ends of their names.
+  /// The linear layers that are not compressed, by their names or the ends of them.
   public var keptNames: [String] = []
-  /// The ranks that were chosen for the method's bits per weight, by the names of the linear layers; no choice,
-  /// but what follows from it.
+  /// The ranks that were chosen to meet the method's bits per weight, by the names of the linear layers.
+  ///
+  /// They follow from the other choices and the samples, so they are not among `members(hiddenSize:)`.
   package var moduleRanks: [String: Int] = [:]
-  /// The rank of all matrices in place of the method's, in forecasts of ranks that are not chosen yet.
+  /// One rank for all matrices instead of the method's, for forecasts made before the ranks are chosen.
   package var uniformRank: Int?
 
-  /// The plan of a method, with what it needs and the defaults of all else.
+  /// The plan with a method and what it needs, and with the defaults of all other choices.
   public init(_ method: some CompressionMethod) {
     self.method = method
     incoherence = method.needs.incoherence
     propagation = method.needs.propagation
   }
 
-  /// The plan of the standard method with its defaults.
+  /// The plan with the standard method and all defaults.
   public init() { self.init(MethodList.standard.init()) }
 
   /// Refuses choices that contradict each other.
@@ -63,7 +64,7 @@ public struct CompressionPlan: Sendable {
     try checkNeeds()
   }
 
-  /// Refuses what the method's needs rule out.
+  /// Refuses choices that the needs of the method exclude.
   func checkNeeds() throws(CompressionPlanError) {
     guard method.needs.rescalesInputs else { return }
     if incoherence != .none {

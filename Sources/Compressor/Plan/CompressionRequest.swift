@@ -1,10 +1,10 @@
 public import DuetRuntime
 internal import DuetSystem
 
-/// What somebody asks of a compression: the choices that were made, nil where a default applies.
+/// The choices that a user made for a compression, nil where a default applies.
 ///
-/// Some defaults depend on the method and some on the model, so a plan is made of a request when both are
-/// known. `check()` finds what is wrong whatever the model.
+/// Some defaults depend on the method and some on the model, so a plan is made from a request when both are
+/// known. `check()` finds what is wrong for every model.
 public struct CompressionRequest: Sendable {
   /// The name of the method.
   public var method: String
@@ -12,19 +12,19 @@ public struct CompressionRequest: Sendable {
   public var choices = MethodChoices()
   /// How the output head is stored.
   public var headFormat: HeadFormat?
-  /// What is added to the Hessian's diagonal, relative to its mean.
+  /// The number that is added to the Hessian's diagonal, relative to the mean of the diagonal.
   public var damping: Double?
   /// Which sides are rotated.
   public var incoherence: IncoherenceSides?
-  /// What computes the inputs of later layers.
+  /// The weights that the inputs of later layers are computed with.
   public var propagation: Propagation?
   /// The number of calibration samples.
   public var sampleCount: Int?
   /// The tokens of a calibration sample.
   public var contextLength: Int?
-  /// Where all random choices come from.
+  /// The seed of all random choices.
   public var seed: UInt64?
-  /// Matrices that stay as they are, by their names or the ends of these.
+  /// The matrices that are not compressed, by their names or the ends of them.
   public var keptNames: [String] = []
 
   /// A request for a method, with all defaults.
@@ -32,8 +32,8 @@ public struct CompressionRequest: Sendable {
   /// - Parameter method: `CompressionMethod.name`.
   public init(method: String = MethodList.standard.name) { self.method = method }
 
-  /// Refuses what cannot be done whatever the model: options that the method does not read, and those
-  /// that contradict each other.
+  /// Refuses what is wrong for every model: options that the method does not read, and options that
+  /// contradict each other.
   ///
   /// - Throws: `CompressionPlanError`.
   public func check() throws(CompressionPlanError) { _ = try plan(choices) }

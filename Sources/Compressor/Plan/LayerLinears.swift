@@ -4,7 +4,7 @@ internal import DuetRuntime
 struct LayerLinears {
   /// A matrix that is to be compressed.
   struct Linear {
-    /// The row of the matrix in the table.
+    /// The entry of the matrix in `LayerTensors.matrices`.
     let row: LayerMatrix
     /// The index of its layer.
     let layer: Int
@@ -21,7 +21,7 @@ struct LayerLinears {
 
   /// The index of the layer.
   let index: Int
-  /// All of them, in the order of the model.
+  /// The matrices, in the order of the model.
   let all: [Linear]
 
   /// The matrices of the layer of index `layer` that `plan` does not keep.
@@ -36,6 +36,6 @@ struct LayerLinears {
     }
   }
 
-  /// Those that multiply an input.
+  /// The matrices that multiply `input`.
   func sharing(_ input: LinearInput) -> [Linear] { all.filter { $0.input == input } }
 }

@@ -9,19 +9,19 @@ public enum CompressionDataError: DuetError, Equatable {
   case nonFiniteWeight(tensor: String)
   /// The activations that reach a linear layer are infinite or NaN.
   case nonFiniteActivations(layer: Int, input: String)
-  /// The measured Hessian of a linear layer cannot be one.
+  /// The measured Hessian of a linear layer is not valid.
   case badHessian(tensor: String, reason: String)
-  /// A Hessian could not be factorised with any damping of the ladder.
+  /// A Hessian could not be factorised with any of the dampings that are tried.
   case notPositiveDefinite(tensor: String, damping: Double)
-  /// The error of a decomposition is not finite, or not below that of rounding to nearest.
+  /// The error of a decomposition is not finite, or not below the error of rounding to nearest.
   case noImprovement(tensor: String, relativeError: Double, roundToNearestError: Double)
   /// A computation met numbers that are not finite, or did not converge.
   case noConvergence(tensor: String)
-  /// A dense weight is too large for the half precision it is to be exported in.
+  /// A dense weight is too large for F16, the format of the export.
   case outOfHalfRange(tensor: String)
-  /// The bits per weight that ranks are to be chosen for are fewer than the smallest ranks take.
+  /// The smallest ranks already take more than the wanted bits per weight.
   case budget(targetBits: Double, leastBits: Double)
-  /// Packing was refused.
+  /// A matrix could not be packed.
   case packing(tensor: String, PackedMatrixError)
 
   /// The kind of trouble, for the exit code.
@@ -63,6 +63,6 @@ public enum CompressionDataError: DuetError, Equatable {
     }
   }
 
-  /// A number of bits with four decimals, rounded up: what is enough.
+  /// A number of bits, rounded up to four decimals so that it is enough.
   private func rounded(_ bits: Double) -> Double { (bits * 10_000).rounded(.up) / 10_000 }
 }

@@ -1,8 +1,8 @@
-/// What a compression is busy with.
+/// The step that a compression is doing.
 public enum CompressionPhase: Sendable, Hashable {
-  /// Reading and checking: the source's digest, a journal to go on from. Progress is in bytes.
+  /// Reading and checking the source and the journal. Progress is in bytes.
   case preparing
-  /// Running the samples through a layer to see what its matrices need. Progress is in tokens.
+  /// Running the samples through a layer and analysing its matrices. Progress is in tokens.
   case analyzing(layer: Int)
   /// Running the samples through a layer for its Hessians. Progress is in tokens.
   case calibrating(layer: Int)
@@ -18,10 +18,10 @@ public enum CompressionPhase: Sendable, Hashable {
   case writing
 }
 
-/// Who is told how far a compression has come, and who may stop it.
+/// A receiver of the progress of a compression, which may also stop it.
 ///
-/// All members are called by the thread that runs the compression, between two steps of it, so an
-/// observer needs no locks but should be quick.
+/// All members are called by the thread that runs the compression, between two steps, so an observer needs no
+/// locks but should be quick.
 public protocol CompressionObserver {
   /// Tells that a phase begins; the one before has ended.
   func phaseBegan(_ phase: CompressionPhase)
@@ -32,11 +32,11 @@ public protocol CompressionObserver {
   /// Tells that a matrix is done and safe in the journal.
   ///
   /// - Parameters:
-  ///   - record: What the report says of it.
-  ///   - seconds: The time that it took, or nil for one that was in the journal already.
+  ///   - record: The figures of the matrix.
+  ///   - seconds: The time that the matrix took, or nil when it was in the journal already.
   func finished(_ record: MatrixRecord, seconds: Double?)
 
-  /// Whether to stop: looked at after every matrix and now and then during calibration.
+  /// Whether to stop; read after every matrix and from time to time during calibration.
   var isCancelled: Bool { get }
 }
 
@@ -51,16 +51,16 @@ extension CompressionObserver {
   public var isCancelled: Bool { false }
 }
 
-/// An observer that is told and does nothing.
+/// An observer that does nothing.
 struct SilentObserver: CompressionObserver {}
 
-/// How a compression ended.
+/// The result of a run of the compression.
 public struct CompressionSummary: Sendable, Hashable {
-  /// Whether the compressed model is there; if not, the run was cancelled and can be resumed.
+  /// Whether the compressed model is complete; if not, the run was cancelled and can be resumed.
   public var isComplete = false
-  /// The matrices that are done, in the order of the model, those of earlier runs included.
+  /// The matrices that are done, also in earlier runs, in the order of the model.
   public var records: [MatrixRecord] = []
-  /// How many of them came from the journal.
+  /// The number of records that came from the journal.
   public var resumedCount = 0
   /// The number of matrices of the plan.
   public var matrixCount = 0
@@ -68,19 +68,19 @@ public struct CompressionSummary: Sendable, Hashable {
   public var sourceByteCount = 0
   /// The bytes of the tensors of the result, 0 when it is not complete.
   public var byteCount = 0
-  /// The duration of this run.
+  /// The duration of this run, in seconds.
   public var seconds = 0.0
 
   /// An empty summary.
   public init() {}
 
-  /// The mean of the relative errors of the matrices, each counting alike; nil without matrices.
+  /// The unweighted mean of the relative errors of the matrices; nil without matrices.
   public var meanRelativeError: Double? {
     guard !records.isEmpty else { return nil }
     return records.reduce(0) { $0 + $1.relativeError } / Double(records.count)
   }
 
-  /// The matrix with the largest relative error, the first of several.
+  /// The matrix with the largest relative error, the first if there are several; nil without matrices.
   public var worstRecord: MatrixRecord? {
     records.max { $0.relativeError < $1.relativeError }
   }

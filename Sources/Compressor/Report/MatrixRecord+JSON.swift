@@ -31,7 +31,7 @@ extension MatrixRecord {
 
   /// The record that `members` describe, or nil when one is missing or of another kind.
   ///
-  /// JSON has no infinities, so what was not finite comes back as NaN, which prints alike.
+  /// JSON has no infinities, so a number that was not finite is read as NaN, which is also written as null.
   init?(_ json: JSONValue) {
     func number(_ key: String) -> Double? { json[key].flatMap(Self.number) }
     guard let name = json["name"]?.string, let outputSize = json["output_size"]?.int,

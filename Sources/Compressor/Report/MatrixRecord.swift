@@ -1,4 +1,4 @@
-/// What the report says of one compressed matrix.
+/// The figures of one compressed matrix in the report.
 public struct MatrixRecord: Sendable, Hashable {
   /// The name of the linear layer, without ".weight".
   public var name = ""
@@ -10,7 +10,7 @@ public struct MatrixRecord: Sendable, Hashable {
   public var method = ""
   /// sqrt(tr(E H E^T) / tr(W H W^T)) with the Hessian as measured.
   public var relativeError = 0.0
-  /// The same with the damped Hessian that was minimised.
+  /// sqrt(tr(E H E^T) / tr(W H W^T)) with the damped Hessian, the error that was minimised.
   public var dampedRelativeError = 0.0
   /// The damped relative error of rounding to nearest, in the same basis; 1 where there is no Q.
   public var roundToNearestError = 0.0
@@ -26,27 +26,27 @@ public struct MatrixRecord: Sendable, Hashable {
   public var quantizedRole = 0.0
   /// ||L R X|| / ||W X||.
   public var lowRankRole = 0.0
-  /// What was added to the Hessian's diagonal, relative to its mean.
+  /// The number that was added to the Hessian's diagonal, relative to the mean of the diagonal.
   public var damping = 0.0
-  /// |W* - W| / |W|: how far what was decomposed is from the weights of the model, 0 unless they were
-  /// corrected for what was compressed before.
+  /// |W* - W| / |W|, with W* the weights after the correction for earlier compressed matrices; 0 without
+  /// correction.
   public var correction = 0.0
-  /// What was added to the Hessian's diagonal for the correction, relative to its mean; 0 without one.
+  /// The damping of the correction, relative to the mean of the Hessian's diagonal; 0 without correction.
   public var correctionDamping = 0.0
-  /// The outlier channels, in the order of their columns; empty when none were singled out.
+  /// The outlier channels, in the order of their columns; empty when there are none.
   public var outlierChannels: [Int] = []
   /// The rank of L R.
   public var rank = 0
-  /// The components of it that preserved W before Q was rounded, or nil where the method knows of none.
+  /// The number of components that preserved W before Q was rounded; nil where the method has no such part.
   public var preservedRank: Int?
-  /// The power of the activations' size that inputs were rescaled by, or nil without.
+  /// The exponent alpha of `ChannelScaling` that inputs were rescaled with, or nil without rescaling.
   public var scalingExponent: Double?
   /// The bytes of all tensors of the matrix.
   public var byteCount = 0
 
   /// The errors of one run of the alternation.
   public struct Trace: Sendable, Hashable {
-    /// What the run started from.
+    /// The start of L R in this run.
     public var initialization: String
     /// The damped relative error after every half step that can be stored.
     public var errors: [Double]

@@ -1,6 +1,6 @@
 internal import DuetRuntime
 
-/// A method that fits Q and L R in turn, from a start of its own: what CALDERA and ODLRI share.
+/// A method that fits Q and L R in turn: what CALDERA and ODLRI have in common.
 ///
 /// Minimises tr((W - Q - L R) H (W - Q - L R)^T).
 public protocol AlternatingMethod: CompressionMethod {
@@ -8,7 +8,7 @@ public protocol AlternatingMethod: CompressionMethod {
   var rounding: QuantizationOptions { get set }
   /// How L R is stored and fitted.
   var factors: LowRankOptions { get set }
-  /// How both are found in turn.
+  /// How Q and L R are found in turn.
   var alternation: AlternationOptions { get set }
 }
 
@@ -25,7 +25,7 @@ extension AlternatingMethod {
     return result
   }
 
-  /// Refuses what contradicts itself about Q, L R and outlier channels.
+  /// Refuses options of Q, L R and outlier channels that contradict each other.
   func checkParts(given: MethodChoices) throws(CompressionPlanError) {
     try rounding.check()
     let storesOutliers = alternation.outlierStorage == .int8
@@ -42,14 +42,14 @@ extension AlternatingMethod {
     }
   }
 
-  /// As asked for, or a sixteenth of the rank.
+  /// The number that is given, or a sixteenth of the rank.
   ///
-  /// 16 of rank 256 is what the paper documents.
+  /// The ODLRI paper uses 16 for rank 256.
   public func outlierChannelCount(rank: Int, inputSize: Int) -> Int {
     min(alternation.outlierChannelCount ?? max(1, rank / 16), inputSize - 1)
   }
 
-  /// The outlier channels, where they are stored apart.
+  /// The number of outlier channels where they are stored as columns, else 0.
   public func columnCount(inputSize: Int) -> Int {
     alternation.outlierStorage == .int8
       ? outlierChannelCount(rank: factors.rank, inputSize: inputSize) : 0
@@ -72,7 +72,7 @@ extension AlternatingMethod {
     return rounded + starts * (rounds + refinement)
   }
 
-  /// One more Q with several starts, and the projected metric.
+  /// The bytes of one more Q with several starts, and of the projected metric.
   public func workingByteCount(_ shape: MatrixShape) -> Int {
     if shape.rank == 0 { return 0 }
     let (m, n) = (shape.outputSize, shape.inputSize)
@@ -94,7 +94,7 @@ extension AlternatingMethod {
       var candidate = try engine.decompose(
         problem, metric, rank: rank, from: start, channelCount: channelCount)
       runs += candidate.runs
-      // The first one is taken whatever its error is: it is checked later.
+      // The first result is kept even when its error is not finite; that is checked later.
       if runs.count == 1 || candidate.error < bestError {
         bestError = candidate.error
         if rank > 0 { candidate.variant = "\(start)" }

@@ -1,17 +1,17 @@
 internal import DuetRuntime
 
-/// The alternation of a quantised and a low-rank part: W near Q + L R.
+/// The alternation between a quantised and a low-rank part: W approximated by Q + L R.
 ///
 ///     repeat outerIterations times:
 ///         Q    <- round(W - L R)      with feedback, in the metric H or its projection
 ///         L, R <- fit(W - Q)          in the metric H
 ///
-/// Nothing in it is monotone, because rounding begins anew each time: after each half step the error is
-/// computed, and the best pair that can be stored is kept. A last Q is fitted to the best L R, because
-/// feedback then takes up part of their rounding, and rounds of coordinate descent follow, which
-/// never make it worse.
+/// The error may rise from one half step to the next, because each rounding begins anew. So it is computed
+/// after each half step, and the best pair that can be stored is kept. At the end Q is rounded once more for
+/// the best L R, because feedback then compensates part of their rounding. Rounds of coordinate descent
+/// follow, which never increase the error.
 ///
-/// Source: CALDERA, arXiv:2405.18886, algorithm 1; the start is that of ODLRI, arXiv:2506.02077.
+/// Source: CALDERA, arXiv:2405.18886, algorithm 1; the start `odlri` is from arXiv:2506.02077.
 package struct Alternation {
   private let algebra: LinearAlgebra
   private let quantization: QuantizationOptions
@@ -22,10 +22,10 @@ package struct Alternation {
   /// An alternation.
   ///
   /// - Parameters:
-  ///   - algebra: What computes.
+  ///   - algebra: The linear algebra to compute with.
   ///   - quantization: How Q is stored and rounded.
   ///   - lowRank: How L R is stored and fitted.
-  ///   - options: How both are found in turn.
+  ///   - options: How Q and L R are found in turn.
   package init(
     _ algebra: LinearAlgebra, _ quantization: QuantizationOptions, _ lowRank: LowRankOptions,
     _ options: AlternationOptions
@@ -47,10 +47,10 @@ package struct Alternation {
   /// - Parameters:
   ///   - problem: W.
   ///   - metric: H.
-  ///   - rank: r; with 0 it is rounding with feedback, and coordinate descent if asked.
-  ///   - start: What L R starts from, not `auto`.
+  ///   - rank: r; with 0 the result is Q alone, by rounding with feedback and coordinate descent.
+  ///   - start: The start of L R, not `auto`.
   ///   - channelCount: The outlier channels of ODLRI's start.
-  /// - Returns: The best pair that was seen.
+  /// - Returns: The best pair that was found.
   /// - Throws: `LinearAlgebraError` when numbers are not finite.
   /// - Complexity: O(outerIterations * (m n^2 + innerIterations * r (m n + n^2))).
   package func decompose(
@@ -78,7 +78,7 @@ package struct Alternation {
       runs: [.init(from: start, errors: state.trace)])
   }
 
-  /// What the alternation has now, and the best that it had.
+  /// The current Q and L R, and the best pair so far.
   private struct State: ~Copyable {
     var quantized: QuantizedMatrix
     var factors: StoredFactors
@@ -95,7 +95,7 @@ package struct Alternation {
       self.factors = factors
     }
 
-    /// Keeps the current pair when it is the best; an error that is not a number never is.
+    /// Keeps the current pair when it is the best; with an error of NaN it never is.
     mutating func record() {
       trace.append(error)
       guard error < bestError else { return }
@@ -105,7 +105,7 @@ package struct Alternation {
     }
   }
 
-  /// Q first, then L R, starting from factors of full precision.
+  /// Alternates with Q first, starting from factors of full precision.
   private func alternate(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, _ rank: Int,
     _ initialization: LowRankInitialization, _ channelCount: Int, _ state: inout State
@@ -124,7 +124,7 @@ package struct Alternation {
     }
   }
 
-  /// L R first, then Q, as the authors of CALDERA run it.
+  /// Alternates with L R first, as the authors of CALDERA do.
   private func alternateFromLowRank(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, _ rank: Int,
     _ state: inout State
@@ -147,7 +147,7 @@ package struct Alternation {
     }
   }
 
-  /// Q <- round(W - L R), and the error with these L and R.
+  /// Computes Q <- round(W - L R), and the error with these L and R.
   private func roundQuantized(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric,
     _ factors: borrowing LowRankProduct, projects: Bool, _ state: inout State
@@ -159,7 +159,7 @@ package struct Alternation {
       var projected = try ProjectedMetric(algebra).hessian(metric.hessian, without: factors.right)
       let feedback = try FeedbackFactor(&projected, algebra)
       rounding.round(target, feedback: feedback, into: &state.quantized)
-      // Feedback knows the error in the projected metric only.
+      // The rounding gives the error in the projected metric only.
       var residual = target.copy()
       algebra.add(state.quantized.values, scale: -1, to: &residual)
       state.error = algebra.square(residual, in: metric.hessian)
@@ -168,7 +168,7 @@ package struct Alternation {
     }
   }
 
-  /// L, R <- fit(W - Q), given the error of Q with the factors before.
+  /// Computes L, R <- fit(W - Q), given the error of Q with the previous factors.
   private func fitFactors(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, _ rank: Int,
     near previous: borrowing LowRankProduct, startingThere: Bool = false, _ state: inout State
@@ -187,7 +187,7 @@ package struct Alternation {
     state.factors = fitted.factors.copy()
   }
 
-  /// One more Q against the best factors, in the plain metric.
+  /// Rounds Q once more for the best factors, in the metric without projection.
   private func roundOnceMore(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, _ state: inout State
   ) {
@@ -197,7 +197,7 @@ package struct Alternation {
     state.record()
   }
 
-  /// Rounds of coordinate descent on Q and refitted factors, both with what they start from in hand.
+  /// Improves Q by coordinate descent and fits the factors again, each starting from the best pair so far.
   private func refine(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, _ rank: Int,
     _ state: inout State

@@ -1,4 +1,4 @@
-/// What the low-rank part of an alternation starts from.
+/// The start of the low-rank part of an alternation.
 public enum LowRankInitialization: String, Sendable, CaseIterable {
   /// L R = 0: the first Q is near W itself.
   case zero
@@ -6,31 +6,31 @@ public enum LowRankInitialization: String, Sendable, CaseIterable {
   case lowRank = "low-rank"
   /// The columns of the outlier channels, copied.
   case odlri
-  /// The best of a rank that leaves components to repair Q with.
+  /// The best matrix of a smaller rank, chosen by `RankSplit`; the other components repair Q.
   case srr
-  /// All of these, one after the other; the least error stays.
+  /// All of these in turn; the result with the least error is kept.
   case auto
 }
 
 /// Which half of a round of the alternation comes first.
 public enum UpdateOrder: String, Sendable, CaseIterable {
-  /// Q, then L R: as the paper has it.
+  /// Q, then L R, as in the paper.
   case quantizedFirst = "quantized-first"
-  /// L R, then Q: as the authors' program does it.
+  /// L R, then Q, as in the authors' program.
   case lowRankFirst = "low-rank-first"
 }
 
-/// Where the weights on outlier channels go.
+/// How the weights on outlier channels are stored.
 public enum OutlierStorage: String, Sendable, CaseIterable {
-  /// Nowhere of their own: they are part of Q + L R.
+  /// As part of Q + L R.
   case none
-  /// Into columns of eight bits beside Q + L R, which is then fitted to the rest.
+  /// As columns of eight bits; Q + L R is then fitted to the other weights.
   case int8
 }
 
 /// How Q and L R are found in turn.
 public struct AlternationOptions: Sendable, Hashable {
-  /// What L R starts from.
+  /// The start of L R.
   public var initialization = LowRankInitialization.lowRank
   /// Which half comes first.
   public var updateOrder = UpdateOrder.quantizedFirst
@@ -38,21 +38,21 @@ public struct AlternationOptions: Sendable, Hashable {
   public var outerIterations = 5
   /// Rounds of coordinate descent on Q and L R with fixed scales, after the alternation.
   public var refinementRounds = 3
-  /// Whether Q is fitted in the metric that the space of L R is projected out of.
+  /// Whether Q is fitted in the metric from which the space of L R is projected out.
   public var projectsMetric = false
   /// The number of outlier channels of a matrix, nil for a sixteenth of the rank.
   public var outlierChannelCount: Int?
-  /// Where their weights go.
+  /// How the weights on outlier channels are stored.
   public var outlierStorage = OutlierStorage.none
 
-  /// Five rounds from the best low-rank matrix.
+  /// The default options: five rounds from the best low-rank matrix.
   public init() {}
 
   /// The options that are given.
   ///
   /// - Parameters:
   ///   - choices: The values that are given.
-  ///   - standard: What L R starts from where nothing is given and outliers have no columns of their own.
+  ///   - standard: The default start of L R where outlier channels are not stored as columns.
   init(reading choices: inout MethodChoices, standard: LowRankInitialization) {
     outlierChannelCount = choices.read(MethodOptions.outlierChannelCount)
     outlierStorage = choices.read(MethodOptions.outlierStorage)
@@ -64,7 +64,7 @@ public struct AlternationOptions: Sendable, Hashable {
     projectsMetric = choices.read(MethodOptions.projectsMetric)
   }
 
-  /// Adds the values to those of other options.
+  /// Adds the values of these options to `choices`.
   func write(to choices: inout MethodChoices) {
     choices.set(MethodOptions.outlierChannelCount, to: outlierChannelCount)
     choices.set(MethodOptions.outlierStorage, to: outlierStorage)
@@ -75,13 +75,13 @@ public struct AlternationOptions: Sendable, Hashable {
     choices.set(MethodOptions.projectsMetric, to: projectsMetric)
   }
 
-  /// What L R starts from, one after the other.
+  /// The starts of L R that are tried, in order.
   ///
-  /// Without a low-rank part there is one run, and nothing to start from.
+  /// Without a low-rank part there is one run, from zero.
   func initializations(rank: Int) -> [LowRankInitialization] {
     if rank == 0 { return [.zero] }
     switch initialization {
-    // With columns of their own the outlier channels are no matter for L R.
+    // L R need not represent outlier channels that are stored as columns.
     case .auto:
       return outlierStorage == .int8 ? [.zero, .lowRank] : [.zero, .lowRank, .odlri, .srr]
     case .zero, .lowRank, .odlri, .srr: return [initialization]

@@ -1,6 +1,6 @@
 internal import DuetRuntime
 
-/// What the low-rank part is before the first Q is fitted.
+/// The low-rank part before the first Q is fitted.
 package struct LowRankStart {
   private let algebra: LinearAlgebra
 
@@ -12,15 +12,14 @@ package struct LowRankStart {
   /// - `zero`: nothing, so that the first Q is near W itself.
   /// - `lowRank`: the best of rank r in the metric H.
   /// - `odlri`: with O the `channelCount` channels of the largest second moment in the original basis, the
-  ///   best of rank r in the metric H restricted to O. For no more channels than the rank that is an exact
-  ///   copy of their columns, L R = W_:O E_O^T, the other components being zero; Q is then fitted to
-  ///   weights whose outlier columns are zero.
+  ///   best of rank r in the metric H restricted to O. Where O has at most r channels, it is an exact copy of
+  ///   their columns, L R = W_:O E_O^T, and Q is then fitted to weights whose outlier columns are zero.
   ///
   /// - `srr`: the best of the rank that `RankSplit` preserves, without the components that repair Q.
   ///
   /// - Throws: `LinearAlgebraError`.
   ///
-  /// Source: ODLRI, arXiv:2506.02077, equation 6, whose whitening drops out of the product.
+  /// Source: ODLRI, arXiv:2506.02077, equation 6; its whitening cancels in the product.
   package func factors(
     _ initialization: LowRankInitialization, of problem: borrowing WeightProblem,
     _ metric: borrowing Metric, rank: Int, channelCount: Int

@@ -1,15 +1,15 @@
 public import DuetSystem
 
-/// A reason why a model cannot be compressed in the way that is asked for.
+/// A reason why a model cannot be compressed as requested.
 public enum CompressionPlanError: DuetError, Equatable {
   /// There is no method of this name.
   case unknownMethod(String)
   /// An option is given that the method does not read.
   case unread(option: String, method: String, reason: String)
-  /// Choices that do not go together, told in a sentence.
+  /// Choices contradict each other, as the sentence explains.
   case conflict(String)
 
-  /// What is asked for is always the caller's.
+  /// Always `usage`: the caller made the choices.
   public var category: FailureCategory { .usage }
 
   /// One sentence that names the options.

@@ -13,7 +13,7 @@ public struct MethodChoices: Sendable {
   /// No values.
   public init(hiddenSize: Int? = nil) { self.hiddenSize = hiddenSize }
 
-  /// The rank of L R in models that are not small.
+  /// The default rank of L R, except in small models.
   static let largestDefaultRank = 64
 
   /// The default of the rank: 64, or a sixteenth of the hidden size where that is less.
@@ -38,7 +38,7 @@ public struct MethodChoices: Sendable {
     value(option) ?? option.standard(self)
   }
 
-  /// Reads an option for a method, which is thereby known to read it.
+  /// Reads an option for a method, and marks it as read.
   ///
   /// - Returns: The value that is given, or the standard one.
   public mutating func read<Value>(_ option: MethodOption<Value>) -> Value {
@@ -46,7 +46,7 @@ public struct MethodChoices: Sendable {
     return self[option]
   }
 
-  /// Reads an option for a method that has a default of its own.
+  /// Reads an option for a method that sets its own default, and marks it as read.
   ///
   /// - Returns: The value that is given, or `standard`.
   public mutating func read<Value>(

@@ -2,14 +2,14 @@ public import DuetText
 
 /// An option that methods can read, declared once for the library, the command line and the reports.
 ///
-/// A method reads an option with `MethodChoices.read(_:)`. An option that is given and that the method does
-/// not read is refused.
+/// A method reads an option with `MethodChoices.read(_:)`. An option that is given but not read by the method
+/// is refused.
 public struct MethodOption<Value: Sendable>: MethodOptionDeclaration {
   /// The name on the command line, without dashes: "outer-iterations".
   public let name: String
   /// The name in reports and in the identity of a run: "outer_iterations".
   public let key: String
-  /// The stand-in for the value in help texts, or nil for an option that takes none.
+  /// The placeholder for the value in help texts, or nil for an option that takes no value.
   public let placeholder: String?
   /// What the option does, without a full stop.
   public let help: String
@@ -19,13 +19,13 @@ public struct MethodOption<Value: Sendable>: MethodOptionDeclaration {
   public let expected: String
   /// Whether values are words of a list.
   let isWord: Bool
-  /// What a method is like that does not read the option: "has no Q".
+  /// What is said of a method that does not read the option: "has no Q".
   public let unreadReason: String
-  /// What a method without L R is like, where that is the better reason.
+  /// What is said instead of a method without L R, or nil for `unreadReason`.
   public let reasonWithoutLowRank: String?
-  /// The value where nothing is given and the method has no default of its own.
+  /// The value where none is given and the method does not set its own default.
   let standard: @Sendable (MethodChoices) -> Value
-  /// The value of a text, or nil when the text is none.
+  /// The value that a text means, or nil when it means none.
   let parse: @Sendable (String) -> Value?
   /// The value in reports.
   let encode: @Sendable (Value) -> JSONOutput
@@ -39,15 +39,15 @@ public struct MethodOption<Value: Sendable>: MethodOptionDeclaration {
   /// - Parameters:
   ///   - name: The name on the command line, without dashes.
   ///   - key: The name in reports.
-  ///   - placeholder: The stand-in for the value in help texts, or nil for an option that takes none.
+  ///   - placeholder: The placeholder for the value in help texts, or nil for an option that takes no value.
   ///   - help: What the option does, without a full stop.
   ///   - defaultText: The default in words, or nil where it can be computed from the methods.
   ///   - expected: What a value must be.
   ///   - isWord: Whether values are words of a list.
-  ///   - unreadReason: What a method is like that does not read the option.
-  ///   - reasonWithoutLowRank: What a method without L R is like, where that is the better reason.
+  ///   - unreadReason: What is said of a method that does not read the option.
+  ///   - reasonWithoutLowRank: What is said instead of a method without L R, or nil for `unreadReason`.
   ///   - standard: The value where nothing is given.
-  ///   - parse: The value of a text, or nil when the text is none.
+  ///   - parse: The value that a text means, or nil when it means none.
   ///   - encode: The value in reports.
   ///   - text: The value as a person writes it.
   ///   - isAbsence: Whether a value means that the option is left out.
@@ -79,7 +79,7 @@ public struct MethodOption<Value: Sendable>: MethodOptionDeclaration {
   /// The option, with the type of its value.
   public var typed: MethodOption<Value> { self }
 
-  /// The value that `text` stands for, or nil when it stands for none.
+  /// The value that `text` means, or nil when it means none.
   public func value(of text: String) -> Value? { parse(text) }
 }
 
@@ -94,7 +94,7 @@ public protocol MethodOptionDeclaration: Sendable {
 extension MethodOptionDeclaration {
   /// The name on the command line, without dashes.
   public var name: String { typed.name }
-  /// The stand-in for the value in help texts, or nil for an option that takes none.
+  /// The placeholder for the value in help texts, or nil for an option that takes no value.
   public var placeholder: String? { typed.placeholder }
   /// What the option does, without a full stop.
   public var help: String { typed.help }
@@ -112,7 +112,8 @@ extension MethodOptionDeclaration {
   /// The value among `choices` in JSON documents that follow the command line; the standard value where there
   /// is none.
   ///
-  /// As `json(in:)`, but a number that stands for a word is that word: a group of 128 columns is "128".
+  /// Differs from `json(in:)` where values are words of a list: a group of 128 columns is the word "128", not
+  /// the number.
   public func commandLineJSON(in choices: MethodChoices) -> JSONOutput {
     typed.isWord ? .string(typed.text(choices[typed])) : json(in: choices)
   }
@@ -143,7 +144,7 @@ extension MethodOption {
       text: { $0.rawValue }, isAbsence: { $0 == absence })
   }
 
-  /// An option whose value is one of several words, written as they are in reports.
+  /// An option whose value is one of several words, which reports repeat unchanged.
   init(
     _ name: String, key: String, among values: [Value], help: String, defaultText: String? = nil,
     unreadReason: String, reasonWithoutLowRank: String? = nil, standard: Value,
@@ -157,7 +158,7 @@ extension MethodOption {
 }
 
 extension MethodOption<Int> {
-  /// An option whose value is an integer of a range.
+  /// An option whose value is an integer in a range.
   init(
     _ name: String, key: String, _ placeholder: String, in range: ClosedRange<Int>, help: String,
     defaultText: String? = nil, unreadReason: String, reasonWithoutLowRank: String? = nil,

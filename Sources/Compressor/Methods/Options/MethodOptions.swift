@@ -3,7 +3,7 @@ internal import DuetText
 
 /// The options that methods read, in the order of reports.
 ///
-/// A method may have options of its own besides: it declares them in its file.
+/// A method may declare further options in its own file.
 public enum MethodOptions {
   private static let noQuantized = "has no Q"
   private static let noLowRank = "has no low-rank part"
@@ -20,7 +20,7 @@ public enum MethodOptions {
     "group-size", key: "group_size", among: GroupSize.allCases,
     help: "Columns of Q that share a scale", defaultText: "row with e8p, else 128",
     unreadReason: noQuantized, standard: .row, encode: \.json)
-  /// Where the values of Q lie.
+  /// The grid on which the values of Q lie.
   public static let grid = MethodOption<GridKind>(
     "grid", key: "grid", among: GridKind.allCases,
     help: "Where the values of Q lie; one of the asymmetric ones is zero",
@@ -30,7 +30,7 @@ public enum MethodOptions {
     "scale-fit", key: "scale_fit", among: ScaleFit.allCases,
     help: "Whether scales are searched for the least error, or take the range of the weights",
     unreadReason: noQuantized, standard: .search)
-  /// Whether columns are rounded by falling second moment of their inputs.
+  /// Whether columns are rounded in the order of falling second moments of their inputs.
   public static let ordersByActivation = MethodOption(
     flag: "act-order", key: "orders_by_activation",
     help: "Round the columns of the largest inputs first",
@@ -50,7 +50,7 @@ public enum MethodOptions {
     defaultText:
       "\(MethodChoices.largestDefaultRank), or a sixteenth of the hidden size where that is less",
     unreadReason: noLowRank, standard: \.defaultRank)
-  /// The bits per weight of all compressed matrices that the ranks are chosen for.
+  /// The bits per weight of all compressed matrices together, which the ranks are chosen to meet.
   public static let targetBits = MethodOption<Double?>(
     "target-bits", key: "target_bits", placeholder: "B",
     help: "Choose the rank of every matrix so that all take so many bits per weight",
@@ -62,7 +62,7 @@ public enum MethodOptions {
   public static let factorFormat = MethodOption<FactorFormat>(
     "lr-format", key: "factor_format", among: FactorFormat.allCases,
     help: "How L and R are stored", unreadReason: noLowRank, standard: .int4)
-  /// The components that are found together where L R is all there is.
+  /// The number of components that are found together where there is no Q.
   public static let factorBlockSize = MethodOption<GroupSize>(
     "lr-block-size", key: "factor_block_size", among: GroupSize.allCases,
     help: "Components that are found together where L R is all there is",
@@ -82,13 +82,13 @@ public enum MethodOptions {
     parse: { text in Int(text).flatMap { (1...8192).contains($0) ? .some(.some($0)) : nil } },
     encode: { $0.map { .integer($0) } ?? .null }, text: { $0.map { "\($0)" } ?? "none" },
     isAbsence: { $0 == nil })
-  /// Where the weights on outlier channels go.
+  /// How the weights on outlier channels are stored.
   public static let outlierStorage = MethodOption<OutlierStorage>(
     "outlier-storage", key: "outlier_storage", among: OutlierStorage.allCases,
     help: "int8 stores the weights on outlier channels apart, as columns of eight bits",
     unreadReason: noAlternation, reasonWithoutLowRank: noLowRank, standard: .none,
     absence: OutlierStorage.none)
-  /// What L R starts from.
+  /// The start of L R.
   public static let initialization = MethodOption<LowRankInitialization>(
     "initialization", key: "initialization", among: LowRankInitialization.allCases,
     help: "What L R starts from; auto tries all and keeps the best; zero is the default with "
@@ -109,12 +109,12 @@ public enum MethodOptions {
     "inner-iterations", key: "inner_iterations", "N", in: 1...1000,
     help: "Rounds of the alternation of L and R in each fit of them", unreadReason: noLowRank,
     standard: { _ in 10 })
-  /// Rounds of coordinate descent on what was found, with fixed scales.
+  /// Rounds of coordinate descent after the other steps, with fixed scales.
   public static let refinementRounds = MethodOption<Int>(
     "refinement-rounds", key: "refinement_rounds", "N", in: 0...1000,
     help: "Rounds of coordinate descent afterwards, with fixed scales",
     unreadReason: "has nothing to refine", standard: { _ in 0 })
-  /// Whether Q is fitted in the metric that the space of L R is projected out of.
+  /// Whether Q is fitted in the metric from which the space of L R is projected out.
   public static let projectsMetric = MethodOption<Bool>(
     "hessian-downdate", key: "projects_metric", placeholder: nil,
     help: "Fit Q to what L R cannot repair, instead of to everything", expected: "",
@@ -129,7 +129,7 @@ public enum MethodOptions {
     refinementRounds, projectsMetric,
   ]
 
-  /// All of them.
+  /// All options.
   public static let all: [any MethodOptionDeclaration] = ofQuantized + ofLowRank
 }
 

@@ -5,8 +5,8 @@ extension QuantizationOptions {
   ///
   /// - Parameters:
   ///   - choices: The values that are given.
-  ///   - isPlain: Whether the method was published for weights as they are: then the default is four bits, with
-  ///     a zero among the values.
+  ///   - isPlain: Whether the method was published for unrotated weights: then the default is int4 on an
+  ///     asymmetric grid, one of whose values is zero.
   public init(reading choices: inout MethodChoices, isPlain: Bool = false) {
     self.init()
     format = choices.read(MethodOptions.format, default: isPlain ? .int4 : .e8p)
@@ -17,7 +17,7 @@ extension QuantizationOptions {
     scaleFit = choices.read(MethodOptions.scaleFit)
   }
 
-  /// Refuses what contradicts itself about Q.
+  /// Refuses options of Q that contradict each other.
   ///
   /// - Throws: `CompressionPlanError.conflict`.
   func check() throws(CompressionPlanError) {
@@ -54,9 +54,9 @@ extension LowRankOptions {
     innerIterations = choices.read(MethodOptions.innerIterations)
   }
 
-  /// Refuses what contradicts itself about L and R.
+  /// Refuses options of L and R that contradict each other.
   ///
-  /// - Parameter given: The values that somebody asked for.
+  /// - Parameter given: The values that the user gave.
   /// - Throws: `CompressionPlanError.conflict`.
   func check(given: MethodChoices) throws(CompressionPlanError) {
     if given.isGiven(MethodOptions.rank), given.isGiven(MethodOptions.targetBits) {

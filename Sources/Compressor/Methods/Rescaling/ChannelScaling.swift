@@ -9,18 +9,18 @@ internal import DuetSystem
   internal import Darwin
 #endif
 
-/// The search for the rescaling of inputs under which rounding to nearest hurts least: that of AWQ.
+/// AWQ's search for the rescaling of inputs under which rounding to nearest has the least error.
 ///
 /// A weight whose input is large should be rounded with a smaller error than others. With s > 0 for
 /// every input and the inputs divided by it,
 ///
 ///     W x = (W diag(s)) (diag(s)^-1 x),      s = a^alpha / sqrt(max a^alpha * min a^alpha),
 ///
-/// a being the size of the inputs, and alpha one of 0, 1/20 ... 19/20: the one with the least
+/// where a (n) is the size of the inputs, and alpha is the one of 0, 1/20, ..., 19/20 with the least
 ///
-///     sum over the layers of an input of tr(E H E^T),      E = round(W diag(s)) diag(s)^-1 - W.
+///     sum over the linear layers of an input of tr(E H E^T),      E = round(W diag(s)) diag(s)^-1 - W.
 ///
-/// a is the root of the mean square here, where AWQ takes the mean magnitude.
+/// Here a is the root mean square; AWQ takes the mean magnitude.
 ///
 /// Source: Lin et al., AWQ, arXiv:2306.00978, section 3.2, and the authors' program.
 package struct ChannelScaling: ~Copyable {
@@ -35,12 +35,12 @@ package struct ChannelScaling: ~Copyable {
   /// a, (n).
   private let sizes: [Float]
 
-  /// A search for the layers of an input.
+  /// A search for the linear layers that share an input.
   ///
   /// - Parameters:
   ///   - measured: E[x x^T], (n, n), finite, not zero.
   ///   - options: How the weights will be rounded.
-  ///   - algebra: What computes.
+  ///   - algebra: The linear algebra to compute with.
   package init(
     _ measured: borrowing Matrix<Double>, _ options: QuantizationOptions, _ algebra: LinearAlgebra
   ) {
@@ -48,7 +48,7 @@ package struct ChannelScaling: ~Copyable {
     let mean = (0..<n).reduce(0) { $0 + measured[$1, $1] } / Double(n)
     var hessian = Matrix<Float>(rowCount: n, columnCount: n)
     for index in 0..<n * n { hessian.elements[index] = Float(measured.elements[index] / mean) }
-    // Inputs that are hardly ever there get no smaller scale than a ten-thousandth of the usual one.
+    // An input that is nearly always zero counts as 1e-4 of the root mean square of all.
     sizes = (0..<n).map { max(hessian[$0, $0].squareRoot(), 1e-4) }
     self.hessian = hessian
     self.algebra = algebra
