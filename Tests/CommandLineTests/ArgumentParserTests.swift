@@ -50,8 +50,10 @@ private func failure(_ arguments: String...) -> UsageError? {
   }
 }
 
-@Suite struct ArgumentParserTests {
-  @Test func defaultsStandWhenNothingIsGiven() throws {
+@Suite("Argument parser")
+struct ArgumentParserTests {
+  @Test("defaults stand when nothing is given")
+  func defaultsStandWhenNothingIsGiven() throws {
     let parsed = try parse("-m", "a")
     #expect(parsed[Table.model] == "a")
     #expect(parsed[Table.context] == 4096)
@@ -68,7 +70,8 @@ private func failure(_ arguments: String...) -> UsageError? {
     #expect(parsed.operands == [])
   }
 
-  @Test func everySpellingOfAValueIsRead() throws {
+  @Test("every spelling of a value is read")
+  func everySpellingOfAValueIsRead() throws {
     let parsed = try parse(
       "--model=x=y", "-c", "12", "-t=3", "--sizes", "8,1", "--temperature", "0", "--top-p=1e-1",
       "--seed", "18446744073709551615", "-f", "a", "--file", "b", "--file=", "-p", "-",
@@ -87,7 +90,8 @@ private func failure(_ arguments: String...) -> UsageError? {
     #expect(parsed.operands == ["in"])
   }
 
-  @Test func twoDashesEndTheOptions() throws {
+  @Test("two dashes end the options")
+  func twoDashesEndTheOptions() throws {
     #expect(try parse("-m", "a", "--", "--json").operands == ["--json"])
     #expect(try !parse("-m", "a", "--", "--json")[Table.json])
     #expect(try parse("-m", "a", "-").operands == ["-"])
@@ -95,7 +99,8 @@ private func failure(_ arguments: String...) -> UsageError? {
     #expect(try parse("-m", "-strange")[Table.model] == "-strange")
   }
 
-  @Test func mistakesAreNamed() {
+  @Test("mistakes are named, with the nearest option")
+  func mistakesAreNamed() {
     #expect(
       failure("-m", "a", "--contxt", "5") == .unknownOption("--contxt", nearest: "--context"))
     #expect(failure("-m", "a", "--jsno") == .unknownOption("--jsno", nearest: "--json"))
@@ -115,13 +120,15 @@ private func failure(_ arguments: String...) -> UsageError? {
     #expect(failure("-m", "a", "x", "y") == .unexpectedOperand("y"))
   }
 
-  @Test(arguments: [
-    ("--context", "0"), ("--context", "100001"), ("--context", "1.0"), ("--context", ""),
-    ("--context", "99999999999999999999"), ("--sizes", "1,,2"), ("--sizes", "9"),
-    ("--sizes", ""), ("--temperature", "nan"), ("--temperature", "-0.1"), ("--top-p", "inf"),
-    ("--seed", "-1"), ("--threads", "65"), ("--seed", "18446744073709551616"),
-    ("--on-full", "drop"),
-  ])
+  @Test(
+    "values that an option does not take are refused",
+    arguments: [
+      ("--context", "0"), ("--context", "100001"), ("--context", "1.0"), ("--context", ""),
+      ("--context", "99999999999999999999"), ("--sizes", "1,,2"), ("--sizes", "9"),
+      ("--sizes", ""), ("--temperature", "nan"), ("--temperature", "-0.1"), ("--top-p", "inf"),
+      ("--seed", "-1"), ("--threads", "65"), ("--seed", "18446744073709551616"),
+      ("--on-full", "drop"),
+    ])
   func unacceptableValuesAreRefused(option: String, value: String) {
     guard case .invalidValue(option, value, _)? = failure("-m", "a", "\(option)=\(value)") else {
       Issue.record("accepted \(option)=\(value)")
@@ -129,7 +136,8 @@ private func failure(_ arguments: String...) -> UsageError? {
     }
   }
 
-  @Test func messagesAreOneSafeLine() {
+  @Test("a message is one line that is safe to display")
+  func messagesAreOneSafeLine() {
     let error = failure("-m", "a", "--on-full", "a\u{1B}[2J\nb")
     #expect(
       error?.description
@@ -138,7 +146,8 @@ private func failure(_ arguments: String...) -> UsageError? {
       failure("--contxt")?.description == "unknown option '--contxt'; did you mean '--context'?")
   }
 
-  @Test func helpListsDefaultsAndExitCodes() throws {
+  @Test("help lists defaults and exit codes")
+  func helpListsDefaultsAndExitCodes() throws {
     for spelling in ["-h", "--help"] {
       guard case .print(let text) = try ArgumentParser(Table.command).parse([spelling]) else {
         Issue.record("no help")
@@ -160,7 +169,8 @@ private func failure(_ arguments: String...) -> UsageError? {
     }
   }
 
-  @Test func theFirstArgumentChoosesASubcommand() throws {
+  @Test("the first argument chooses a subcommand")
+  func theFirstArgumentChoosesASubcommand() throws {
     let set = Option.flag("set", help: "A flag")
     let command = Command(
       name: "bench", summary: "Measures.",

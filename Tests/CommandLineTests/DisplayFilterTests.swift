@@ -3,15 +3,18 @@ import DuetRuntime
 import TestSupport
 import Testing
 
-@Suite struct DisplayFilterTests {
-  @Test(arguments: [
-    ("plain\ttext\n", "plain\ttext\n"),
-    ("\u{1B}]52;c;aGk=\u{7}", "\\x1b]52;c;aGk=\\x07"),
-    ("a\rb\u{8}\u{0}\u{7F}", "a\\x0db\\x08\\x00\\x7f"),
-    ("\u{9B}2J\u{85}", "\\x9b2J\\x85"),
-    ("\u{202E}abc\u{2066}\u{2069}\u{200F}", "\\u{202e}abc\\u{2066}\\u{2069}\\u{200f}"),
-    ("e\u{301} 東京 👩\u{200D}🚀", "e\u{301} 東京 👩\u{200D}🚀"),
-  ])
+@Suite("Display filter")
+struct DisplayFilterTests {
+  @Test(
+    "only harmless characters reach a terminal",
+    arguments: [
+      ("plain\ttext\n", "plain\ttext\n"),
+      ("\u{1B}]52;c;aGk=\u{7}", "\\x1b]52;c;aGk=\\x07"),
+      ("a\rb\u{8}\u{0}\u{7F}", "a\\x0db\\x08\\x00\\x7f"),
+      ("\u{9B}2J\u{85}", "\\x9b2J\\x85"),
+      ("\u{202E}abc\u{2066}\u{2069}\u{200F}", "\\u{202e}abc\\u{2066}\\u{2069}\\u{200f}"),
+      ("e\u{301} 東京 👩\u{200D}🚀", "e\u{301} 東京 👩\u{200D}🚀"),
+    ])
   func onlyHarmlessScalarsReachATerminal(text: String, shown: String) {
     #expect(DisplayFilter(isTerminal: true)(text) == shown)
     #expect(DisplayFilter(isTerminal: false)(text) == text)
@@ -20,7 +23,8 @@ import Testing
   /// Random streams of scalars, cut into random pieces, written through a real pseudoterminal: what
   /// arrives holds no control byte but tab, carriage return and line feed, no C1 control and no
   /// direction control, and everything harmless arrives as it was.
-  @Test func randomStreamsThroughAPseudoterminal() throws {
+  @Test("random texts bring no control character to a terminal")
+  func randomStreamsThroughAPseudoterminal() throws {
     let terminal = try Pseudoterminal()
     let output = StandardOutput(descriptor: terminal.processSide)
     #expect(output.isTerminal)

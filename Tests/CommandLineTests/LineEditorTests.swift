@@ -34,27 +34,32 @@ private func keys(_ bytes: [UInt8]) -> [Key] {
 
 private func keys(_ text: String) -> [Key] { keys(Array(text.utf8)) }
 
-@Suite struct KeyDecoderTests {
-  @Test(arguments: [
-    ("\u{1B}[A", Key.up), ("\u{1B}OB", .down), ("\u{1B}[C", .right), ("\u{1B}[D", .left),
-    ("\u{1B}[H", .home), ("\u{1B}OF", .end), ("\u{1B}[1~", .home), ("\u{1B}[8~", .end),
-    ("\u{1B}[3~", .delete), ("\u{1B}[1;5C", .wordRight), ("\u{1B}[1;3D", .wordLeft),
-    ("\u{1B}b", .wordLeft), ("\u{1B}f", .wordRight), ("\u{1B}d", .deleteWordRight),
-    ("\u{1B}\u{7F}", .deleteWordLeft), ("\u{7F}", .backspace), ("\u{8}", .backspace),
-    ("\r", .enter), ("\n", .enter), ("\u{1B}\r", .lineBreak), ("\u{3}", .control("c")),
-    ("é", .text("é")), ("東", .text("東")), ("😀", .text("😀")), ("\t", .text("\t")),
-  ])
+@Suite("Key decoder")
+struct KeyDecoderTests {
+  @Test(
+    "bytes and escape sequences become keys",
+    arguments: [
+      ("\u{1B}[A", Key.up), ("\u{1B}OB", .down), ("\u{1B}[C", .right), ("\u{1B}[D", .left),
+      ("\u{1B}[H", .home), ("\u{1B}OF", .end), ("\u{1B}[1~", .home), ("\u{1B}[8~", .end),
+      ("\u{1B}[3~", .delete), ("\u{1B}[1;5C", .wordRight), ("\u{1B}[1;3D", .wordLeft),
+      ("\u{1B}b", .wordLeft), ("\u{1B}f", .wordRight), ("\u{1B}d", .deleteWordRight),
+      ("\u{1B}\u{7F}", .deleteWordLeft), ("\u{7F}", .backspace), ("\u{8}", .backspace),
+      ("\r", .enter), ("\n", .enter), ("\u{1B}\r", .lineBreak), ("\u{3}", .control("c")),
+      ("é", .text("é")), ("東", .text("東")), ("😀", .text("😀")), ("\t", .text("\t")),
+    ])
   func sequencesBecomeKeys(bytes: String, key: Key) {
     #expect(keys(bytes) == [key])
     #expect(keys(bytes + "x") == [key, .text("x")])
   }
 
-  @Test func unknownSequencesAreSwallowed() {
+  @Test("unknown escape sequences are swallowed")
+  func unknownSequencesAreSwallowed() {
     #expect(keys("\u{1B}[?1;2c\u{1B}[99~\u{1B}[1;2P\u{1B}Q\u{0}\u{1F}a") == [.text("a")])
     #expect(keys("\u{1B}[" + String(repeating: "1", count: 10_000) + "Aa") == [.up, .text("a")])
   }
 
-  @Test func malformedBytesAreReplaced() {
+  @Test("malformed bytes are replaced")
+  func malformedBytesAreReplaced() {
     let bad: Key = .text("\u{FFFD}")
     #expect(keys([0x80, 0x61]) == [bad, .text("a")])
     #expect(keys([0xE6, 0x9D, 0x61]) == [bad, .text("a")])
@@ -64,7 +69,8 @@ private func keys(_ text: String) -> [Key] { keys(Array(text.utf8)) }
     #expect(keys([0xED, 0xA0, 0x80, 0x61]).last == .text("a"))
   }
 
-  @Test func pastedTextIsTextWhateverItHolds() {
+  @Test("pasted text is text, whatever it holds")
+  func pastedTextIsTextWhateverItHolds() {
     let pasted = "a\rb\r\nc\nd\u{1B}[A\u{3}\u{1B}\u{1B}[201é"
     let text = "a\nb\nc\nd\u{1B}[A\u{3}\u{1B}\u{1B}[201é"
     #expect(
@@ -75,39 +81,43 @@ private func keys(_ text: String) -> [Key] { keys(Array(text.utf8)) }
   }
 }
 
-@Suite struct LineEditorTests {
-  @Test(arguments: [
-    ("hello\r", "hello"),
-    ("helo\u{1B}[Dl\r", "hello"),
-    ("ello\u{1}h\u{5}!\r", "hello!"),
-    ("ello\u{1B}[Hh\u{1B}[F!\r", "hello!"),
-    ("helloo\u{7F}\r", "hello"),
-    ("xhello\u{1}\u{1B}[3~\r", "hello"),
-    ("one two\u{17}three\r", "one three"),
-    ("one two\u{1B}b\u{B}\r", "one "),
-    ("one two\u{1B}b\u{15}\r", "two"),
-    ("one two\u{1}\u{1B}f\u{B}\r", "one"),
-    ("one two\u{1}\u{1B}d\r", " two"),
-    ("ab\u{14}\r", "ba"),
-    ("abc\u{1}\u{6}\u{14}\r", "bac"),
-    ("one two\u{17}\u{19}\u{19}\r", "one twotwo"),
-    ("abc\u{1}\u{4}\r", "bc"),
-    ("東京\u{1B}[D\u{7F}\r", "京"),
-    ("e\u{301}x\u{1B}[D\u{7F}\r", "x"),
-    ("e\u{301}x\u{1}\u{1B}[3~\r", "x"),
-    ("👩\u{200D}\r", "👩\u{200D}"),
-    ("\u{1B}[200~a\nb\u{1B}[201~c\r", "a\nbc"),
-    ("a\u{1B}\rb\u{1B}[Ax\r", "ax\nb"),
-    ("a\u{1B}\rb\u{1B}[A\u{1B}[Bx\r", "a\nbx"),
-    ("\u{4}x\u{3}y\r", "y"),
-  ])
+@Suite("Line editor")
+struct LineEditorTests {
+  @Test(
+    "keys edit the line",
+    arguments: [
+      ("hello\r", "hello"),
+      ("helo\u{1B}[Dl\r", "hello"),
+      ("ello\u{1}h\u{5}!\r", "hello!"),
+      ("ello\u{1B}[Hh\u{1B}[F!\r", "hello!"),
+      ("helloo\u{7F}\r", "hello"),
+      ("xhello\u{1}\u{1B}[3~\r", "hello"),
+      ("one two\u{17}three\r", "one three"),
+      ("one two\u{1B}b\u{B}\r", "one "),
+      ("one two\u{1B}b\u{15}\r", "two"),
+      ("one two\u{1}\u{1B}f\u{B}\r", "one"),
+      ("one two\u{1}\u{1B}d\r", " two"),
+      ("ab\u{14}\r", "ba"),
+      ("abc\u{1}\u{6}\u{14}\r", "bac"),
+      ("one two\u{17}\u{19}\u{19}\r", "one twotwo"),
+      ("abc\u{1}\u{4}\r", "bc"),
+      ("東京\u{1B}[D\u{7F}\r", "京"),
+      ("e\u{301}x\u{1B}[D\u{7F}\r", "x"),
+      ("e\u{301}x\u{1}\u{1B}[3~\r", "x"),
+      ("👩\u{200D}\r", "👩\u{200D}"),
+      ("\u{1B}[200~a\nb\u{1B}[201~c\r", "a\nbc"),
+      ("a\u{1B}\rb\u{1B}[Ax\r", "ax\nb"),
+      ("a\u{1B}\rb\u{1B}[A\u{1B}[Bx\r", "a\nbx"),
+      ("\u{4}x\u{3}y\r", "y"),
+    ])
   func keysEditTheLine(bytes: String, line: String) {
     var typist = Typist()
     typist.type(bytes)
     #expect(typist.lines == [line])
   }
 
-  @Test func historyIsWalkedAndTheDraftKept() {
+  @Test("arrows walk through the history, and the draft is kept")
+  func historyIsWalkedAndTheDraftKept() {
     var typist = Typist()
     typist.type("one\rtwo\rtwo\r   \r")
     typist.type("draft\u{1B}[A\u{1B}[A\u{1B}[A\r")
@@ -119,7 +129,8 @@ private func keys(_ text: String) -> [Key] { keys(Array(text.utf8)) }
     #expect(typist.lines.suffix(2) == ["one?", "one"])
   }
 
-  @Test func controlKeysEndTheLine() {
+  @Test("control keys end the line")
+  func controlKeysEndTheLine() {
     var typist = Typist()
     typist.type("\u{3}abc\u{3}\u{4}\u{1A}\u{C}")
     #expect(
@@ -132,7 +143,7 @@ private func keys(_ text: String) -> [Key] { keys(Array(text.utf8)) }
   /// Random keys on narrow screens: the painted line must be what a terminal shows when the prompt
   /// and the text are simply written to it, and the cursor must stand where writing the text up to
   /// it would leave it.
-  @Test(arguments: 0..<200)
+  @Test("the painted line is what a terminal shows of the text", arguments: 0..<200)
   func thePaintedLineIsTheText(seed: Int) {
     var generator = RandomGenerator(seed: UInt64(seed))
     let columns = Int.random(in: 5...20, using: &generator)
@@ -171,7 +182,8 @@ private func keys(_ text: String) -> [Key] { keys(Array(text.utf8)) }
     }
   }
 
-  @Test func aLineLongerThanTheScreenShowsTheRowsAroundTheCursor() {
+  @Test("a line longer than the screen shows the rows around the cursor")
+  func aLineLongerThanTheScreenShowsTheRowsAroundTheCursor() {
     var typist = Typist()
     typist.type(String(repeating: "0123456789", count: 10))
     var painter = LinePainter()
@@ -190,7 +202,8 @@ private func keys(_ text: String) -> [Key] { keys(Array(text.utf8)) }
     #expect(screen.row == 0 && screen.column == 2)
   }
 
-  @Test func pastedControlCharactersAreShownEscaped() {
+  @Test("pasted control characters are shown escaped")
+  func pastedControlCharactersAreShownEscaped() {
     var typist = Typist()
     typist.type("\u{1B}[200~a\u{1B}]52;c;x\u{7}\tb\u{1B}[201~")
     let buffer = typist.editor.buffer
@@ -201,12 +214,15 @@ private func keys(_ text: String) -> [Key] { keys(Array(text.utf8)) }
   }
 }
 
-@Suite struct DisplayWidthTests {
-  @Test(arguments: [
-    ("", 0), ("abc", 3), ("é", 1), ("e\u{301}", 1), ("東京", 4), ("ｱ", 1), ("Ａ", 2), ("😀", 2),
-    ("\u{200B}", 0), ("\u{AD}", 1), ("한", 2), ("\u{1112}\u{1161}\u{11AB}", 2), ("…", 1),
-    ("\u{7F}\u{9B}\n", 0), ("\u{20000}", 2), ("\u{1F1E9}\u{1F1EA}", 2),
-  ])
+@Suite("Display width")
+struct DisplayWidthTests {
+  @Test(
+    "a text takes the columns that a terminal gives it",
+    arguments: [
+      ("", 0), ("abc", 3), ("é", 1), ("e\u{301}", 1), ("東京", 4), ("ｱ", 1), ("Ａ", 2), ("😀", 2),
+      ("\u{200B}", 0), ("\u{AD}", 1), ("한", 2), ("\u{1112}\u{1161}\u{11AB}", 2), ("…", 1),
+      ("\u{7F}\u{9B}\n", 0), ("\u{20000}", 2), ("\u{1F1E9}\u{1F1EA}", 2),
+    ])
   func columns(text: String, width: Int) {
     #expect(displayWidth(text) == width)
   }

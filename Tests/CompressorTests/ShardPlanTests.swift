@@ -5,7 +5,8 @@ import TestSupport
 import Testing
 
 /// How tensors are dealt out over files.
-@Suite struct ShardPlanTests {
+@Suite("Shard plan")
+struct ShardPlanTests {
   /// Tensors of so many bytes, named so that the order of the sizes is theirs.
   private func tensors(_ sizes: [Int]) throws -> [StoredTensor] {
     let file = try MappedFile([UInt8](repeating: 0, count: sizes.max() ?? 0))

@@ -7,7 +7,8 @@ import Testing
 /// What `bench` prints.
 ///
 /// How fast anything is depends on the machine and is not tested.
-@Suite struct BenchTests {
+@Suite("Runs of bench")
+struct BenchTests {
   private func document(_ arguments: [String]) throws -> [String: Any] {
     let result = try runExecutable("bench", arguments + ["--json", "--quiet"])
     #expect(result.exitCode == 0)
@@ -23,7 +24,8 @@ import Testing
 
   // MARK: - Kernels
 
-  @Test func describesEveryKernel() throws {
+  @Test("every kernel is described with its limits")
+  func describesEveryKernel() throws {
     let document = try document([
       "kernels", "--only", "int2, cache", "--only", "quantize_int8", "--only", "worker pool",
       "--repeats", "2",
@@ -68,7 +70,8 @@ import Testing
     #expect((pool["bar"] as? [String: Any])?["comparison"] as? String == "at most")
   }
 
-  @Test func comparesLowRankPartWithNone() throws {
+  @Test("a product with a low-rank part is compared with one without")
+  func comparesLowRankPartWithNone() throws {
     let rows = try #require(
       document(["kernels", "--only", "over Q", "-t", "1", "-r", "1"])["rows"] as? [[String: Any]])
     #expect(rows.count == 1)
@@ -83,7 +86,8 @@ import Testing
     #expect(rows.first?["rank"] as? Int == 128)
   }
 
-  @Test func printsATable() throws {
+  @Test("results are printed as a table")
+  func printsATable() throws {
     let result = try runExecutable(
       "bench", ["kernels", "--only", "rms_norm", "--kernel-set", "all", "-r", "1"])
     #expect(result.exitCode == 0)
@@ -96,7 +100,8 @@ import Testing
 
   // MARK: - Shapes
 
-  @Test func measuresCompressedShapes() throws {
+  @Test("random compressed weights of a known shape are measured")
+  func measuresCompressedShapes() throws {
     let document = try document([
       "--shape", "llama-2-7b", "--format", "e8p", "--layers", "1", "-n", "1", "-p", "8", "-r", "1",
       "-t", "1", "--kv-cache", "f32", "--activations", "int8",
@@ -136,7 +141,8 @@ import Testing
     }
   }
 
-  @Test func measuresCheckpoints() throws {
+  @Test("a checkpoint is measured")
+  func measuresCheckpoints() throws {
     let document = try document([
       "-m", SharedData.project("models/stories"), "-n", "2", "-p", "4", "-r", "2", "-t", "1",
     ])
@@ -148,7 +154,8 @@ import Testing
     #expect(document["loading"] is [String: Any])
   }
 
-  @Test func writesAndMeasuresCompressedModels() throws {
+  @Test("a compressed model of random weights is written and measured")
+  func writesAndMeasuresCompressedModels() throws {
     let parent = try TemporaryFolder()
     let folder = "\(parent.path)/model"
     let writing = try runExecutable(
@@ -180,25 +187,28 @@ import Testing
 
   // MARK: - Refusals
 
-  @Test(arguments: [
-    (["--shape", "llama-2-7b", "--rank", "64"], "--rank is for compressed weights"),
-    (["--shape", "llama-2-7b", "--format", "bf16", "--lr-format", "f16"], "--lr-format is for"),
-    (["--shape", "llama-2-7b", "--group-size", "32"], "--group-size is for compressed weights"),
-    (["--shape", "llama-2-7b", "--format", "int5"], "'int5' is not one of bf16"),
-    (["--shape", "llama-2-7b", "--format", "int2", "--group-size", "48"], "'48' is not one of"),
-    (["--shape", "llama-2-7b", "--format", "int2", "--rank", "-1"], "'-1' is not an integer"),
-    (["--shape", "llama-2-7b", "--format", "int8"], "'int8' is not one of bf16"),
-    (
-      ["--shape", "llama-2-7b", "--format", "int2", "--activations", "bf16"], "'bf16' is not one of"
-    ),
-    (["--shape", "llama-9", "--format", "int2"], "no shape \"llama-9\""),
-    (["-m", "models/stories", "--format", "int2"], "--format is for random weights"),
-    (["kernels", "--only", "nothing of the kind"], "no kernel has \"nothing of the kind\""),
-    (["kernels", "--kernel-set", "mmx"], "no kernels \"mmx\""),
-    (["write", "--shape", "llama-2-7b", "--shards", "0", "-o", "x"], "'0' is not an integer"),
-    (["write", "--shape", "llama-2-7b", "--format", "int8", "-o", "x"], "'int8' is not one of"),
-    (["write", "--shape", "llama-2-7b", "--rank", "3", "-o", "x"], "--rank is for compressed"),
-  ])
+  @Test(
+    "arguments that make no sense are refused",
+    arguments: [
+      (["--shape", "llama-2-7b", "--rank", "64"], "--rank is for compressed weights"),
+      (["--shape", "llama-2-7b", "--format", "bf16", "--lr-format", "f16"], "--lr-format is for"),
+      (["--shape", "llama-2-7b", "--group-size", "32"], "--group-size is for compressed weights"),
+      (["--shape", "llama-2-7b", "--format", "int5"], "'int5' is not one of bf16"),
+      (["--shape", "llama-2-7b", "--format", "int2", "--group-size", "48"], "'48' is not one of"),
+      (["--shape", "llama-2-7b", "--format", "int2", "--rank", "-1"], "'-1' is not an integer"),
+      (["--shape", "llama-2-7b", "--format", "int8"], "'int8' is not one of bf16"),
+      (
+        ["--shape", "llama-2-7b", "--format", "int2", "--activations", "bf16"],
+        "'bf16' is not one of"
+      ),
+      (["--shape", "llama-9", "--format", "int2"], "no shape \"llama-9\""),
+      (["-m", "models/stories", "--format", "int2"], "--format is for random weights"),
+      (["kernels", "--only", "nothing of the kind"], "no kernel has \"nothing of the kind\""),
+      (["kernels", "--kernel-set", "mmx"], "no kernels \"mmx\""),
+      (["write", "--shape", "llama-2-7b", "--shards", "0", "-o", "x"], "'0' is not an integer"),
+      (["write", "--shape", "llama-2-7b", "--format", "int8", "-o", "x"], "'int8' is not one of"),
+      (["write", "--shape", "llama-2-7b", "--rank", "3", "-o", "x"], "--rank is for compressed"),
+    ])
   func refusesArguments(arguments: [String], fragment: String) throws {
     let result = try runExecutable("bench", arguments + ["--json"])
     #expect(result.exitCode == 2)
@@ -209,7 +219,7 @@ import Testing
     #expect((error["message"] as? String)?.contains(fragment) == true, "\(error)")
   }
 
-  @Test(arguments: ["int2", "f32"])
+  @Test("shapes beyond the memory are refused", arguments: ["int2", "f32"])
   func refusesShapesBeyondTheMemory(format: String) throws {
     // A thousand layers of 70B are 200 GB at two bits and 3.4 TB in F32.
     let result = try runExecutable(

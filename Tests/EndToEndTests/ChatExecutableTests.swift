@@ -9,10 +9,12 @@ private func object(_ text: String) throws -> [String: Any] {
   try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
 }
 
-@Suite struct ChatExecutableTests {
+@Suite("Runs of chat")
+struct ChatExecutableTests {
   private let fox = "Tell me a story about a fox named Max who finds a red kite."
 
-  @Test func aPromptIsAnsweredOnce() throws {
+  @Test("a prompt is answered once, and the same seed gives the same text")
+  func aPromptIsAnsweredOnce() throws {
     let first = try runExecutable(
       "chat", ["-m", stories, "-p", fox, "-s", "3", "-n", "60", "--stats"])
     #expect(first.exitCode == 0)
@@ -28,7 +30,8 @@ private func object(_ text: String) throws -> [String: Any] {
     #expect(third.stdout == first.stdout)
   }
 
-  @Test func jsonIsOneDocument() throws {
+  @Test("with --json the output is one JSON document")
+  func jsonIsOneDocument() throws {
     let run = try runExecutable(
       "chat", ["-m", stories, "-p", fox, "-s", "3", "-n", "20", "--json"])
     #expect(run.exitCode == 0 && run.stderr == "")
@@ -43,7 +46,8 @@ private func object(_ text: String) throws -> [String: Any] {
     #expect((document["context"] as? [String: Any])?["length"] as? Int == 1024)
   }
 
-  @Test func plainTextIsContinued() throws {
+  @Test("plain text is continued")
+  func plainTextIsContinued() throws {
     let run = try runExecutable(
       "chat",
       ["-m", stories, "--raw", "-p", "Once upon a", "--temperature", "0", "-n", "5", "--json"])
@@ -52,7 +56,8 @@ private func object(_ text: String) throws -> [String: Any] {
     #expect(document["template"] as? String == "none")
   }
 
-  @Test func theContextIsNeverSilentlyFull() throws {
+  @Test("the context is never full without a word")
+  func theContextIsNeverSilentlyFull() throws {
     let arguments = ["-m", stories, "--raw", "-p", "Once upon a time", "-c", "30", "-s", "1"]
     let run = try runExecutable("chat", arguments + ["--json"])
     #expect(run.exitCode == 0)
@@ -77,7 +82,7 @@ private func object(_ text: String) throws -> [String: Any] {
     (["-m", SharedData.project("Sources"), "-p", "x"], 4, "config.json"),
   ]
 
-  @Test(arguments: Self.mistakes)
+  @Test("mistakes end in one sentence and an exit code", arguments: Self.mistakes)
   func mistakesEndInOneSentence(arguments: [String], code: Int32, part: String) throws {
     let run = try runExecutable("chat", arguments)
     #expect(run.exitCode == code)
@@ -92,7 +97,8 @@ private func object(_ text: String) throws -> [String: Any] {
     #expect((error["message"] as? String)?.contains(part) == true)
   }
 
-  @Test func textThatIsNotUTF8IsRefusedWithItsPlace() throws {
+  @Test("text that is not UTF-8 is refused with its place")
+  func textThatIsNotUTF8IsRefusedWithItsPlace() throws {
     let folder = FileManager.default.temporaryDirectory
       .appendingPathComponent("duet-\(UUID().uuidString)")
     defer { try? FileManager.default.removeItem(at: folder) }
@@ -109,7 +115,8 @@ private func object(_ text: String) throws -> [String: Any] {
     #expect(error == "chat: standard input is not UTF-8 at byte 2\n")
   }
 
-  @Test func outputThatCannotBeWrittenIsAnError() throws {
+  @Test("output that cannot be written is an error")
+  func outputThatCannotBeWrittenIsAnError() throws {
     func run(_ output: ChildProcess.Descriptor) throws -> (code: Int32, error: String) {
       let path = FileManager.default.temporaryDirectory
         .appendingPathComponent("duet-\(UUID().uuidString)").path
@@ -137,7 +144,7 @@ private func object(_ text: String) throws -> [String: Any] {
 
   private static let signals: [(signal: Int32, code: Int32)] = [(SIGINT, 130), (SIGTERM, 143)]
 
-  @Test(arguments: Self.signals)
+  @Test("a signal stops the answer", arguments: Self.signals)
   func aSignalStopsTheAnswer(signal: Int32, code: Int32) throws {
     let path = FileManager.default.temporaryDirectory
       .appendingPathComponent("duet-\(UUID().uuidString)").path

@@ -71,8 +71,10 @@ private struct Script {
   }
 }
 
-@Suite struct ChatInteractiveTests {
-  @Test func aConversationGrowsByTurns() throws {
+@Suite("Interactive chat")
+struct ChatInteractiveTests {
+  @Test("a conversation grows by turns")
+  func aConversationGrowsByTurns() throws {
     let script = Script(
       inputs: [.line("hello"), .line(""), .line("   "), .line("again"), .line("/exit")],
       format: try Script.templated())
@@ -84,7 +86,8 @@ private struct Script {
     #expect(result.err == "")
   }
 
-  @Test func commandsActOnTheConversation() throws {
+  @Test("commands act on the conversation")
+  func commandsActOnTheConversation() throws {
     let path = FileManager.default.temporaryDirectory
       .appendingPathComponent("duet-chat-\(UUID().uuidString).json").path
     defer { try? FileManager.default.removeItem(atPath: path) }
@@ -113,7 +116,8 @@ private struct Script {
     }
   }
 
-  @Test func blocksOfManyLines() throws {
+  @Test("three quotation marks begin and end a block of lines")
+  func blocksOfManyLines() throws {
     let script = Script(
       inputs: [
         .line("\"\"\"first"), .line("/exit"), .line("last\"\"\""), .line("\"\"\""),
@@ -125,7 +129,8 @@ private struct Script {
     #expect(result.prompts == ["> ", "... ", "... ", "> ", "... ", "> ", "> "])
   }
 
-  @Test func controlCTwiceWithinTwoSecondsLeaves() throws {
+  @Test("Ctrl-C twice within two seconds leaves")
+  func controlCTwiceWithinTwoSecondsLeaves() throws {
     let empty = LineInput.interrupted(hadText: false)
     #expect(try Script(inputs: [empty, empty], times: [10, 12]).run().code == .interrupted)
     #expect(try Script(inputs: [empty, empty], times: [10, 12.1]).run().code == .success)
@@ -137,7 +142,8 @@ private struct Script {
     #expect(try Script(inputs: [empty]).run().err.contains("Ctrl-C again within 2 seconds"))
   }
 
-  @Test func anInterruptedAnswerKeepsItsText() throws {
+  @Test("an interrupted answer keeps its text")
+  func anInterruptedAnswerKeepsItsText() throws {
     // The prompt takes a few questions; by the twelfth some tokens are written.
     let some = try Script(
       inputs: [.line("hello")], format: try Script.templated(), cancelAt: 12
@@ -153,7 +159,8 @@ private struct Script {
     #expect(none.err.contains("stopped before the answer began"))
   }
 
-  @Test func aMessageThatDoesNotFitIsTakenBack() throws {
+  @Test("a message that does not fit is taken back")
+  func aMessageThatDoesNotFitIsTakenBack() throws {
     let result = try Script(
       inputs: [.line(String(repeating: "long ", count: 100)), .line("hi")],
       format: try Script.templated(), contextLength: 50
@@ -162,7 +169,8 @@ private struct Script {
     #expect(result.conversation.turns.first?.content == "hi")
   }
 
-  @Test func withoutATemplateTextIsContinued() throws {
+  @Test("without a template the text is continued")
+  func withoutATemplateTextIsContinued() throws {
     let result = try Script(
       inputs: [.line(""), .line("Once upon"), .line(""), .line("/system x")]
     ).run()

@@ -24,13 +24,15 @@ struct GreedySession: ~Copyable, TextEngine {
   }
 }
 
-@Suite struct ChatInterruptionTests {
+@Suite("Interrupted answers")
+struct ChatInterruptionTests {
   /// Interrupts at random moments of a conversation with a real model; afterwards the session must
   /// be as if the evaluated tokens had been evaluated at once.
   ///
   /// The bound is the project's own for the logits of a prefill against those of single steps, 1e-4,
   /// with an F32 cache so that no rounding of the cache comes between.
-  @Test func interruptionsLeaveTheSessionConsistent() throws {
+  @Test("the session stands as if nothing had been interrupted")
+  func interruptionsLeaveTheSessionConsistent() throws {
     let folder = SharedData.project("models/stories")
     let model = try Model(contentsOf: folder)
     let tokenizer = try Tokenizer(contentsOf: folder)
@@ -88,7 +90,9 @@ struct GreedySession: ~Copyable, TextEngine {
   /// With batches of one token all that stands was computed by the same operations as from scratch, so the
   /// logits are the same to the last bit. Larger batches are cut elsewhere from scratch than they were,
   /// and their sums are rounded in another order: the bound is again that of a prefill against steps.
-  @Test(arguments: [(1, 0), (7, 1e-4)] as [(batchSize: Int, bound: Float)])
+  @Test(
+    "a thousand interruptions between layers leave the same logits",
+    arguments: [(1, 0), (7, 1e-4)] as [(batchSize: Int, bound: Float)])
   func aThousandInterruptions(batchSize: Int, bound: Float) throws {
     let tokenizer = try TokenizerFixture.tokenizer(TokenizerFixture.sentencePiece())
     let configuration = Configuration(

@@ -4,8 +4,10 @@ import TestSupport
 import Testing
 import chat
 
-@Suite struct ChatResponderTests {
-  @Test func onlyTheNewPartIsEvaluated() throws {
+@Suite("Responder of chat")
+struct ChatResponderTests {
+  @Test("only the new part of a conversation is evaluated")
+  func onlyTheNewPartIsEvaluated() throws {
     var responder = fakeResponder(contextLength: 1000)
     var conversation = Conversation(system: "S")
     conversation.append(.user, "hello")
@@ -22,7 +24,8 @@ import chat
     #expect(again.tokens == second.tokens)
   }
 
-  @Test func theReasonsToStopAreTold() throws {
+  @Test("the reason why an answer stops is told")
+  func theReasonsToStopAreTold() throws {
     var conversation = Conversation()
     conversation.append(.user, "hello")
     var ends = fakeResponder(contextLength: 1000, maximumCount: 1000)
@@ -47,7 +50,7 @@ import chat
   /// Random conversations that are edited, cleared and interrupted at random moments, with both
   /// policies: the window is never exceeded, the evaluated tokens are those of the engine, the
   /// system text is never dropped, and an answer is what a fresh engine gives for the same tokens.
-  @Test(arguments: 0..<1000)
+  @Test("random conversations keep to the context and equal a fresh start", arguments: 0..<1000)
   func randomConversations(seed: Int) throws {
     var generator = RandomGenerator(seed: UInt64(seed))
     let contextLength = Int.random(in: 40...120, using: &generator)

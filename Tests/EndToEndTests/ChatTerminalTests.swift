@@ -16,7 +16,8 @@ let endless = [
   "100000",
 ]
 
-@Suite(.serialized) struct ChatTerminalTests {
+@Suite("Chat in a terminal", .serialized)
+struct ChatTerminalTests {
   /// A chat on a terminal that has shown its prompt.
   private func start(
     _ arguments: [String] = [], environment: [String: String] = [:]
@@ -44,7 +45,7 @@ let endless = [
     ("abc\u{3}\u{3}\u{3}", 130),
   ]
 
-  @Test(arguments: Self.farewells)
+  @Test("leaving gives the terminal back", arguments: Self.farewells)
   func leavingGivesTheTerminalBack(keys: String, code: Int32) throws {
     let (terminal, child, before) = try start()
     terminal.type(keys)
@@ -59,7 +60,7 @@ let endless = [
     (SIGBUS, 128 + SIGBUS), (SIGUSR1, 128 + SIGUSR1), (SIGXCPU, 128 + SIGXCPU),
   ]
 
-  @Test(arguments: Self.signals)
+  @Test("every deadly signal gives the terminal back", arguments: Self.signals)
   func everyDeadlySignalGivesTheTerminalBack(signal: Int32, code: Int32) throws {
     // No backtrace of the toolchain: it takes seconds, and the terminal is what is looked at.
     let (terminal, child, before) = try start(environment: ["SWIFT_BACKTRACE": "enable=no"])
@@ -76,6 +77,7 @@ let endless = [
   /// The toolchain's handler of crashes prints a backtrace and returns; a signal that was sent does not
   /// come again then.
   @Test(
+    "a signal that was sent ends the process after the backtrace",
     .disabled(
       if: Sanitizer.isActive,
       "the toolchain's handler reads whole stacks, which a sanitizer reports")
@@ -87,7 +89,8 @@ let endless = [
     #expect(terminal.settings == before)
   }
 
-  @Test func sigtermWhileAnsweringGivesTheTerminalBack() throws {
+  @Test("SIGTERM during an answer gives the terminal back")
+  func sigtermWhileAnsweringGivesTheTerminalBack() throws {
     let (terminal, child, before) = try start(endless)
     terminal.type("Once upon a time\r")
     #expect(terminal.wait { terminal.text.count > 300 })
@@ -96,7 +99,8 @@ let endless = [
     #expect(terminal.settings == before)
   }
 
-  @Test func controlCStopsTheAnswerAndKeepsIt() throws {
+  @Test("Ctrl-C stops the answer and keeps it")
+  func controlCStopsTheAnswerAndKeepsIt() throws {
     let path = FileManager.default.temporaryDirectory
       .appendingPathComponent("duet-\(UUID().uuidString).json").path
     defer { try? FileManager.default.removeItem(atPath: path) }
@@ -115,7 +119,8 @@ let endless = [
     #expect(terminal.settings == before)
   }
 
-  @Test func linesAreEditedAndPasted() throws {
+  @Test("lines are edited and pasted")
+  func linesAreEditedAndPasted() throws {
     let (terminal, child, _) = try start()
     terminal.type("/system 東京\u{1B}[D\u{7F}é\u{1}\u{5}!\r/system\r")
     #expect(terminal.wait(for: "system: é京!"))
@@ -133,7 +138,8 @@ let endless = [
     #expect(end(child, terminal) == 0)
   }
 
-  @Test func aTerminalWithoutCursorMovementEditsItsLinesItself() throws {
+  @Test("a terminal without cursor movement edits its lines itself")
+  func aTerminalWithoutCursorMovementEditsItsLinesItself() throws {
     let terminal = try Pseudoterminal()
     let before = terminal.settings
     let child = try terminal.start(
@@ -154,7 +160,9 @@ let endless = [
   ///
   /// The shell is dash, which reads lines without touching the terminal's settings, so those seen
   /// while it waits are the ones that chat left.
-  @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/bin/dash")))
+  @Test(
+    "Ctrl-Z stops and fg goes on, at the prompt and during an answer",
+    .enabled(if: FileManager.default.isExecutableFile(atPath: "/bin/dash")))
   func stoppingAndGoingOn() throws {
     let terminal = try Pseudoterminal()
     let shell = try ChildProcess(
@@ -199,7 +207,8 @@ let endless = [
 
   /// Streams of random tokens, among them every byte and every special token, as answers on a real
   /// terminal: no escape sequence and no other control character arrives.
-  @Test func randomAnswersCannotActOnTheTerminal() throws {
+  @Test("random answers cannot act on the terminal")
+  func randomAnswersCannotActOnTheTerminal() throws {
     let terminal = try Pseudoterminal()
     let tokenizer = try Tokenizer(contentsOf: stories)
     let format = ChatFormat(template: nil, tokenizer: tokenizer)

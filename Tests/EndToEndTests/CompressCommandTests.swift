@@ -8,7 +8,8 @@ import Testing
 import compress
 
 /// The command line of `compress`, on models/stories, which is part of the project.
-@Suite struct CompressCommandTests {
+@Suite("Command line of compress")
+struct CompressCommandTests {
   private let model = SharedData.project("models/stories")
 
   private func compress(_ arguments: [String]) throws -> ExecutableResult {
@@ -46,7 +47,8 @@ import compress
 
   // MARK: - Help
 
-  @Test func helpStatesEveryDefault() throws {
+  @Test("help states every default")
+  func helpStatesEveryDefault() throws {
     let result = try compress(["--help"])
     #expect(result.exitCode == 0 && result.stderr.isEmpty)
     // Lines are broken at words, so the words alone are compared.
@@ -76,7 +78,8 @@ import compress
 
   // MARK: - Forecasts
 
-  @Test func dryRunForPeople() throws {
+  @Test("a dry run tells the plan, bytes, memory, disk and time")
+  func dryRunForPeople() throws {
     let result = try compress([model, "--dry-run", "--quiet", "-t", "1", "--samples", "64"])
     #expect(result.exitCode == 0 && result.stderr.isEmpty)
     let lines = result.stdout.split(separator: "\n").map(String.init)
@@ -92,7 +95,8 @@ import compress
       lines.dropFirst(2).map { $0.split(separator: " ")[0] } == ["bytes", "memory", "disk", "time"])
   }
 
-  @Test func dryRunWithAnOutputTellsTheFreeDiskAndWritesNothing() throws {
+  @Test("a dry run with an output tells the free disk and writes nothing")
+  func dryRunWithAnOutputTellsTheFreeDiskAndWritesNothing() throws {
     let folder = try TemporaryFolder()
     let output = folder.path + "/new/model"
     let result = try compress([model, "--dry-run", "-o", output, "--verbose"])
@@ -104,7 +108,8 @@ import compress
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
   }
 
-  @Test func forecastOfBytes() throws {
+  @Test("the forecast of bytes is the sum of its parts")
+  func forecastOfBytes() throws {
     // All sizes of models/stories are multiples of 128, so nothing is padding.
     let configuration = try Configuration(contentsOf: model + "/config.json")
     let (plan, forecast) = try dryRun(["--method", "rtn", "--format", "int2"])
@@ -127,7 +132,8 @@ import compress
       forecast["bits_per_weight"] as? Double == Double(parts[0] + parts[1]) * 8 / Double(weights))
   }
 
-  @Test func optionsReachThePlan() throws {
+  @Test("options reach the plan")
+  func optionsReachThePlan() throws {
     let (defaults, _) = try dryRun([])
     #expect(defaults["context"] as? Int == 1024)
     #expect(defaults["group_size"] as? String == "row")
@@ -182,7 +188,8 @@ import compress
       try dryRun(["--outlier-storage", "int8"]).plan["initialization"] as? String == "zero")
   }
 
-  @Test func memoryLimits() throws {
+  @Test("a limit of memory warns, or moves hidden states into a file")
+  func memoryLimits() throws {
     let result = try compress([model, "--dry-run", "--memory-limit", "1MiB"])
     #expect(result.exitCode == 0)
     #expect(result.stderr.contains("warning: the run needs about "))
@@ -203,51 +210,55 @@ import compress
 
   // MARK: - Refusals
 
-  @Test(arguments: [
-    (["--method", "quip"], "one of odlri, caldera, srr, qera, lqer, lordq, gptq, awq, rtn"),
-    (["--rank", "-1"], "from 0"),
-    (["--damping", "2"], "from 0 to 1"), (["--format", "int8"], "one of int2"),
-    (["--group-size", "16"], "one of 32"), (["--memory-limit", "8 apples"], "8GiB"),
-    (["--resume", "yes"], "auto, never, required"), (["--ranks", "3"], "did you mean '--rank'"),
-    (["--samples", "0"], "from 1"), (["--method", "gptq", "--rank", "3"], "--rank has no meaning"),
-    (["--method", "rtn", "--hessian-downdate"], "--hessian-downdate has no meaning"),
-    (["--method", "gptq", "--outlier-storage", "int8"], "--outlier-storage has no meaning"),
-    (["--method", "odlri", "--initialization", "zero"], "--method caldera"),
-    (["--method", "caldera", "--initialization", "odlri"], "--method odlri"),
-    (["--method", "caldera", "--outlier-channels", "4"], "--outlier-storage int8"),
-    (["--outlier-storage", "int8", "--initialization", "odlri"], "stored apart"),
-    (["--lr-format", "f16", "--lr-rounding", "feedback"], "--lr-rounding has no meaning"),
-    (["--method", "lordq", "--format", "int2"], "--format has no meaning"),
-    (["--method", "lordq", "--lr-format", "f16"], "--lr-format f16 has no meaning"),
-    (["--method", "lordq", "--rank", "0"], "--rank 0 and --method lordq"),
-    (["--method", "lordq", "--outer-iterations", "2"], "does not alternate"),
-    (["--method", "srr", "--initialization", "zero"], "--initialization has no meaning"),
-    (["--method", "qera", "--refinement-rounds", "2"], "has nothing to refine"),
-    (["--method", "awq", "--incoherence", "both"], "--incoherence both and --method awq"),
-    (["--method", "awq", "--propagate", "corrected"], "--propagate corrected and --method awq"),
-    (["--method", "awq", "--rank", "4"], "--rank has no meaning"),
-    (["--method", "rtn", "--target-bits", "3"], "--target-bits has no meaning"),
-    (["--method", "caldera", "--act-order"], "--act-order has no meaning"),
-    (["--method", "gptq", "--act-order"], "--act-order has no meaning with --format e8p"),
-    (["--grid", "asymmetric"], "--grid asymmetric has no meaning"),
-    (["--scale-fit", "range"], "--scale-fit range has no meaning"),
-    (["--lr-block-size", "64"], "--lr-block-size has no meaning"),
-    (["--rank", "4", "--target-bits", "3"], "--rank and --target-bits"),
-    (["--target-bits", "3", "--outlier-storage", "int8"], "--target-bits and --outlier-storage"),
-    (["--target-bits", "0"], "a number above 0"), (["--target-bits", "nan"], "a number above 0"),
-    (["--lr-format", "f16", "--inner-iterations", "3"], "--inner-iterations has no meaning"),
-    (["--force", "--resume", "required"], "contradict"), (["--keep", "own_proj"], "own_proj"),
-    (["--keep", "q_proj,"], "''"),
-    (
-      ["--keep", "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj", "--samples", "64"],
-      "no matrix"
-    ),
-  ])
+  @Test(
+    "unknown, impossible and meaningless options are refused",
+    arguments: [
+      (["--method", "quip"], "one of odlri, caldera, srr, qera, lqer, lordq, gptq, awq, rtn"),
+      (["--rank", "-1"], "from 0"),
+      (["--damping", "2"], "from 0 to 1"), (["--format", "int8"], "one of int2"),
+      (["--group-size", "16"], "one of 32"), (["--memory-limit", "8 apples"], "8GiB"),
+      (["--resume", "yes"], "auto, never, required"), (["--ranks", "3"], "did you mean '--rank'"),
+      (["--samples", "0"], "from 1"),
+      (["--method", "gptq", "--rank", "3"], "--rank has no meaning"),
+      (["--method", "rtn", "--hessian-downdate"], "--hessian-downdate has no meaning"),
+      (["--method", "gptq", "--outlier-storage", "int8"], "--outlier-storage has no meaning"),
+      (["--method", "odlri", "--initialization", "zero"], "--method caldera"),
+      (["--method", "caldera", "--initialization", "odlri"], "--method odlri"),
+      (["--method", "caldera", "--outlier-channels", "4"], "--outlier-storage int8"),
+      (["--outlier-storage", "int8", "--initialization", "odlri"], "stored apart"),
+      (["--lr-format", "f16", "--lr-rounding", "feedback"], "--lr-rounding has no meaning"),
+      (["--method", "lordq", "--format", "int2"], "--format has no meaning"),
+      (["--method", "lordq", "--lr-format", "f16"], "--lr-format f16 has no meaning"),
+      (["--method", "lordq", "--rank", "0"], "--rank 0 and --method lordq"),
+      (["--method", "lordq", "--outer-iterations", "2"], "does not alternate"),
+      (["--method", "srr", "--initialization", "zero"], "--initialization has no meaning"),
+      (["--method", "qera", "--refinement-rounds", "2"], "has nothing to refine"),
+      (["--method", "awq", "--incoherence", "both"], "--incoherence both and --method awq"),
+      (["--method", "awq", "--propagate", "corrected"], "--propagate corrected and --method awq"),
+      (["--method", "awq", "--rank", "4"], "--rank has no meaning"),
+      (["--method", "rtn", "--target-bits", "3"], "--target-bits has no meaning"),
+      (["--method", "caldera", "--act-order"], "--act-order has no meaning"),
+      (["--method", "gptq", "--act-order"], "--act-order has no meaning with --format e8p"),
+      (["--grid", "asymmetric"], "--grid asymmetric has no meaning"),
+      (["--scale-fit", "range"], "--scale-fit range has no meaning"),
+      (["--lr-block-size", "64"], "--lr-block-size has no meaning"),
+      (["--rank", "4", "--target-bits", "3"], "--rank and --target-bits"),
+      (["--target-bits", "3", "--outlier-storage", "int8"], "--target-bits and --outlier-storage"),
+      (["--target-bits", "0"], "a number above 0"), (["--target-bits", "nan"], "a number above 0"),
+      (["--lr-format", "f16", "--inner-iterations", "3"], "--inner-iterations has no meaning"),
+      (["--force", "--resume", "required"], "contradict"), (["--keep", "own_proj"], "own_proj"),
+      (["--keep", "q_proj,"], "''"),
+      (
+        ["--keep", "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj", "--samples", "64"],
+        "no matrix"
+      ),
+    ])
   func usage(options: [String], part: String) throws {
     expectRefusal(try compress([model, "--dry-run"] + options), code: 2, part)
   }
 
-  @Test func whatMustBeGiven() throws {
+  @Test("what must be given is named where it is missing")
+  func whatMustBeGiven() throws {
     expectRefusal(try compress([]), code: 2, "MODEL_DIR")
     expectRefusal(try compress([model]), code: 2, "--output DIR")
     // A model that brings no text along.
@@ -265,7 +276,9 @@ import compress
       "rank")
   }
 
-  @Test(arguments: [(["--rank", "x"], 2), (["--keep", "nothing"], 2), ([], 4)])
+  @Test(
+    "with --json a failure is a JSON document",
+    arguments: [(["--rank", "x"], 2), (["--keep", "nothing"], 2), ([], 4)])
   func failureAsJSON(options: [String], code: Int) throws {
     let folder = options.isEmpty ? "/no/such/model" : model
     let result = try compress([folder, "--dry-run", "--json"] + options)
@@ -278,8 +291,10 @@ import compress
 }
 
 /// What a person sees of a run.
-@Suite struct CompressReportTests {
-  @Test func sizes() {
+@Suite("Report of compress")
+struct CompressReportTests {
+  @Test("sizes are read and written with their units")
+  func sizes() {
     #expect(ByteCount(reading: "8GiB")?.value == 8 << 30)
     #expect(ByteCount(reading: "1.5 MiB")?.value == 3 << 19)
     #expect(ByteCount(reading: "4096")?.value == 4096)
@@ -295,7 +310,8 @@ import compress
     #expect(countText(6_476_005_376) == "6.48 B")
   }
 
-  @Test func linesOfARun() throws {
+  @Test("each matrix is a line, and output that fails stops the run")
+  func linesOfARun() throws {
     let folder = try TemporaryFolder()
     let path = try folder.write("out", "")
     let descriptor = unsafe open(path, O_WRONLY)
@@ -335,7 +351,8 @@ import compress
     #expect(observer.isCancelled && observer.failure != nil)
   }
 
-  @Test func howARunEnds() {
+  @Test("the last line tells how a run ended")
+  func howARunEnds() {
     var summary = CompressionSummary()
     var record = MatrixRecord()
     record.name = "model.layers.1.mlp.down_proj"

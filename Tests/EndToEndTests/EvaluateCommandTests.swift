@@ -5,7 +5,8 @@ import TestSupport
 import Testing
 
 /// The executable, run on models/stories with questions made up here.
-@Suite struct EvaluateCommandTests {
+@Suite("Command line of evaluate")
+struct EvaluateCommandTests {
   private let model = SharedData.project("models/stories")
 
   private func evaluate(_ arguments: [String], model: String? = nil) throws -> ExecutableResult {
@@ -45,7 +46,8 @@ import Testing
 
   // MARK: - Results
 
-  @Test func tableAndDocument() throws {
+  @Test("the scores are a table, or a JSON document")
+  func tableAndDocument() throws {
     let folder = try TemporaryFolder()
     let path = try questions(folder)
     let result = try evaluate(["--tasks", path, "-t", "1"])
@@ -79,7 +81,8 @@ import Testing
     #expect(partial.stdout.contains("first 10 of 60 documents"))
   }
 
-  @Test func tasksWithNames() throws {
+  @Test("tasks are found by their names in a folder of data")
+  func tasksWithNames() throws {
     let folder = try TemporaryFolder()
     try folder.write(
       "piqa.jsonl",
@@ -101,7 +104,8 @@ import Testing
 
   // MARK: - Samples
 
-  @Test func samplesAreNumbers() throws {
+  @Test("samples are numbers, without any text of a question")
+  func samplesAreNumbers() throws {
     let folder = try TemporaryFolder()
     let path = try questions(folder)
     let samples = folder.path + "/a/b"
@@ -128,7 +132,9 @@ import Testing
   }
 
   /// A run that is cut off anywhere and resumed leaves the same bytes and the same result.
-  @Test(arguments: [0, 1, 300, 5000, 12_000, Int.max])
+  @Test(
+    "a run that is cut off anywhere and resumed has the same bytes and result",
+    arguments: [0, 1, 300, 5000, 12_000, Int.max])
   func resuming(byteCount: Int) throws {
     let folder = try TemporaryFolder()
     let arguments = [
@@ -162,7 +168,8 @@ import Testing
   }
 
   /// A process that is killed at once leaves whole lines, and the next one goes on behind them.
-  @Test func killed() throws {
+  @Test("a run that is killed leaves whole lines, and the next goes on behind them")
+  func killed() throws {
     let folder = try TemporaryFolder()
     let path = try questions(folder)
     let arguments = ["-m", model, "--tasks", path, "--samples-out", folder.path, "-t", "1"]
@@ -193,7 +200,8 @@ import Testing
       try folder.read("samples_questions.jsonl") == folder.read("whole/samples_questions.jsonl"))
   }
 
-  @Test func samplesOfAnotherRun() throws {
+  @Test("samples of another run are not continued")
+  func samplesOfAnotherRun() throws {
     let folder = try TemporaryFolder()
     let path = try questions(folder)
     let arguments = ["--tasks", path, "--samples-out", folder.path, "--quiet"]
@@ -222,7 +230,8 @@ import Testing
 
   // MARK: - Comparison
 
-  @Test func comparison() throws {
+  @Test("a model is compared with earlier results, document by document")
+  func comparison() throws {
     let folder = try TemporaryFolder()
     let path = try questions(folder)
     let json = try evaluate(["--tasks", path, "--json"])
@@ -255,7 +264,8 @@ import Testing
     #expect(abs(difference - (isRight ? 1 : -1) / 60) < 1e-15)
   }
 
-  @Test func whatCannotBeCompared() throws {
+  @Test("results of other documents or another protocol are not compared")
+  func whatCannotBeCompared() throws {
     let folder = try TemporaryFolder()
     let path = try questions(folder)
     let json = try evaluate(["--tasks", path, "--limit", "3", "--json"])
@@ -283,7 +293,8 @@ import Testing
 
   // MARK: - Refusals
 
-  @Test func usage() throws {
+  @Test("missing, unknown and contradictory options are refused")
+  func usage() throws {
     let folder = try TemporaryFolder()
     let path = try questions(folder)
     expectRefusal(try evaluate([]), code: 2, "--tasks")
@@ -300,7 +311,8 @@ import Testing
     expectRefusal(try evaluate(["--tasks", path, "--protocol", "gptq"]), code: 2, "lm-eval-0.3")
   }
 
-  @Test func dataThatIsRefused() throws {
+  @Test("data, models and folders that will not do are refused")
+  func dataThatIsRefused() throws {
     let folder = try TemporaryFolder()
     let data = folder.path
     expectRefusal(
@@ -318,7 +330,9 @@ import Testing
       try evaluate(["--tasks", path, "--json"], model: "/no/such/model"), code: 4, "/no/such")
   }
 
-  @Test(.enabled(if: SharedData.path("tasks") != nil, "../shared is absent"))
+  @Test(
+    "every named task runs on its data set",
+    .enabled(if: SharedData.path("tasks") != nil, "../shared is absent"))
   func theDataSets() throws {
     let names = EvaluationTask.named.map(\.name)
     let result = try evaluate([
@@ -332,7 +346,8 @@ import Testing
     #expect(Set(results.keys) == Set(names))
   }
 
-  @Test func notANumber() throws {
+  @Test("weights that are not numbers stop the run")
+  func notANumber() throws {
     let folder = try TemporaryFolder()
     let path = try questions(folder)
     for name in ["config.json", "tokenizer.json", "tokenizer_config.json"] {

@@ -3,10 +3,13 @@ import TestSupport
 import Testing
 
 /// Safetensors files as the Python package reads them; `Scripts/torture` compares ten thousand.
-@Suite struct HeaderAgreementTests {
+@Suite("Agreement with safetensors in Python")
+struct HeaderAgreementTests {
   private static let isAvailable = (try? runPython(["-c", "import safetensors"]).code) == 0
 
-  @Test(.enabled(if: isAvailable, "the Python package safetensors is absent"))
+  @Test(
+    "both accept and refuse the same files",
+    .enabled(if: isAvailable, "the Python package safetensors is absent"))
   func acceptsTheSameFiles() throws {
     let (code, output) = try runPython([
       SharedData.project("Scripts/torture-parts/header-agreement"), "1000", "3",
@@ -19,7 +22,8 @@ import Testing
   }
 
   /// The program's own contract with Scripts/torture.
-  @Test func tortureReportsInOneLine() throws {
+  @Test("torture reports in one line and saves a single case")
+  func tortureReportsInOneLine() throws {
     let result = try runExecutable("torture", ["json", "--count", "500"])
     #expect(result.exitCode == 0, "\(result.stderr)")
     #expect(result.stdout.split(separator: "\n").last == "torture: json 500 0")

@@ -12,7 +12,8 @@ private let figuresOfReferences: [(String, String, Int, Double)] = [
 ].filter { SharedData.path("models/\($0.0)") != nil && SharedData.path("text/\($0.1)") != nil }
 
 /// The executable, run on models/stories, which is part of the project.
-@Suite struct PerplexityCommandTests {
+@Suite("Command line of perplexity")
+struct PerplexityCommandTests {
   private let model = SharedData.project("models/stories")
   private let heldOut = SharedData.project("models/stories/heldout.txt")
 
@@ -54,7 +55,8 @@ private let figuresOfReferences: [(String, String, Int, Double)] = [
 
   // MARK: - Results
 
-  @Test func prose() throws {
+  @Test("a result is one line of prose, and one that says how it came about")
+  func prose() throws {
     let result = try perplexity(["-f", heldOut, "-c", "512", "--windows", "2"])
     #expect(result.exitCode == 0)
     let lines = result.stdout.split(separator: "\n").map(String.init)
@@ -74,7 +76,8 @@ private let figuresOfReferences: [(String, String, Int, Double)] = [
     #expect(quiet.stderr.isEmpty)
   }
 
-  @Test func json() throws {
+  @Test("a JSON document has all that a result rests on")
+  func json() throws {
     let result = try perplexity(["-f", heldOut, "-c", "256", "--windows", "3", "--json", "-t", "1"])
     #expect(result.exitCode == 0)
     let document = try object(result)
@@ -95,7 +98,8 @@ private let figuresOfReferences: [(String, String, Int, Double)] = [
     #expect((first["perplexity_stderr"] as? Double).map { $0 > 0 } == true)
   }
 
-  @Test func theOtherProtocols() throws {
+  @Test("results by llama.cpp and lm-eval say what was scored")
+  func theOtherProtocols() throws {
     let llama = try perplexity([
       "-f", heldOut, "--protocol", "llama.cpp", "--windows", "2", "--quiet",
     ])
@@ -128,7 +132,8 @@ private let figuresOfReferences: [(String, String, Int, Double)] = [
     }
   }
 
-  @Test func aModelAgainstItself() throws {
+  @Test("a model against itself has no divergence")
+  func aModelAgainstItself() throws {
     let result = try perplexity([
       "-f", heldOut, "-c", "200", "--windows", "2", "--reference", model, "--json",
     ])
@@ -147,7 +152,9 @@ private let figuresOfReferences: [(String, String, Int, Double)] = [
     #expect(prose.stdout.contains("change +0.0000 ± 0.0000, ratio 1.00000 ± 0.00000"))
   }
 
-  @Test(.enabled(if: SharedData.path("models/stories-outliers") != nil))
+  @Test(
+    "the same function in other weights has next to no divergence",
+    .enabled(if: SharedData.path("models/stories-outliers") != nil))
   func theSameFunctionInOtherWeights() throws {
     let other = try #require(SharedData.path("models/stories-outliers"))
     let result = try perplexity([
@@ -162,6 +169,7 @@ private let figuresOfReferences: [(String, String, Int, Double)] = [
   }
 
   @Test(
+    "the losses are those that other programs recorded",
     .enabled(if: !figuresOfReferences.isEmpty, "../shared is absent"),
     arguments: figuresOfReferences)
   func recordedFigures(model: String, text: String, tokens: Int, nll: Double) throws {
@@ -178,7 +186,8 @@ private let figuresOfReferences: [(String, String, Int, Double)] = [
     #expect((first["nll_per_token"] as? Double).map { abs($0 - nll) < 1e-4 } == true)
   }
 
-  @Test func contextBeyondTheModel() throws {
+  @Test("a context beyond that of the model is warned of")
+  func contextBeyondTheModel() throws {
     let result = try perplexity(["-f", heldOut, "-c", "1025", "--windows", "1"])
     #expect(result.exitCode == 0)
     #expect(
@@ -188,7 +197,8 @@ private let figuresOfReferences: [(String, String, Int, Double)] = [
     #expect(standard.stderr.isEmpty)
   }
 
-  @Test func foreignTextUnderAKnownName() throws {
+  @Test("another text under the name of WikiText-2 is warned of")
+  func foreignTextUnderAKnownName() throws {
     try withFile(readFile(heldOut, limit: 1 << 20), name: "wiki.test.raw") { path in
       let result = try perplexity(["-f", path, "--windows", "1"])
       #expect(result.exitCode == 0)
@@ -198,27 +208,32 @@ private let figuresOfReferences: [(String, String, Int, Double)] = [
 
   // MARK: - Refusals
 
-  @Test(arguments: [
-    [], ["--protocol", "gptq"], ["--bos", "always"], ["--tail", "keep"], ["-c", "0"],
-    ["--windows", "0"], ["--characters", "x"], ["--text-format", "html"], ["--window", "3"],
-  ])
+  @Test(
+    "missing, unknown and impossible options are refused",
+    arguments: [
+      [], ["--protocol", "gptq"], ["--bos", "always"], ["--tail", "keep"], ["-c", "0"],
+      ["--windows", "0"], ["--characters", "x"], ["--text-format", "html"], ["--window", "3"],
+    ])
   func usage(options: [String]) throws {
     expectRefusal(
       try perplexity((options.isEmpty ? [] : ["-f", heldOut]) + options), code: 2)
   }
 
-  @Test(arguments: [
-    (["--protocol", "lm-eval", "--bos", "every"], "--bos every"),
-    (["--protocol", "lm-eval", "--bos", "never"], "--bos never"),
-    (["--protocol", "lm-eval", "--windows", "3"], "--characters"),
-    (["--protocol", "llama.cpp", "--tail", "score"], "--tail score"),
-    (["-c", "1"], "at least 2"),
-  ])
+  @Test(
+    "options that do not go together are refused",
+    arguments: [
+      (["--protocol", "lm-eval", "--bos", "every"], "--bos every"),
+      (["--protocol", "lm-eval", "--bos", "never"], "--bos never"),
+      (["--protocol", "lm-eval", "--windows", "3"], "--characters"),
+      (["--protocol", "llama.cpp", "--tail", "score"], "--tail score"),
+      (["-c", "1"], "at least 2"),
+    ])
   func optionsThatDoNotGoTogether(options: [String], part: String) throws {
     expectRefusal(try perplexity(["-f", heldOut] + options), code: 2, part)
   }
 
-  @Test func filesThatCannotBeRead() throws {
+  @Test("files that cannot be read are refused before anything is scored")
+  func filesThatCannotBeRead() throws {
     expectRefusal(try perplexity(["-f", "/no/such/file"]), code: 4, "/no/such/file")
     expectRefusal(try perplexity(["-f", model]), code: 4, "folder")
     expectRefusal(try perplexity(["-f", heldOut], model: "/no/such/model"), code: 4)
@@ -228,7 +243,8 @@ private let figuresOfReferences: [(String, String, Int, Double)] = [
     expectRefusal(try perplexity(["-f", heldOut, "-f", "/no/such/file"]), code: 4)
   }
 
-  @Test func texts() throws {
+  @Test("texts that are too short or malformed are refused")
+  func texts() throws {
     try withFile(Array("A short text.".utf8)) { path in
       expectRefusal(try perplexity(["-f", path]), code: 3, "fewer than the 1024 needed", path)
       expectRefusal(
@@ -246,7 +262,8 @@ private let figuresOfReferences: [(String, String, Int, Double)] = [
     }
   }
 
-  @Test func invalidUTF8() throws {
+  @Test("text that is not UTF-8 is refused, or repaired with --lossy")
+  func invalidUTF8() throws {
     let bytes = Array(repeating: UInt8(ascii: "a"), count: 1000) + [0xFF] + Array("b c d".utf8)
     try withFile(bytes) { path in
       expectRefusal(try perplexity(["-f", path]), code: 3, "byte 1000 is not UTF-8", "--lossy")
@@ -255,7 +272,8 @@ private let figuresOfReferences: [(String, String, Int, Double)] = [
     }
   }
 
-  @Test func failureAsJSON() throws {
+  @Test("with --json a failure is a JSON document")
+  func failureAsJSON() throws {
     let result = try perplexity(["-f", "/no/such/file", "--json"])
     #expect(result.exitCode == 4)
     #expect(result.stderr.isEmpty)
@@ -264,7 +282,9 @@ private let figuresOfReferences: [(String, String, Int, Double)] = [
     #expect((error["message"] as? String)?.contains("/no/such/file") == true)
   }
 
-  @Test(.enabled(if: SharedData.path("models/stories260K") != nil))
+  @Test(
+    "a reference with another vocabulary is refused",
+    .enabled(if: SharedData.path("models/stories260K") != nil))
   func anotherVocabulary() throws {
     let other = try #require(SharedData.path("models/stories260K"))
     expectRefusal(
@@ -298,7 +318,8 @@ private let figuresOfReferences: [(String, String, Int, Double)] = [
     return try body(folder.path)
   }
 
-  @Test func notANumberStopsTheRun() throws {
+  @Test("weights that are not numbers stop the run and are named")
+  func notANumberStopsTheRun() throws {
     try withPoisonedModel { poisoned in
       expectRefusal(
         try perplexity(["-f", heldOut, "-c", "64", "--quiet"], model: poisoned), code: 5,

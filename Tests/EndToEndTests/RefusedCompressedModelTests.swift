@@ -108,7 +108,8 @@ struct BadCompressedModel: Sendable, CustomTestStringConvertible {
 }
 
 /// Compressed models that cannot be run, given to executables.
-@Suite struct RefusedCompressedModelTests {
+@Suite("Refused compressed models")
+struct RefusedCompressedModelTests {
   /// A compressed model, made once.
   private static let model = Result { try compressed() }
 
@@ -170,15 +171,17 @@ struct BadCompressedModel: Sendable, CustomTestStringConvertible {
     _ = try SafeTensorsWriter.write(tensors, to: path)
   }
 
-  @Test func theGoodModelRuns() throws {
+  @Test("the model that is damaged in the other tests runs")
+  func theGoodModelRuns() throws {
     let folder = try copy()
     let result = try RefusableModel.chat(folder.path)
     #expect(result.exitCode == 0, "\(result.stderr)")
   }
 
-  @Test func thereAreThirty() { #expect(BadCompressedModel.all.count >= 30) }
+  @Test("there are thirty ways to damage a model")
+  func thereAreThirty() { #expect(BadCompressedModel.all.count >= 30) }
 
-  @Test(arguments: BadCompressedModel.all)
+  @Test("each damage is refused with what is wrong", arguments: BadCompressedModel.all)
   func refuses(bad: BadCompressedModel) throws {
     let folder = try copy()
     try apply(bad, to: folder)
@@ -197,7 +200,8 @@ struct BadCompressedModel: Sendable, CustomTestStringConvertible {
         executable, ["-m", path, "-f", text, "-c", "16", "--windows", "2", "--verify"])
   }
 
-  @Test func verifiesWhatWasWritten() throws {
+  @Test("checksums of undamaged files are verified")
+  func verifiesWhatWasWritten() throws {
     let folder = try copy()
     for executable in ["chat", "perplexity"] {
       let result = try verify(folder.path, executable)
@@ -207,7 +211,8 @@ struct BadCompressedModel: Sendable, CustomTestStringConvertible {
   }
 
   /// A bit of a code, which nothing else notices.
-  @Test func refusesAChangedBit() throws {
+  @Test("a changed bit is refused when checksums are verified")
+  func refusesAChangedBit() throws {
     let folder = try copy()
     var bytes = try folder.read("model.safetensors")
     let info = try #require(
@@ -222,14 +227,16 @@ struct BadCompressedModel: Sendable, CustomTestStringConvertible {
     }
   }
 
-  @Test(arguments: [
-    ("\"sha256\"", "\"sha512\"", "\"sha256\" is missing"),
-    ("model.safetensors", "other.safetensors", "has no checksum here"),
-    ("\"sha256\":", "\"sha256\": 1, \"x\":", "not an object"),
-    ("\"model.safetensors\":", "\"a\":\"\",\"model.safetensors\":", "not among the weights"),
-    ("\"model.safetensors\": \"", "\"model.safetensors\": [], \"a\": \"", "is not a string"),
-    ("{", "", "not valid JSON"),
-  ])
+  @Test(
+    "records of checksums that are not of these files are refused",
+    arguments: [
+      ("\"sha256\"", "\"sha512\"", "\"sha256\" is missing"),
+      ("model.safetensors", "other.safetensors", "has no checksum here"),
+      ("\"sha256\":", "\"sha256\": 1, \"x\":", "not an object"),
+      ("\"model.safetensors\":", "\"a\":\"\",\"model.safetensors\":", "not among the weights"),
+      ("\"model.safetensors\": \"", "\"model.safetensors\": [], \"a\": \"", "is not a string"),
+      ("{", "", "not valid JSON"),
+    ])
   func refusesOtherRecords(old: String, new: String, fragment: String) throws {
     let folder = try copy()
     let text = String(decoding: try folder.read("compression_report.json"), as: UTF8.self)
@@ -239,7 +246,8 @@ struct BadCompressedModel: Sendable, CustomTestStringConvertible {
     expectRefusal(try verify(folder.path), code: 3, "compression_report.json", fragment)
   }
 
-  @Test func needsARecord() throws {
+  @Test("verification needs a record of checksums")
+  func needsARecord() throws {
     let folder = try RefusableModel.folder()
     expectRefusal(try verify(folder.path), code: 4, "no compression_report.json")
   }

@@ -55,8 +55,10 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
 }
 
 /// Configurations that cannot be true, given to executables.
-@Suite struct RefusedConfigurationTests {
-  @Test func thereAreTwentyFive() { #expect(BadConfiguration.all.count >= 25) }
+@Suite("Refused configurations")
+struct RefusedConfigurationTests {
+  @Test("there are twenty-five false configurations")
+  func thereAreTwentyFive() { #expect(BadConfiguration.all.count >= 25) }
 
   /// Replaces a value in the lines of `TinyCheckpoint.configurationText`, or adds it.
   private func text(_ original: String, with bad: BadConfiguration) throws -> String {
@@ -72,7 +74,7 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
       of: "{\"model_type\"", with: "{\(value ?? ""), \"model_type\"")
   }
 
-  @Test(arguments: BadConfiguration.all)
+  @Test("a configuration that cannot be true is refused", arguments: BadConfiguration.all)
   func refuses(bad: BadConfiguration) throws {
     let folder = try RefusableModel.folder()
     let original = String(decoding: try folder.read("config.json"), as: UTF8.self)
@@ -83,7 +85,9 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
   }
 
   /// Every program that loads a model refuses with the same sentence.
-  @Test(arguments: ["perplexity", "evaluate", "bench", "compress"])
+  @Test(
+    "every program that loads a model refuses it",
+    arguments: ["perplexity", "evaluate", "bench", "compress"])
   func otherProgramsRefuseToo(executable: String) throws {
     let folder = try RefusableModel.folder()
     let original = String(decoding: try folder.read("config.json"), as: UTF8.self)

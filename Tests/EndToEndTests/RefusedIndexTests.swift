@@ -91,7 +91,8 @@ struct BadIndex: Sendable, CustomTestStringConvertible {
 }
 
 /// Indexes that lie about shards, given to an executable.
-@Suite struct RefusedIndexTests {
+@Suite("Refused indexes")
+struct RefusedIndexTests {
   /// A model in two files with an index.
   private func model() throws -> BadIndex.Model {
     let folder = try RefusableModel.folder()
@@ -116,15 +117,17 @@ struct BadIndex: Sendable, CustomTestStringConvertible {
     try model.folder.write("model.safetensors.index.json", model.text ?? Array(made))
   }
 
-  @Test func theGoodIndexRuns() throws {
+  @Test("the model that is changed in the other tests runs")
+  func theGoodIndexRuns() throws {
     let model = try model()
     try write(model)
     #expect(try RefusableModel.chat(model.folder.path).exitCode == 0)
   }
 
-  @Test func thereAreTwenty() { #expect(BadIndex.all.count >= 20) }
+  @Test("there are twenty false indexes")
+  func thereAreTwenty() { #expect(BadIndex.all.count >= 20) }
 
-  @Test(arguments: BadIndex.all)
+  @Test("an index that lies about its shards is refused", arguments: BadIndex.all)
   func refuses(index: BadIndex) throws {
     var model = try model()
     try index.change(&model)

@@ -4,7 +4,8 @@ import TestSupport
 import Testing
 
 /// Damaged and foreign checkpoints given to the executables: one line, the documented exit code.
-@Suite struct RefusedModelTests {
+@Suite("Refused models")
+struct RefusedModelTests {
   private func folder(
     _ change: (inout TinyCheckpoint) -> Void = { _ in }
   ) throws -> TemporaryFolder {
@@ -17,13 +18,15 @@ import Testing
     try FileManager.default.removeItem(atPath: "\(folder.path)/\(name)")
   }
 
-  @Test func theUndamagedModelRuns() throws {
+  @Test("the model that is damaged in the other tests runs")
+  func theUndamagedModelRuns() throws {
     let folder = try folder()
     let result = try chat(folder.path)
     #expect(result.exitCode == 0, "\(result.stderr)")
   }
 
-  @Test func tensorsWithoutAUseAreMentioned() throws {
+  @Test("tensors without a use are mentioned")
+  func tensorsWithoutAUseAreMentioned() throws {
     let folder = try folder { $0.tensors["vision.weight"] = ([2], [1, 2]) }
     let result = try chat(folder.path)
     #expect(result.exitCode == 0)
@@ -31,7 +34,9 @@ import Testing
     #expect(result.stderr.contains("vision.weight"))
   }
 
-  @Test(arguments: ["mlp.experts.0.up_proj.weight", "self_attn.q_norm.weight"])
+  @Test(
+    "an unknown tensor of a layer is refused",
+    arguments: ["mlp.experts.0.up_proj.weight", "self_attn.q_norm.weight"])
   func unknownTensorOfALayer(name: String) throws {
     let tensor = "model.layers.1.\(name)"
     let folder = try folder { $0.tensors[tensor] = ([2], [1, 2]) }
@@ -40,7 +45,9 @@ import Testing
 
   // MARK: - Missing and foreign files
 
-  @Test(arguments: ["chat", "perplexity", "tokenize", "bench"])
+  @Test(
+    "a missing folder is named by every program",
+    arguments: ["chat", "perplexity", "tokenize", "bench"])
   func missingFolder(executable: String) throws {
     let text = SharedData.project("models/stories/heldout.txt")
     let arguments: [String: [String]] = [
@@ -51,26 +58,31 @@ import Testing
     expectRefusal(result, code: 4, "\(executable): ", "/nonexistent/folder")
   }
 
-  @Test func aFileInsteadOfAFolder() throws {
+  @Test("a file instead of a folder is refused")
+  func aFileInsteadOfAFolder() throws {
     let folder = try folder()
     expectRefusal(try chat("\(folder.path)/config.json"), code: 4, "config.json")
   }
 
-  @Test func noConfiguration() throws {
+  @Test("a folder without config.json is refused")
+  func noConfiguration() throws {
     let folder = try folder()
     try remove("config.json", from: folder)
     expectRefusal(try chat(folder.path), code: 4, "config.json")
   }
 
-  @Test func noWeights() throws {
+  @Test("a folder without weights is refused")
+  func noWeights() throws {
     let folder = try folder()
     try remove("model.safetensors", from: folder)
     expectRefusal(try chat(folder.path), code: 4, "model.safetensors")
   }
 
-  @Test(arguments: [
-    ("pytorch_model.bin", "pickle"), ("consolidated.00.pth", "pickle"), ("model.gguf", "GGUF"),
-  ])
+  @Test(
+    "weights of other formats are refused by name",
+    arguments: [
+      ("pytorch_model.bin", "pickle"), ("consolidated.00.pth", "pickle"), ("model.gguf", "GGUF"),
+    ])
   func foreignWeights(name: String, word: String) throws {
     let folder = try folder()
     try remove("model.safetensors", from: folder)
@@ -78,7 +90,8 @@ import Testing
     expectRefusal(try chat(folder.path), code: 3, name, word)
   }
 
-  @Test func noTokenizer() throws {
+  @Test("a folder without a tokenizer is refused")
+  func noTokenizer() throws {
     let folder = try folder()
     try remove("tokenizer.json", from: folder)
     expectRefusal(try chat(folder.path), code: 4, "tokenizer")
@@ -86,24 +99,26 @@ import Testing
 
   // MARK: - Configuration
 
-  @Test(arguments: [
-    (#""model_type": "llama""#, #""model_type": "gpt2""#, "gpt2"),
-    (#""hidden_act": "silu""#, #""hidden_act": "gelu""#, "hidden_act"),
-    (#""head_dim": 4"#, #""head_dim": 5"#, "head_dim"),
-    (#""num_attention_heads": 2"#, #""num_attention_heads": 3"#, "num_key_value_heads"),
-    (#""hidden_size": 8"#, #""hidden_size": 0"#, "hidden_size"),
-    (#""hidden_size": 8"#, #""hidden_size": 99999999999999999999"#, "hidden_size"),
-    (
-      #""rope_theta": 10000.0"#, #""rope_scaling": {"rope_type": "yarn", "factor": 2}"#, "yarn"
-    ),
-    (
-      #""hidden_act": "silu""#,
-      #""hidden_act": "silu", "quantization_config": {"quant_method": "gptq"}"#, "gptq"
-    ),
-    (#""hidden_act": "silu","#, #""hidden_act": "silu""#, "config.json"),
-    (#""vocab_size": 4096"#, #""vocab_size": 4095"#, "model.embed_tokens.weight"),
-    (#""num_hidden_layers": 2"#, #""num_hidden_layers": 3"#, "model.layers.2."),
-  ])
+  @Test(
+    "a configuration that is not supported is refused",
+    arguments: [
+      (#""model_type": "llama""#, #""model_type": "gpt2""#, "gpt2"),
+      (#""hidden_act": "silu""#, #""hidden_act": "gelu""#, "hidden_act"),
+      (#""head_dim": 4"#, #""head_dim": 5"#, "head_dim"),
+      (#""num_attention_heads": 2"#, #""num_attention_heads": 3"#, "num_key_value_heads"),
+      (#""hidden_size": 8"#, #""hidden_size": 0"#, "hidden_size"),
+      (#""hidden_size": 8"#, #""hidden_size": 99999999999999999999"#, "hidden_size"),
+      (
+        #""rope_theta": 10000.0"#, #""rope_scaling": {"rope_type": "yarn", "factor": 2}"#, "yarn"
+      ),
+      (
+        #""hidden_act": "silu""#,
+        #""hidden_act": "silu", "quantization_config": {"quant_method": "gptq"}"#, "gptq"
+      ),
+      (#""hidden_act": "silu","#, #""hidden_act": "silu""#, "config.json"),
+      (#""vocab_size": 4096"#, #""vocab_size": 4095"#, "model.embed_tokens.weight"),
+      (#""num_hidden_layers": 2"#, #""num_hidden_layers": 3"#, "model.layers.2."),
+    ])
   func configuration(original: String, replacement: String, word: String) throws {
     let folder = try folder()
     let text = String(decoding: try folder.read("config.json"), as: UTF8.self)
@@ -114,7 +129,7 @@ import Testing
 
   // MARK: - Weights
 
-  @Test(arguments: [1, 100, 5000])
+  @Test("truncated weights are refused", arguments: [1, 100, 5000])
   func truncatedWeights(missing: Int) throws {
     let folder = try folder()
     let bytes = try folder.read("model.safetensors")
@@ -122,7 +137,8 @@ import Testing
     expectRefusal(try chat(folder.path), code: 3, "model.safetensors")
   }
 
-  @Test func truncatedShard() throws {
+  @Test("a truncated shard is refused")
+  func truncatedShard() throws {
     let folder = try folder()
     let names = TinyCheckpoint(
       Configuration(
@@ -171,7 +187,7 @@ import Testing
       dataBytes: dataBytes)
   }
 
-  @Test(arguments: malformedFiles.indices)
+  @Test("malformed files of weights are refused", arguments: malformedFiles.indices)
   func malformedWeights(index: Int) throws {
     let folder = try folder()
     try folder.write("model.safetensors", Self.malformedFiles[index].bytes)
@@ -181,25 +197,29 @@ import Testing
     #expect(!result.stderr.contains("embed_tokens"), "\(Self.malformedFiles[index].reason)")
   }
 
-  @Test func emptyWeights() throws {
+  @Test("an empty file of weights is refused")
+  func emptyWeights() throws {
     let folder = try folder()
     try folder.write("model.safetensors", [UInt8]())
     expectRefusal(try chat(folder.path), code: 3, "model.safetensors")
   }
 
-  @Test func missingTensor() throws {
+  @Test("a missing tensor is named")
+  func missingTensor() throws {
     let folder = try folder { $0.tensors["model.layers.1.mlp.up_proj.weight"] = nil }
     expectRefusal(try chat(folder.path), code: 3, "model.layers.1.mlp.up_proj.weight")
   }
 
-  @Test(arguments: [
-    "model.embed_tokens.weight", "model.layers.0.input_layernorm.weight",
-    "model.layers.0.post_attention_layernorm.weight", "model.norm.weight",
-    "model.layers.1.self_attn.q_proj.weight", "model.layers.1.self_attn.k_proj.weight",
-    "model.layers.0.self_attn.v_proj.weight", "model.layers.0.self_attn.o_proj.weight",
-    "model.layers.0.self_attn.q_proj.bias", "model.layers.0.mlp.gate_proj.weight",
-    "model.layers.1.mlp.up_proj.weight", "model.layers.0.mlp.down_proj.weight", "lm_head.weight",
-  ])
+  @Test(
+    "weights that are not numbers are named",
+    arguments: [
+      "model.embed_tokens.weight", "model.layers.0.input_layernorm.weight",
+      "model.layers.0.post_attention_layernorm.weight", "model.norm.weight",
+      "model.layers.1.self_attn.q_proj.weight", "model.layers.1.self_attn.k_proj.weight",
+      "model.layers.0.self_attn.v_proj.weight", "model.layers.0.self_attn.o_proj.weight",
+      "model.layers.0.self_attn.q_proj.bias", "model.layers.0.mlp.gate_proj.weight",
+      "model.layers.1.mlp.up_proj.weight", "model.layers.0.mlp.down_proj.weight", "lm_head.weight",
+    ])
   func weightsThatAreNotNumbers(tensor: String) throws {
     let folder = try folder { checkpoint in
       // All of the embedding, because only the rows of the prompt's tokens are read.
@@ -211,7 +231,8 @@ import Testing
     expectRefusal(try chat(folder.path), code: 5, tensor)
   }
 
-  @Test func hostileNamesDoNotReachTheTerminal() throws {
+  @Test("escape sequences in a name do not reach the terminal")
+  func hostileNamesDoNotReachTheTerminal() throws {
     let folder = try folder()
     let text = String(decoding: try folder.read("config.json"), as: UTF8.self)
     try folder.write(
@@ -221,7 +242,8 @@ import Testing
     #expect(!result.errorBytes.contains(0x1B))
   }
 
-  @Test func refusalsAsJSON() throws {
+  @Test("with --json a refusal is a JSON document")
+  func refusalsAsJSON() throws {
     let result = try runExecutable("chat", ["-m", "/nonexistent", "-p", "x", "--json"])
     #expect(result.exitCode == 4)
     let object = try JSONSerialization.jsonObject(with: result.outputBytes) as? [String: Any]

@@ -3,10 +3,12 @@ import TestSupport
 import Testing
 
 /// Token ids as the Python package `tokenizers` has them; `Scripts/torture` compares a million texts.
-@Suite struct TokenAgreementTests {
+@Suite("Agreement with tokenizers in Python")
+struct TokenAgreementTests {
   private static let isAvailable = (try? runPython(["-c", "import tokenizers"]).code) == 0
 
-  @Test(.enabled(if: isAvailable, "the Python package tokenizers is absent"))
+  @Test(
+    "both give the same ids", .enabled(if: isAvailable, "the Python package tokenizers is absent"))
   func givesTheSameIDs() throws {
     let script = SharedData.project("Scripts/torture-parts/token-agreement")
     // Seconds, but more of them with the address sanitizer.
@@ -19,7 +21,8 @@ import Testing
   }
 
   /// Without the package nothing was compared, which must not look like success.
-  @Test func failsWithoutThePackage() throws {
+  @Test("without the package the comparison fails")
+  func failsWithoutThePackage() throws {
     let folder = try TemporaryFolder()
     // Found before any installed one.
     try folder.write("tokenizers.py", "raise ImportError")

@@ -4,10 +4,12 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct TokenizeTests {
+@Suite("Runs of tokenize")
+struct TokenizeTests {
   private let stories = SharedData.project("models/stories")
 
-  @Test func printsIdsWithPieces() throws {
+  @Test("ids are printed with their pieces")
+  func printsIdsWithPieces() throws {
     let result = try runExecutable("tokenize", ["-m", stories, "-p", "the \"girl\"\n<|eot_id|>"])
     #expect(result.exitCode == 0)
     #expect(result.stderr == "")
@@ -19,7 +21,8 @@ import Testing
     #expect(bare.stdout.hasSuffix("  \"Ġthe\"\n"))
   }
 
-  @Test func printsJSON() throws {
+  @Test("with --json ids and pieces are a JSON document")
+  func printsJSON() throws {
     let result = try runExecutable("tokenize", ["-m", stories, "-f", "-", "--json"], stdin: "a b")
     #expect(result.exitCode == 0)
     let object = try #require(
@@ -29,7 +32,8 @@ import Testing
     #expect((object["pieces"] as? [String])?.first == "<|begin_of_text|>")
   }
 
-  @Test func comparesLines() throws {
+  @Test("each line of a jsonl file is encoded and decoded")
+  func comparesLines() throws {
     let input = "{\"text\": \"One day\"}\n\n{\"other\": 1, \"text\": \"\\u00e9\\n\"}\r\n"
     let result = try runExecutable("tokenize", ["-m", stories, "--jsonl", "-"], stdin: input)
     #expect(result.exitCode == 0)
@@ -41,12 +45,14 @@ import Testing
     #expect(lines.map { $0["decoded"] as? String } == ["One day", "é\n"])
   }
 
-  @Test(arguments: [
-    (["-p", "x"], 2, "--model"),
-    (["-m", "models"], 2, "is required"),
-    (["-m", "models", "-p", "x", "-f", "y"], 2, "only one"),
-    (["-m", "/nowhere", "-p", "x"], 4, "no tokenizer.json or tokenizer.model"),
-  ])
+  @Test(
+    "missing and contradictory arguments are refused",
+    arguments: [
+      (["-p", "x"], 2, "--model"),
+      (["-m", "models"], 2, "is required"),
+      (["-m", "models", "-p", "x", "-f", "y"], 2, "only one"),
+      (["-m", "/nowhere", "-p", "x"], 4, "no tokenizer.json or tokenizer.model"),
+    ])
   func refusesArguments(arguments: [String], code: Int32, fragment: String) throws {
     let result = try runExecutable("tokenize", arguments)
     #expect(result.exitCode == code)
@@ -56,7 +62,8 @@ import Testing
   }
 
   /// A byte order mark, carriage returns and zeros are text like any other.
-  @Test func keepsMarksCarriageReturnsAndZeros() throws {
+  @Test("a byte order mark, carriage returns and zeros are text")
+  func keepsMarksCarriageReturnsAndZeros() throws {
     let text = "\u{FEFF}Hi\r\n\u{0}x\r"
     let folder = try TemporaryFolder()
     let path = try folder.write("text", text)
@@ -71,7 +78,8 @@ import Testing
     }
   }
 
-  @Test func refusesTextThatIsNotUTF8() throws {
+  @Test("text that is not UTF-8 is refused with its place")
+  func refusesTextThatIsNotUTF8() throws {
     let folder = try TemporaryFolder()
     try folder.write("text", [0x61, 0x62, 0xFF, 0x63])
     let result = try runExecutable("tokenize", ["-m", stories, "-f", "\(folder.path)/text"])
@@ -81,7 +89,8 @@ import Testing
     #expect(missing.exitCode == 4)
   }
 
-  @Test func refusesBadTokenizersAndLines() throws {
+  @Test("a malformed tokenizer or line is refused")
+  func refusesBadTokenizersAndLines() throws {
     let folder = try TemporaryFolder()
     try folder.write("tokenizer.json", "{\"model\": {}}")
     let result = try runExecutable("tokenize", ["-m", folder.path, "-p", "x", "--json"])

@@ -38,7 +38,7 @@ struct TortureScriptTests {
     ("compress", "disk", 2), ("compress", "locks", 4),
   ]
 
-  @Test(arguments: parts)
+  @Test("every part passes with a few cases", arguments: parts)
   func fewCases(script: String, part: String, count: Int) throws {
     let run = try status(
       SharedData.project("Scripts/torture-parts/\(script)"), [part, "\(count)"])
@@ -47,7 +47,8 @@ struct TortureScriptTests {
     #expect(last?.hasPrefix("torture: ") == true && last?.hasSuffix(" 0") == true, "\(run.output)")
   }
 
-  @Test func outputsThatWillNotDo() throws {
+  @Test("outputs that will not do are refused by compress")
+  func outputsThatWillNotDo() throws {
     let run = try status(SharedData.project("Scripts/torture-parts/compress"), ["folders"])
     #expect(run.code == 0, "\(run.output)")
   }

@@ -4,8 +4,9 @@ import Kernels
 import Testing
 
 /// Attention tiles of every set against softmax in Double.
-@Suite struct AttentionTests {
-  @Test(arguments: kernelTables)
+@Suite("Kernels for attention")
+struct AttentionTests {
+  @Test("attention equals softmax in Double", arguments: kernelTables)
   func equalsSoftmaxInDouble(name: String) {
     var generator = RandomGenerator(seed: 9)
     for headSize in [2, 8, 30, 64, 128] {

@@ -4,8 +4,9 @@ import Kernels
 import Testing
 
 /// Conversions between element types, exact for every bit pattern.
-@Suite struct ConversionTests {
-  @Test(arguments: kernelTables)
+@Suite("Kernels for conversion")
+struct ConversionTests {
+  @Test("every F16 is widened exactly", arguments: kernelTables)
   func widensEveryHalf(name: String) {
     let bits = (0...UInt16.max).map { $0 }
     var result = [Float](repeating: 0, count: bits.count)
@@ -16,7 +17,7 @@ import Testing
     }
   }
 
-  @Test(arguments: kernelTables)
+  @Test("every BF16 is widened exactly", arguments: kernelTables)
   func widensEveryBFloat16(name: String) {
     let bits = (0...UInt16.max).map { $0 }
     var result = [Float](repeating: 0, count: bits.count)
@@ -26,7 +27,7 @@ import Testing
     }
   }
 
-  @Test(arguments: kernelTables)
+  @Test("numbers are narrowed to the nearest F16", arguments: kernelTables)
   func narrowsToTheNearestHalf(name: String) {
     // Every half, the midpoints above it and their neighbours, and numbers beyond the range.
     var numbers: [Float] = [65504, 65519.996, 65520, 1e30, .infinity, -.infinity, .nan, 0, -0.0]
@@ -46,7 +47,7 @@ import Testing
     }
   }
 
-  @Test(arguments: kernelTables)
+  @Test("any length at any place is converted", arguments: kernelTables)
   func convertsAnyLengthAtAnyPlace(name: String) {
     var generator = RandomGenerator(seed: 3)
     let set = table(name)
@@ -62,7 +63,7 @@ import Testing
     }
   }
 
-  @Test(arguments: kernelTables)
+  @Test("every byte is read", arguments: kernelTables)
   func readsEveryByte(name: String) {
     for count in [0, 64, 128, 1024, 1088, 8192] {
       var buffer = Buffer<UInt64>(count: count / 8)

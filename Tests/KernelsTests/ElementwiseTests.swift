@@ -4,8 +4,9 @@ import Kernels
 import Testing
 
 /// The element-wise steps of a layer against Double.
-@Suite struct ElementwiseTests {
-  @Test(arguments: kernelTables)
+@Suite("Kernels for single elements")
+struct ElementwiseTests {
+  @Test("sums are correctly rounded", arguments: kernelTables)
   func adds(name: String) {
     var generator = RandomGenerator(seed: 4)
     for count in awkwardLengths {
@@ -19,7 +20,7 @@ import Testing
     }
   }
 
-  @Test(arguments: kernelTables)
+  @Test("RMS normalisation equals the formula in Double", arguments: kernelTables)
   func normalizes(name: String) {
     var generator = RandomGenerator(seed: 5)
     for count in awkwardLengths where count > 0 {
@@ -38,7 +39,7 @@ import Testing
     }
   }
 
-  @Test(arguments: kernelTables)
+  @Test("RoPE rotates pairs as the formula in Double does", arguments: kernelTables)
   func rotates(name: String) {
     var generator = RandomGenerator(seed: 6)
     for half in [1, 3, 4, 8, 16, 20, 32, 64] {
@@ -63,7 +64,7 @@ import Testing
     }
   }
 
-  @Test(arguments: kernelTables)
+  @Test("SiLU times the other input equals the formula in Double", arguments: kernelTables)
   func gates(name: String) {
     var generator = RandomGenerator(seed: 7)
     for count in awkwardLengths {
@@ -89,7 +90,7 @@ import Testing
     }
   }
 
-  @Test(arguments: kernelTables)
+  @Test("the logarithm of a sum of exponentials equals that in Double", arguments: kernelTables)
   func normalisesLogits(name: String) {
     var generator = RandomGenerator(seed: 8)
     for count in awkwardLengths where count > 0 {
@@ -109,7 +110,7 @@ import Testing
     #expect(!result.isFinite)
   }
 
-  @Test(arguments: kernelTables)
+  @Test("every number that is not finite is seen", arguments: kernelTables)
   func seesEveryNonFiniteNumber(name: String) {
     for count in awkwardLengths.filter({ $0 < 300 }) {
       var x = [Float](repeating: Float.greatestFiniteMagnitude, count: count)

@@ -5,7 +5,8 @@ import Testing
 
 /// The steps of the randomised Hadamard transform: exact against their definition in Double where that
 /// is possible, and bit for bit against the portable set.
-@Suite struct HadamardTests {
+@Suite("Kernels for the Hadamard transform")
+struct HadamardTests {
   /// The other sets.
   static let vectorTables = kernelTables.filter { $0 != "portable" }
 
@@ -18,7 +19,7 @@ import Testing
   /// Heights around the tiles of every set, and orders of matrices.
   static let orders = [1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 20, 28, 43]
 
-  @Test(arguments: kernelTables)
+  @Test("numbers are multiplied by their signs", arguments: kernelTables)
   func multipliesSigns(name: String) {
     var generator = RandomGenerator(seed: 21)
     for count in awkwardLengths {
@@ -49,7 +50,7 @@ import Testing
     }
   }
 
-  @Test(arguments: kernelTables)
+  @Test("the transform follows its definition", arguments: kernelTables)
   func transformsAsDefined(name: String) {
     var generator = RandomGenerator(seed: 22)
     for n in Self.powers where n <= 1024 {
@@ -70,7 +71,7 @@ import Testing
     }
   }
 
-  @Test(arguments: vectorTables)
+  @Test("every set transforms as the portable one does, bit for bit", arguments: vectorTables)
   func transformsAsPortableDoes(name: String) {
     var generator = RandomGenerator(seed: 23)
     for n in Self.powers {
@@ -88,7 +89,7 @@ import Testing
     }
   }
 
-  @Test(arguments: kernelTables)
+  @Test("NaN and infinity are passed on", arguments: kernelTables)
   func passesOnWhatIsNotFinite(name: String) {
     for n in [1, 4, 16, 64, 512] {
       var x = [Float](repeating: 1, count: n)
@@ -100,7 +101,7 @@ import Testing
     }
   }
 
-  @Test(arguments: kernelTables)
+  @Test("products with a dense factor follow their definition", arguments: kernelTables)
   func mixesAsDefined(name: String) {
     var generator = RandomGenerator(seed: 24)
     for order in Self.orders {
@@ -126,7 +127,9 @@ import Testing
     }
   }
 
-  @Test(arguments: vectorTables)
+  @Test(
+    "every set multiplies by a factor as the portable one does, bit for bit",
+    arguments: vectorTables)
   func mixesAsPortableDoes(name: String) {
     var generator = RandomGenerator(seed: 25)
     for outputs in Self.orders {
@@ -146,7 +149,7 @@ import Testing
     }
   }
 
-  @Test(arguments: kernelTables)
+  @Test("parts of a product are those of the whole", arguments: kernelTables)
   func partsOfAProductAreTheWhole(name: String) {
     var generator = RandomGenerator(seed: 26)
     let (order, width) = (28, 50)

@@ -3,7 +3,8 @@ import Kernels
 import Testing
 
 /// The products of every set against sums in Double.
-@Suite struct MatrixVectorTests {
+@Suite("Kernels for dense products")
+struct MatrixVectorTests {
   enum Stored: CaseIterable { case f32, f16, bf16 }
 
   /// A matrix in one element type: four bytes, so that it is misaligned, its own, and its values.
@@ -29,7 +30,7 @@ import Testing
 
   static let cases = kernelTables.flatMap { name in Stored.allCases.map { (name, $0) } }
 
-  @Test(arguments: cases)
+  @Test("products equal the sums in Double", arguments: cases)
   func equalsTheSumInDouble(name: String, type: Stored) {
     var generator = RandomGenerator(seed: 1)
     for columns in awkwardLengths {
@@ -63,7 +64,7 @@ import Testing
     }
   }
 
-  @Test(arguments: cases)
+  @Test("a token does not depend on its neighbours", arguments: cases)
   func aTokenDoesNotDependOnItsNeighbours(name: String, type: Stored) {
     var generator = RandomGenerator(seed: 2)
     for columns in [17, 200, 1000] {

@@ -9,7 +9,8 @@ private let packedTables = kernelTables.filter {
 }
 
 /// What the runtime packs means the same to the kernels: products with unit vectors give its numbers.
-@Suite struct PackedLayoutTests {
+@Suite("Packed layout in the kernels")
+struct PackedLayoutTests {
   /// The columns of a matrix as the kernels see them: (inputSize, outputSize), by one-hot activations.
   ///
   /// With one activation 1 of scale 1 the kernels' sum has one term that is not zero, and each step of
@@ -71,7 +72,7 @@ private let packedTables = kernelTables.filter {
     }
   }
 
-  @Test(arguments: cases)
+  @Test("products with unit vectors are the numbers that were packed", arguments: cases)
   func productsWithUnitVectorsAreTheNumbers(
     name: String, format: WeightFormat, group: GroupSize, hasOffsets: Bool
   ) throws {
@@ -98,7 +99,7 @@ private let packedTables = kernelTables.filter {
     }
   }
 
-  @Test(arguments: packedTables)
+  @Test("every code of E8P means the point of the codebook", arguments: packedTables)
   func everyLatticeCodeMeansTheSamePoint(name: String) throws {
     let layout = PackedLayout(.e8p, groupSize: .row, outputSize: 16384, inputSize: 32)
     let codes = (UInt16(0)...UInt16.max).map { $0 }

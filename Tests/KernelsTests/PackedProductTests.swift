@@ -4,7 +4,8 @@ import Testing
 
 /// Products with packed matrices: every set against `portable`, bit for bit, and `portable` against
 /// integers and Double.
-@Suite struct PackedProductTests {
+@Suite("Kernels for packed products")
+struct PackedProductTests {
   struct Shape {
     let rows: Int
     let columns: Int
@@ -27,7 +28,8 @@ import Testing
 
   static let fastSets = kernelTables.filter { $0 != "portable" }
 
-  @Test(arguments: fastSets, PackedBytes.formats)
+  @Test(
+    "every set agrees with the portable one, bit for bit", arguments: fastSets, PackedBytes.formats)
   func everySetAgreesWithPortable(name: String, format: kernels_format) {
     var generator = RandomGenerator(seed: 1)
     for groupSize in [0, 32, 64, 128] {
@@ -66,7 +68,7 @@ import Testing
   /// With scales of 1 every sum is an integer multiple of the format's
   /// unit, below 2^24 of them, so that Float holds it exactly: 15 * 127 * 416 for codes up to four bits
   /// and 11 * 127 * 416 for e8p; int8 keeps to 128 columns, 128 * 127 * 128.
-  @Test(arguments: kernelTables, PackedBytes.formats)
+  @Test("sums of integers are exact", arguments: kernelTables, PackedBytes.formats)
   func integerSumsAreExact(name: String, format: kernels_format) throws {
     var generator = RandomGenerator(seed: 2)
     for fill in CodeFill.allCases {
@@ -111,7 +113,8 @@ import Testing
     }
   }
 
-  @Test(arguments: PackedBytes.formats)
+  @Test(
+    "the portable set is within a bound of the products in Double", arguments: PackedBytes.formats)
   func portableIsWithinTheBoundOfDouble(format: kernels_format) throws {
     var generator = RandomGenerator(seed: 3)
     for groupSize in [0, 32, 64, 128] {
@@ -148,7 +151,7 @@ import Testing
     }
   }
 
-  @Test(arguments: kernelTables)
+  @Test("terms are added, and rows and tokens may start anywhere", arguments: kernelTables)
   func termsAreAddedAndRowsMayStartAnywhere(name: String) {
     var generator = RandomGenerator(seed: 4)
     let q = PackedBytes(KERNELS_E8P, rows: 150, columns: 300, groupSize: 0, &generator)

@@ -3,7 +3,8 @@ import Kernels
 import Testing
 
 /// int8 activations: the definition, and every set against `portable`, bit for bit.
-@Suite struct QuantizationTests {
+@Suite("Kernels for quantised activations")
+struct QuantizationTests {
   static let lengths = [0, 1, 2, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 1000, 4096]
 
   struct Result: Equatable {
@@ -31,7 +32,7 @@ import Testing
     return Result(values: values, scales: scales.map(\.bitPattern), sums: sums)
   }
 
-  @Test(arguments: kernelTables)
+  @Test("scales, values and sums follow the definition", arguments: kernelTables)
   func followsTheDefinition(name: String) {
     var generator = RandomGenerator(seed: 1)
     for length in Self.lengths {
@@ -54,7 +55,7 @@ import Testing
     }
   }
 
-  @Test(arguments: kernelTables)
+  @Test("halves go to the even neighbour", arguments: kernelTables)
   func halvesGoToTheEvenNeighbour(name: String) {
     // The largest magnitude is 127, so numbers stand for themselves.
     let x: [Float] = [127, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 126.5, -126.5]
@@ -62,7 +63,7 @@ import Testing
     #expect(Array(Self.quantize(name, x).values.prefix(9)) == expected)
   }
 
-  @Test(arguments: kernelTables)
+  @Test("every set agrees with the portable one, bit for bit", arguments: kernelTables)
   func everySetAgreesWithPortable(name: String) {
     var generator = RandomGenerator(seed: 2)
     for length in Self.lengths {
@@ -77,7 +78,7 @@ import Testing
     }
   }
 
-  @Test(arguments: kernelTables)
+  @Test("a number that is not finite makes the scale NaN", arguments: kernelTables)
   func whatIsNotFiniteMakesTheScaleNaN(name: String) {
     for bad in [Float.nan, .infinity, -.infinity] {
       for place in [0, 1, 31, 64, 127] {
@@ -91,7 +92,7 @@ import Testing
     }
   }
 
-  @Test(arguments: kernelTables)
+  @Test("groups too small for a scale are zero", arguments: kernelTables)
   func groupsTooSmallForAScaleAreZero(name: String) {
     for largest in [Float(0), .leastNonzeroMagnitude, 1e-38, Float(0x1p-101)] {
       let result = Self.quantize(name, [Float](repeating: largest, count: 130))
@@ -102,7 +103,7 @@ import Testing
     #expect(smallest.values[0] == -127 && Float(bitPattern: smallest.scales[0]) > 0)
   }
 
-  @Test(arguments: kernelTables)
+  @Test("for E8P the coordinates of four codes are put together", arguments: kernelTables)
   func e8pReadsCoordinatesOfFourCodesTogether(name: String) {
     let x = (0..<96).map { Int8($0) }
     var y = [Int8](repeating: 0, count: 96)

@@ -4,7 +4,8 @@ import Testing
 
 /// Rounding to the points of e8p: every set against `portable`, bit for bit, and all of them against a
 /// search of the whole codebook in Double.
-@Suite struct RoundingTests {
+@Suite("Kernels for rounding to E8P")
+struct RoundingTests {
   /// Rounds `rows` times eight numbers x[i * stride + r].
   private func rounded(_ name: String, _ x: [Float], _ scales: [Float], rows: Int, stride: Int)
     -> [Float]
@@ -30,7 +31,9 @@ import Testing
     }
   }
 
-  @Test(arguments: kernelTables.filter { $0 != "portable" }, kinds)
+  @Test(
+    "every set agrees with the portable one, bit for bit",
+    arguments: kernelTables.filter { $0 != "portable" }, kinds)
   func everySetAgreesWithPortable(name: String, kind: String) {
     var generator = RandomGenerator(seed: 31)
     for scale in [1, Float(0.0371), 0x1p-24, 65504] {
@@ -48,7 +51,7 @@ import Testing
     }
   }
 
-  @Test(arguments: kernelTables, kinds)
+  @Test("points are the nearest of the codebook", arguments: kernelTables, kinds)
   func pointsAreTheNearestOfTheCodebook(name: String, kind: String) {
     let points = (UInt16(0)...UInt16.max).map {
       SIMD8<Double>(SIMD8<Float>(LatticeCodebook.e8p.point(of: $0))) / 4
@@ -78,7 +81,7 @@ import Testing
     }
   }
 
-  @Test(arguments: kernelTables)
+  @Test("of points that are as near the first is taken", arguments: kernelTables)
   func tiesGoToTheFirst(name: String) {
     let cases: [(v: [Float], point: [Float])] = [
       // Both shifts are as near: +1/4, and all of -1/2.
@@ -115,7 +118,7 @@ import Testing
     }
   }
 
-  @Test(arguments: kernelTables)
+  @Test("scales of zero give zeros, and other rows stay", arguments: kernelTables)
   func zeroScalesGiveZerosAndOtherRowsStay(name: String) {
     var generator = RandomGenerator(seed: 33)
     let x = gaussians(8 * 48, &generator)

@@ -1,8 +1,9 @@
 import DuetSystem
 import Testing
 
-@Suite struct BufferTests {
-  @Test(arguments: [0, 1, 3, 64, 1000])
+@Suite("Buffer")
+struct BufferTests {
+  @Test("a buffer starts with zeros, is aligned, and is copied", arguments: [0, 1, 3, 64, 1000])
   func startsZeroedAndAligned(count: Int) {
     var buffer = Buffer<Float>(count: count)
     #expect(buffer.count == count)

@@ -44,7 +44,8 @@ private struct NaiveEncoder {
   }
 }
 
-@Suite struct BytePairEncodingTests {
+@Suite("Byte pair encoding")
+struct BytePairEncodingTests {
   private static let fragments = [
     "the", "and", "a", "aa", "e", "in", "er", "ing", "story", "little", "One", "day", "girl", "s",
     "z", "q", "x", "Once", "upon", "1", "0", "é", ".", ",", "Lily", "ss", "ll", "oo", "tt",
@@ -62,7 +63,7 @@ private struct NaiveEncoder {
     return text
   }
 
-  @Test(arguments: 0..<30 as Range<UInt64>)
+  @Test("windows change nothing at the level of bytes", arguments: 0..<30 as Range<UInt64>)
   func windowsChangeNothingByteLevel(seed: UInt64) throws {
     let folder = SharedData.project("models/stories")
     let tokenizer = try Tokenizer(contentsOf: folder)
@@ -79,6 +80,7 @@ private struct NaiveEncoder {
   }
 
   @Test(
+    "windows change nothing in SentencePiece vocabularies",
     .enabled(if: SharedTokenizers.arePresent, "../shared is absent"),
     arguments: SharedTokenizers.sentencePieceNames)
   func windowsChangeNothingSentencePiece(name: String) throws {
@@ -95,6 +97,7 @@ private struct NaiveEncoder {
   }
 
   @Test(
+    "windows change nothing in long words",
     .enabled(if: SharedTokenizers.arePresent, "../shared is absent"),
     arguments: SharedTokenizers.names)
   func windowsChangeNothingInLongWords(name: String) throws {
@@ -109,7 +112,7 @@ private struct NaiveEncoder {
   }
 
   /// Vocabularies in which most pairs merge, so that what a text ends with decides on tokens far in front.
-  @Test(arguments: 0..<40 as Range<UInt64>)
+  @Test("windows change nothing where most pairs merge", arguments: 0..<40 as Range<UInt64>)
   func windowsChangeNothingInDenseVocabularies(seed: UInt64) throws {
     var generator = RandomGenerator(seed: seed)
     let (file, merges) = Self.denseTokenizer(using: &generator)
@@ -161,6 +164,7 @@ private struct NaiveEncoder {
   ///
   /// What is made of a character cut in two is none of the tokens that the same text has where it is short.
   @Test(
+    "long words read in parts have no character cut in two",
     .enabled(if: SharedTokenizers.arePresent, "../shared is absent"),
     arguments: SharedTokenizers.sentencePieceNames)
   func readingInPartsCutsNoCharacter(name: String) throws {
@@ -175,7 +179,8 @@ private struct NaiveEncoder {
     }
   }
 
-  @Test func unknownTextIsFusedWhereItIsReadInParts() throws {
+  @Test("unknown text that is read in parts is one unknown token")
+  func unknownTextIsFusedWhereItIsReadInParts() throws {
     var file = TokenizerFixture.sentencePiece()
     var model = file["model"] as? TokenizerFixture.Object ?? [:]
     model["byte_fallback"] = false
@@ -187,7 +192,8 @@ private struct NaiveEncoder {
     }
   }
 
-  @Test func mergesLeftmostFirstAmongEquals() throws {
+  @Test("among equal merges the leftmost is the first")
+  func mergesLeftmostFirstAmongEquals() throws {
     let tokenizer = try TokenizerFixture.tokenizer(TokenizerFixture.sentencePiece())
     func id(_ piece: String) -> Int? { tokenizer.token(piece) }
     #expect(tokenizer.encodeWord(Array("aaa".utf8), windowSize: 64) == [id("aa"), id("a")])

@@ -19,7 +19,8 @@ extension ChatTemplate {
 
 /// The exact renderings that `formats.md` section 6.4 of the specification lists, with system S, users U and V,
 /// assistant A; every content has blanks around it where the family trims.
-@Suite struct ChatTemplateFamilyTests {
+@Suite("Chat templates of families")
+struct ChatTemplateFamilyTests {
   let system = ChatMessage(role: .system, content: "S")
   let turns = [
     ChatMessage(role: .user, content: "U"), ChatMessage(role: .assistant, content: "A"),
@@ -30,7 +31,8 @@ extension ChatTemplate {
     ChatMessage(role: .user, content: " V"),
   ]
 
-  @Test func llama2() throws {
+  @Test("Llama 2 is rendered as specified")
+  func llama2() throws {
     let template = try ChatTemplate(named: "llama-2")
     #expect(
       try template.text([system] + blankTurns)
@@ -40,7 +42,8 @@ extension ChatTemplate {
         == "<s>[INST] U [/INST] A </s><s>[INST] V [/INST]")
   }
 
-  @Test func llama3() throws {
+  @Test("Llama 3 is rendered as specified")
+  func llama3() throws {
     let template = try ChatTemplate(named: "llama-3")
     let body =
       "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nS<|eot_id|>"
@@ -54,7 +57,9 @@ extension ChatTemplate {
         == body + "<|start_header_id|>assistant<|end_header_id|>\n\n")
   }
 
-  @Test(arguments: [nil, "1 Jan 2030"] as [String?])
+  @Test(
+    "Llama 3.1 is rendered as specified, with its date",
+    arguments: [nil, "1 Jan 2030"] as [String?])
   func llama31(date: String?) throws {
     let template = try ChatTemplate(named: "llama-3.1")
     let head =
@@ -71,11 +76,13 @@ extension ChatTemplate {
       try template.text(user, addGenerationPrompt: true, dateString: date) == head + tail)
   }
 
-  @Test(arguments: [
-    ("mistral-v1", "<s>[INST] U [/INST]A</s> [INST] V [/INST]"),
-    ("mistral-v3", "<s>[INST] U[/INST] A</s>[INST] V[/INST]"),
-    ("mistral-tekken", "<s>[INST]U[/INST]A</s>[INST]V[/INST]"),
-  ])
+  @Test(
+    "Mistral's versions are rendered as specified",
+    arguments: [
+      ("mistral-v1", "<s>[INST] U [/INST]A</s> [INST] V [/INST]"),
+      ("mistral-v3", "<s>[INST] U[/INST] A</s>[INST] V[/INST]"),
+      ("mistral-tekken", "<s>[INST]U[/INST]A</s>[INST]V[/INST]"),
+    ])
   func mistral(name: String, expected: String) throws {
     let template = try ChatTemplate(named: name)
     #expect(try template.text(turns, addGenerationPrompt: true) == expected)
@@ -83,7 +90,9 @@ extension ChatTemplate {
     #expect(try template.text([system] + turns) == withSystem)
   }
 
-  @Test(arguments: ["llama-2", "mistral-v1", "mistral-v3", "mistral-tekken"])
+  @Test(
+    "turns of Llama 2 and Mistral must alternate",
+    arguments: ["llama-2", "mistral-v1", "mistral-v3", "mistral-tekken"])
   func turnsMustAlternate(name: String) throws {
     let template = try ChatTemplate(named: name)
     for messages in [[turns[0], turns[2]], [turns[1]], [system, turns[1]], [system, system]] {
@@ -99,7 +108,9 @@ extension ChatTemplate {
     }
   }
 
-  @Test(arguments: ChatTemplateFamily.allCases)
+  @Test(
+    "every family renders an empty conversation and a single message",
+    arguments: ChatTemplateFamily.allCases)
   func everyFamilyRendersAnything(family: ChatTemplateFamily) throws {
     let template = try ChatTemplate(named: family.rawValue)
     #expect(template.origin == family.rawValue)
@@ -107,7 +118,8 @@ extension ChatTemplate {
     _ = try template.text([turns[0]])
   }
 
-  @Test func unknownFamilyNamesTheKnown() {
+  @Test("the message about an unknown family names the known ones")
+  func unknownFamilyNamesTheKnown() {
     #expect(throws: ChatTemplateError.unknownFamily(name: "llama-9")) {
       try ChatTemplate(named: "llama-9")
     }
@@ -115,7 +127,8 @@ extension ChatTemplate {
     #expect(message.contains("llama-3.1") && message.contains("mistral-tekken"))
   }
 
-  @Test func systemTextThatATemplateDropsMovesToTheUser() throws {
+  @Test("system text that a template drops moves to the user")
+  func systemTextThatATemplateDropsMovesToTheUser() throws {
     let source =
       "{% for m in messages %}{% if m.role == 'user' %}<{{ m.content }}>{% endif %}{% endfor %}"
     let template = try ChatTemplate(source: source)

@@ -35,12 +35,15 @@ struct RenderedTemplates: Decodable, Sendable {
   }
 }
 
-@Suite struct ChatTemplateGoldenTests {
-  @Test func goldensAreThere() throws {
+@Suite("Chat templates against Jinja")
+struct ChatTemplateGoldenTests {
+  @Test("the golden renderings are there")
+  func goldensAreThere() throws {
     #expect(try #require(RenderedTemplates.shared).cases.count > 150)
   }
 
-  @Test(arguments: RenderedTemplates.shared?.cases ?? [])
+  @Test(
+    "every conversation is rendered as by Jinja", arguments: RenderedTemplates.shared?.cases ?? [])
   func rendersAsJinja(golden: RenderedTemplates.Case) throws {
     let all = try #require(RenderedTemplates.shared)
     let source = try #require(all.templates[golden.template])

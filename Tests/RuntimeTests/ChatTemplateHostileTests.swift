@@ -9,9 +9,11 @@ extension HostileTemplate: CustomTestStringConvertible {
   public var testDescription: String { name }
 }
 
-@Suite struct ChatTemplateHostileTests {
+@Suite("Hostile chat templates")
+struct ChatTemplateHostileTests {
   /// Every one ends with an error; that it ends soon is for the reader of the suite's running time.
-  @Test(arguments: HostileTemplate.all)
+  @Test(
+    "a hostile template ends with an error that is safe to display", arguments: HostileTemplate.all)
   func endsWithAnError(template: HostileTemplate) {
     #expect {
       _ = try ChatTemplate(source: template.source).render(
@@ -26,16 +28,19 @@ extension HostileTemplate: CustomTestStringConvertible {
     }
   }
 
-  @Test func thereAreTwoHundred() {
+  @Test("there are two hundred hostile templates")
+  func thereAreTwoHundred() {
     #expect(HostileTemplate.all.count >= 200)
   }
 
-  @Test(arguments: [
-    ("\n\n{% macro f() %}{% endmacro %}", "macro", 3), ("{{ x | upper }}\n", "filter 'upper'", 1),
-    ("a\n{{ 1 / 2 }}", "'/'", 2), ("{{ {} }}", "braces", 1),
-    ("\n{{ 'a' is odd }}", "test 'odd'", 2),
-    ("{{ lipsum() }}", "'lipsum'", 1), ("{{ 'a'.encode() }}", "method 'encode'", 1),
-  ])
+  @Test(
+    "constructs that are not supported are named with their line",
+    arguments: [
+      ("\n\n{% macro f() %}{% endmacro %}", "macro", 3), ("{{ x | upper }}\n", "filter 'upper'", 1),
+      ("a\n{{ 1 / 2 }}", "'/'", 2), ("{{ {} }}", "braces", 1),
+      ("\n{{ 'a' is odd }}", "test 'odd'", 2),
+      ("{{ lipsum() }}", "'lipsum'", 1), ("{{ 'a'.encode() }}", "method 'encode'", 1),
+    ])
   func unsupportedConstructsAreNamed(source: String, words: String, line: Int) throws {
     let error = #expect(throws: ChatTemplateError.self) {
       try ChatTemplate(source: source).text([])
@@ -48,7 +53,8 @@ extension HostileTemplate: CustomTestStringConvertible {
     #expect(construct.contains(words))
   }
 
-  @Test func limitsAreNamed() {
+  @Test("limits of steps, ranges and sizes are named")
+  func limitsAreNamed() {
     let loop = "{% for i in range(1000) %}{% for j in range(1000) %}{{ 1 }}{% endfor %}{% endfor %}"
     #expect(throws: ChatTemplateError.tooManySteps(line: 1, limit: 1_000_000)) {
       try ChatTemplate(source: loop).text([])
@@ -78,7 +84,7 @@ extension HostileTemplate: CustomTestStringConvertible {
   }
 
   /// Bytes of real templates changed at random: any outcome but a crash or a hang will do.
-  @Test(arguments: 0..<20)
+  @Test("mutated templates do no harm", arguments: 0..<20)
   func mutatedTemplates(seed: Int) {
     var generator = RandomGenerator(seed: UInt64(seed))
     let sources = RenderedTemplates.shared?.templates.values.sorted() ?? []

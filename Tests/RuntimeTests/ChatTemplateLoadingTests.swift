@@ -5,7 +5,8 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct ChatTemplateLoadingTests {
+@Suite("Loading of chat templates")
+struct ChatTemplateLoadingTests {
   private static let stories = SharedData.project("models/stories")
 
   /// Runs `body` with a folder that holds the stories' tokenizer and the given files.
@@ -37,7 +38,8 @@ import Testing
       folder: folder, tokenizer: tokenizer, stopTokens: stops(tokenizer, declared))
   }
 
-  @Test func aFileOfItsOwnComesFirst() throws {
+  @Test("a file of its own comes first")
+  func aFileOfItsOwnComesFirst() throws {
     let configuration = #"{"chat_template": "second"}"#
     try withFolder(["chat_template.jinja": "first", "tokenizer_config.json": configuration]) {
       let template = try #require(try load($0, $1))
@@ -51,7 +53,8 @@ import Testing
     }
   }
 
-  @Test func theDefaultOfAListIsTaken() throws {
+  @Test("the default of a list is taken")
+  func theDefaultOfAListIsTaken() throws {
     let list = """
       {"chat_template": [{"name": "tool_use", "template": "no"}, {"name": "default", "template": "yes"}]}
       """
@@ -61,11 +64,13 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    #"{"chat_template": [{"name": "tool_use", "template": "no"}]}"#,
-    #"{"chat_template": []}"#, #"{"chat_template": 3}"#, #"{"chat_template": [1]}"#,
-    #"{"chat_template": [{"name": "default", "template": 1}]}"#,
-  ])
+  @Test(
+    "malformed entries of tokenizer_config.json are refused",
+    arguments: [
+      #"{"chat_template": [{"name": "tool_use", "template": "no"}]}"#,
+      #"{"chat_template": []}"#, #"{"chat_template": 3}"#, #"{"chat_template": [1]}"#,
+      #"{"chat_template": [{"name": "default", "template": 1}]}"#,
+    ])
   func malformedEntriesAreRefused(configuration: String) throws {
     try withFolder([:]) { folder, tokenizer in
       let path = folder + "/tokenizer_config.json"
@@ -79,7 +84,8 @@ import Testing
     }
   }
 
-  @Test func unreadableFilesAreRefused() throws {
+  @Test("files that cannot be read as a template are refused")
+  func unreadableFilesAreRefused() throws {
     try withFolder(["chat_template.jinja": "{{ x"]) { folder, tokenizer in
       #expect(throws: ChatTemplateError.syntax(line: 1, problem: "a tag is not closed")) {
         try load(folder, tokenizer)
@@ -109,7 +115,8 @@ import Testing
     }
   }
 
-  @Test func familyIsKnownByControlTokensThatEndATurn() throws {
+  @Test("a family is known by control tokens that end a turn")
+  func familyIsKnownByControlTokensThatEndATurn() throws {
     try withFolder(["tokenizer_config.json": #"{"chat_template": null}"#]) { folder, tokenizer in
       let end = try #require(tokenizer.token("<|eot_id|>"))
       #expect(try load(folder, tokenizer) == nil, "a base model has no template")
@@ -118,6 +125,7 @@ import Testing
   }
 
   @Test(
+    "families of real vocabularies are known",
     .enabled(if: SharedTokenizers.arePresent, "../shared is absent"),
     arguments: [
       ("llama2", nil), ("mistral-v0.1", nil), ("mistral-v0.3", "mistral-v3"),
@@ -141,10 +149,12 @@ import Testing
     ChatMessage(role: .user, content: "Go"),
   ]
 
-  @Test(arguments: [
-    ("{{ bos_token }}x", 1), ("x", 1), ("{{ bos_token ~ bos_token }}x", 1), ("", 1),
-    ("{{ messages[0].content }}", 1),
-  ])
+  @Test(
+    "there is one beginning-of-sequence token, whatever the template does",
+    arguments: [
+      ("{{ bos_token }}x", 1), ("x", 1), ("{{ bos_token ~ bos_token }}x", 1), ("", 1),
+      ("{{ messages[0].content }}", 1),
+    ])
   func oneBeginning(source: String, expected: Int) throws {
     let tokenizer = try Tokenizer(contentsOf: Self.stories)
     let begin = try #require(tokenizer.beginningOfSequence)
@@ -156,7 +166,8 @@ import Testing
     #expect(ids.first == begin)
   }
 
-  @Test func storiesChat() throws {
+  @Test("the template of models/stories makes the expected tokens")
+  func storiesChat() throws {
     let tokenizer = try Tokenizer(contentsOf: Self.stories)
     let template = try #require(try load(Self.stories, tokenizer))
     let ids = try template.tokens(for: turns, tokenizer: tokenizer, date: someDay)
@@ -169,11 +180,13 @@ import Testing
     #expect(ids.filter(tokenizer.isControl).count == 1 + 3 * 3 + 2)
   }
 
-  @Test func typedControlTokensStayText() throws {
+  @Test("control tokens that are typed stay text")
+  func typedControlTokensStayText() throws {
     try expectTypedTokensStayText(Tokenizer(contentsOf: Self.stories), family: "llama-3")
   }
 
   @Test(
+    "control tokens of real vocabularies that are typed stay text",
     .enabled(if: SharedTokenizers.arePresent, "../shared is absent"),
     arguments: [
       ("llama2", "llama-2"), ("mistral-v0.1", "mistral-v1"), ("mistral-v0.3", "mistral-v3"),
@@ -213,7 +226,8 @@ import Testing
 
   // MARK: - Stop tokens
 
-  @Test func stopTokensAreTheUnion() throws {
+  @Test("stop tokens are those of all files and of known names")
+  func stopTokensAreTheUnion() throws {
     let tokenizer = try Tokenizer(contentsOf: Self.stories)
     let generation = try GenerationConfiguration(
       parsing: Array(#"{"eos_token_id": [7, 8]}"#.utf8), path: "generation_config.json")

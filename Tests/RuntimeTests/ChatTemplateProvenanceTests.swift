@@ -3,7 +3,8 @@ import DuetText
 import TestSupport
 import Testing
 
-@Suite struct ChatTemplateProvenanceTests {
+@Suite("Content in chat templates")
+struct ChatTemplateProvenanceTests {
   /// Renders with content marked by guillemets, so that expectations can be read.
   private func marked(
     _ source: String, content: String = "ab", dateString: String? = nil
@@ -14,37 +15,40 @@ import Testing
     ).map { $0.isContent ? "«\($0.text)»" : $0.text }.joined()
   }
 
-  @Test(arguments: [
-    ("{{ messages[0].content }}", "«ab»"),
-    ("{{ messages[0].role }}{{ bos_token }}", "user<s>"),
-    ("x{{ messages[0].content }}y", "x«ab»y"),
-    ("{{ messages[0].content }}{{ messages[0].content }}", "«abab»"),
-    ("{{ 'x' + messages[0].content + 'y' }}", "x«ab»y"),
-    ("{{ 'x' ~ messages[0].content ~ 1 }}", "x«ab»1"),
-    ("{{ messages[0].content[1:] }}{{ messages[0].content[0] }}", "«ba»"),
-    ("{{ ('x' + messages[0].content + 'y')[:-2] }}", "x«a»"),
-    ("{{ ('x' + messages[0].content + 'y').strip('xb') }}", "«ab»y"),
-    ("{{ ('  ' + messages[0].content + '  ') | trim }}", "«ab»"),
-    ("{{ ['-', messages[0].content, '-'] | join(messages[0].content) }}", "-«ababab»-"),
-    ("{{ messages[0].content | list | join('-') }}", "«a»-«b»"),
-    ("{{ messages[0].content.split('a') | join('|') }}", "|«b»"),
-    ("{{ messages[0].content.replace('b', 'c') }}", "«a»c"),
-    ("{{ 'xbx'.replace('b', messages[0].content) }}", "x«ab»x"),
-    ("{{ ('x' + messages[0].content).title() }}", "X«ab»"),
-    ("{{ messages[0] | tojson }}", "{\"role\": \"user\", \"content\": \"«ab»\"}"),
-    ("{% set x = messages[0].content %}{{ x }}{% set y = x ~ '.' %}{{ y }}", "«abab»."),
-    ("{% set n = namespace(x='') %}{% set n.x = n.x + messages[0].content %}{{ n.x }}", "«ab»"),
-    ("{% for c in 'p' + messages[0].content %}{{ c }}{% endfor %}", "p«ab»"),
-    ("{{ missing | default(messages[0].content) | string }}", "«ab»"),
-    ("{{ messages[0].content == 'ab' }}{{ 'a' in messages[0].content }}", "TrueTrue"),
-    ("{{ date_string }}", "«now»"),
-    ("{{ strftime_now('%Y') }}", "2025"),
-  ])
+  @Test(
+    "content stays content through every operation",
+    arguments: [
+      ("{{ messages[0].content }}", "«ab»"),
+      ("{{ messages[0].role }}{{ bos_token }}", "user<s>"),
+      ("x{{ messages[0].content }}y", "x«ab»y"),
+      ("{{ messages[0].content }}{{ messages[0].content }}", "«abab»"),
+      ("{{ 'x' + messages[0].content + 'y' }}", "x«ab»y"),
+      ("{{ 'x' ~ messages[0].content ~ 1 }}", "x«ab»1"),
+      ("{{ messages[0].content[1:] }}{{ messages[0].content[0] }}", "«ba»"),
+      ("{{ ('x' + messages[0].content + 'y')[:-2] }}", "x«a»"),
+      ("{{ ('x' + messages[0].content + 'y').strip('xb') }}", "«ab»y"),
+      ("{{ ('  ' + messages[0].content + '  ') | trim }}", "«ab»"),
+      ("{{ ['-', messages[0].content, '-'] | join(messages[0].content) }}", "-«ababab»-"),
+      ("{{ messages[0].content | list | join('-') }}", "«a»-«b»"),
+      ("{{ messages[0].content.split('a') | join('|') }}", "|«b»"),
+      ("{{ messages[0].content.replace('b', 'c') }}", "«a»c"),
+      ("{{ 'xbx'.replace('b', messages[0].content) }}", "x«ab»x"),
+      ("{{ ('x' + messages[0].content).title() }}", "X«ab»"),
+      ("{{ messages[0] | tojson }}", "{\"role\": \"user\", \"content\": \"«ab»\"}"),
+      ("{% set x = messages[0].content %}{{ x }}{% set y = x ~ '.' %}{{ y }}", "«abab»."),
+      ("{% set n = namespace(x='') %}{% set n.x = n.x + messages[0].content %}{{ n.x }}", "«ab»"),
+      ("{% for c in 'p' + messages[0].content %}{{ c }}{% endfor %}", "p«ab»"),
+      ("{{ missing | default(messages[0].content) | string }}", "«ab»"),
+      ("{{ messages[0].content == 'ab' }}{{ 'a' in messages[0].content }}", "TrueTrue"),
+      ("{{ date_string }}", "«now»"),
+      ("{{ strftime_now('%Y') }}", "2025"),
+    ])
   func contentStaysContent(source: String, expected: String) throws {
     #expect(try marked(source, dateString: "now") == expected)
   }
 
-  @Test func escapesInsideContentAreContent() throws {
+  @Test("escapes inside content are content")
+  func escapesInsideContentAreContent() throws {
     #expect(
       try marked("{{ messages[0].content | tojson }}", content: "\"é\n\u{1}")
         == "\"«\\\"é\\n\\u0001»\"")
@@ -54,7 +58,8 @@ import Testing
   ///
   /// Contents use capital letters only and templates small ones, so the case of every letter tells where
   /// it must have come from.
-  @Test(arguments: 0..<200)
+  @Test(
+    "random operations never turn content into template text or the reverse", arguments: 0..<200)
   func randomOperations(seed: Int) throws {
     var generator = RandomGenerator(seed: UInt64(seed))
     func pick(_ options: [String]) -> String {

@@ -4,7 +4,8 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct CheckpointTests {
+@Suite("Checkpoint")
+struct CheckpointTests {
   private static let configuration =
     #"{"model_type":"llama","hidden_size":4,"num_attention_heads":2,"intermediate_size":8}"#
 
@@ -42,7 +43,7 @@ import Testing
 
   // MARK: - Opening
 
-  @Test(arguments: [Checkpoint.Loading.mapped, .read])
+  @Test("a single file is opened, mapped or read", arguments: [Checkpoint.Loading.mapped, .read])
   func opensASingleFile(loading: Checkpoint.Loading) throws {
     let folder = try folder(["model.safetensors": shard(["b", "a"])])
     let checkpoint = try Checkpoint(contentsOf: folder.path, loading: loading)
@@ -62,7 +63,8 @@ import Testing
     #expect(try checkpoint.tensor(named: "b")?.shape == [1])
   }
 
-  @Test func prefersTheIndex() throws {
+  @Test("an index is preferred to a single file")
+  func prefersTheIndex() throws {
     let folder = try folder(
       index:
         #"{"metadata":{"total_size":999},"weight_map":{"a":"2.safetensors","b":"1.safetensors"}}"#,
@@ -73,7 +75,8 @@ import Testing
     #expect(try checkpoint.tensor(named: "b", shape: [1]).file.path.hasSuffix("/1.safetensors"))
   }
 
-  @Test func copiesTensorsThatAreNotAligned() throws {
+  @Test("tensors that are not aligned are copied")
+  func copiesTensorsThatAreNotAligned() throws {
     // The data start at an odd byte, as old writers left it.
     let header = #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#
     let padding = String(repeating: " ", count: (8 + header.utf8.count) % 2 == 0 ? 1 : 0)
@@ -86,14 +89,16 @@ import Testing
     #expect(tensor.file.copyBytes(0..<8) == [0, 1, 2, 3, 4, 5, 6, 7])
   }
 
-  @Test func listsTensorsThatAreNotUsed() throws {
+  @Test("tensors that are not used are listed")
+  func listsTensorsThatAreNotUsed() throws {
     let names = ["model.layers.0.self_attn.rotary_emb.inv_freq", "a", "\u{e9}", "b", "inv_freq"]
     let folder = try folder(["model.safetensors": shard(names)])
     let checkpoint = try Checkpoint(contentsOf: folder.path)
     #expect(checkpoint.names(besides: ["a", "e\u{301}", "z"]) == ["b", "inv_freq", "\u{e9}"])
   }
 
-  @Test func holdsTensorsInMemory() throws {
+  @Test("tensors are held in memory")
+  func holdsTensorsInMemory() throws {
     let file = try MappedFile(anonymousByteCount: 24) { _ in }
     let configuration = try #require(Configuration.preset(named: "llama-3-8b"))
     let tensors = [
@@ -110,7 +115,8 @@ import Testing
 
   // MARK: - Tensors that do not fit
 
-  @Test func refusesTensorsThatDoNotFit() throws {
+  @Test("tensors of another shape or type are refused")
+  func refusesTensorsThatDoNotFit() throws {
     let header = #"{"a":{"dtype":"I8","shape":[2,3],"data_offsets":[0,6]}}"#
     let folder = try folder([
       "model.safetensors": safeTensorsBytes(header: header, dataBytes: 6)
@@ -138,7 +144,8 @@ import Testing
 
   // MARK: - Folders that are none
 
-  @Test func refusesWhatIsNoCheckpoint() throws {
+  @Test("what is no checkpoint is refused with what is missing")
+  func refusesWhatIsNoCheckpoint() throws {
     let folder = try TemporaryFolder()
     let missing = "\(folder.path)/missing"
     #expect(refusal(missing) == .folderNotFound(path: missing))
@@ -154,12 +161,14 @@ import Testing
     ] { #expect(error.category == .inputOutput) }
   }
 
-  @Test func refusesFoldersWithoutWeights() throws {
+  @Test("a folder with a shard but no index has no weights")
+  func refusesFoldersWithoutWeights() throws {
     let folder = try folder(["model-00001-of-00002.safetensors": shard(["a"])])
     #expect(refusal(folder.path) == .noWeights(folder: folder.path))
   }
 
   @Test(
+    "formats of other programs are named",
     arguments: [
       ("pytorch_model.bin", .pickle), ("pytorch_model-00001-of-00002.bin", .pickle),
       ("model.pt", .pickle), ("consolidated.00.pth", .pickle), ("model.Q4_K_M.gguf", .gguf),
@@ -179,12 +188,14 @@ import Testing
     #expect(refusal(both.path) == nil)
   }
 
-  @Test func saysHowToConvertPickles() throws {
+  @Test("the message about pickles says how to convert them")
+  func saysHowToConvertPickles() throws {
     let text = CheckpointError.foreignFormat(path: "a.bin", format: .pickle).description
     #expect(text.contains("save_pretrained"))
   }
 
-  @Test func passesOnOtherErrors() throws {
+  @Test("errors of weights and config.json are passed on")
+  func passesOnOtherErrors() throws {
     let folder = try folder(["model.safetensors": [1, 2, 3]])
     #expect(
       refusal(folder.path)
@@ -202,10 +213,12 @@ import Testing
 
   // MARK: - Index, spec section 1.7
 
-  @Test(arguments: [
-    "../a.safetensors", "/etc/passwd", "sub/a.safetensors", "..", ".", "", "a\\\\b", "a\\u0000",
-    "a..b",
-  ])
+  @Test(
+    "names of shards that lead out of the folder are refused",
+    arguments: [
+      "../a.safetensors", "/etc/passwd", "sub/a.safetensors", "..", ".", "", "a\\\\b", "a\\u0000",
+      "a..b",
+    ])
   func refusesShardNamesThatAreNotPlain(name: String) throws {
     let folder = try folder(index: #"{"weight_map":{"a":"\#(name)"}}"#, [:])
     guard case .shardNameNotPlain = refusal(folder.path) else {
@@ -214,10 +227,12 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    "[]", "{}", #"{"weight_map":[]}"#, #"{"weight_map":null}"#, #"{"weight_map":{"a":1}}"#,
-    #"{"weight_map":{"a":null}}"#,
-  ])
+  @Test(
+    "malformed indexes are refused",
+    arguments: [
+      "[]", "{}", #"{"weight_map":[]}"#, #"{"weight_map":null}"#, #"{"weight_map":{"a":1}}"#,
+      #"{"weight_map":{"a":null}}"#,
+    ])
   func refusesMalformedIndexes(index: String) throws {
     let folder = try folder(index: index, ["a": ["a"]])
     guard case .malformedIndex = refusal(folder.path) else {
@@ -226,7 +241,9 @@ import Testing
     }
   }
 
-  @Test(arguments: ["", "{", #"{"weight_map":{"a":"a","a":"a"}}"#])
+  @Test(
+    "indexes that are not JSON are refused",
+    arguments: ["", "{", #"{"weight_map":{"a":"a","a":"a"}}"#])
   func refusesIndexesThatAreNotJSON(index: String) throws {
     let folder = try folder(index: index, ["a": ["a"]])
     guard case .indexNotJSON = refusal(folder.path) else {
@@ -235,7 +252,8 @@ import Testing
     }
   }
 
-  @Test func refusesMissingShards() throws {
+  @Test("missing shards are named")
+  func refusesMissingShards() throws {
     let folder = try folder(
       index: #"{"weight_map":{"a":"1.safetensors","b":"2.safetensors"}}"#,
       ["1.safetensors": ["a"]])
@@ -245,7 +263,8 @@ import Testing
     #expect(error.category == .inputOutput)
   }
 
-  @Test func refusesTensorsThatAreNotInTheirShard() throws {
+  @Test("tensors that are not in their shard are refused")
+  func refusesTensorsThatAreNotInTheirShard() throws {
     let folder = try folder(
       index: #"{"weight_map":{"a":"1.safetensors","b":"1.safetensors","c":"2.safetensors"}}"#,
       ["1.safetensors": ["a"], "2.safetensors": ["b", "c"]])
@@ -255,7 +274,8 @@ import Testing
           path: "\(folder.path)/model.safetensors.index.json", tensor: "b", shard: "1.safetensors"))
   }
 
-  @Test func refusesTensorsThatAreNotListed() throws {
+  @Test("tensors that are not listed are refused")
+  func refusesTensorsThatAreNotListed() throws {
     for extra in ["0", "b", "z"] {
       let folder = try folder(
         index: #"{"weight_map":{"a":"1.safetensors","c":"2.safetensors"}}"#,
@@ -268,7 +288,8 @@ import Testing
     }
   }
 
-  @Test func refusesTensorsInTwoShards() throws {
+  @Test("tensors in two shards are refused")
+  func refusesTensorsInTwoShards() throws {
     let folder = try folder(
       index: #"{"weight_map":{"a":"1.safetensors","b":"2.safetensors"}}"#,
       ["1.safetensors": ["a"], "2.safetensors": ["b", "a"]])
@@ -279,7 +300,8 @@ import Testing
           shard: "1.safetensors", otherShard: "2.safetensors"))
   }
 
-  @Test func refusesTruncatedShards() throws {
+  @Test("truncated shards are refused")
+  func refusesTruncatedShards() throws {
     let folder = try folder(index: #"{"weight_map":{"a":"1.safetensors"}}"#, [:])
     try folder.write("1.safetensors", Array(shard(["a"]).dropLast()))
     guard case .safeTensors(.fileSizeMismatch) = refusal(folder.path) else {
@@ -291,6 +313,7 @@ import Testing
   // MARK: - Real checkpoints
 
   @Test(
+    "golden checkpoints are opened",
     .enabled(if: SharedData.path("golden/checkpoints") != nil),
     arguments: [
       ("llama2-mha-f32", 30, .f32), ("llama3-gqa-bf16", 30, .bf16), ("llama-tied-f16", 29, .f16),
@@ -315,7 +338,8 @@ import Testing
     _ = try GenerationConfiguration(folder: folder)
   }
 
-  @Test func opensTheEmbeddedModel() throws {
+  @Test("models/stories is opened, and all its tensors are listed")
+  func opensTheEmbeddedModel() throws {
     let checkpoint = try Checkpoint(contentsOf: SharedData.project("models/stories"))
     #expect(checkpoint.configuration.endOfSequence == [4092, 4095])
     #expect(checkpoint.configuration.layerCount == 6)
@@ -324,6 +348,7 @@ import Testing
   }
 
   @Test(
+    "shared models are opened",
     .enabled(if: SharedData.path("models") != nil),
     arguments: ["stories", "stories-outliers", "stories260K", "TinyStories-656K"])
   func opensSharedModels(name: String) throws {

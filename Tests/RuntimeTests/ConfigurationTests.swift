@@ -4,7 +4,8 @@ import DuetText
 import TestSupport
 import Testing
 
-@Suite struct ConfigurationTests {
+@Suite("Configuration")
+struct ConfigurationTests {
   private func read(_ json: String) throws(ConfigurationError) -> Configuration {
     try Configuration(parsing: Array(json.utf8), path: "c")
   }
@@ -24,7 +25,8 @@ import Testing
 
   // MARK: - Defaults and published values
 
-  @Test func defaultsToLlama7B() throws {
+  @Test("what a Llama does not say is as in Llama-7B")
+  func defaultsToLlama7B() throws {
     let expected = Configuration(
       hiddenSize: 4096, intermediateSize: 11008, layerCount: 32, headCount: 32,
       vocabularySize: 32000, normEpsilon: 1e-6, contextLength: 2048)
@@ -33,7 +35,8 @@ import Testing
     #expect(expected.headSize == 128)
   }
 
-  @Test func defaultsToMistral7B() throws {
+  @Test("what a Mistral does not say is as in Mistral-7B")
+  func defaultsToMistral7B() throws {
     let expected = Configuration(
       architecture: .mistral, hiddenSize: 4096, intermediateSize: 14336, layerCount: 32,
       headCount: 32, keyValueHeadCount: 8, vocabularySize: 32000, normEpsilon: 1e-6,
@@ -41,7 +44,8 @@ import Testing
     #expect(try read(#"{"model_type":"mistral"}"#) == expected)
   }
 
-  @Test func distinguishesNullFromAbsent() throws {
+  @Test("null is not the same as absent")
+  func distinguishesNullFromAbsent() throws {
     let mistral = try read(
       #"{"model_type":"mistral","sliding_window":null,"num_key_value_heads":null}"#)
     #expect(mistral.slidingWindow == nil)
@@ -58,7 +62,8 @@ import Testing
     #expect(llama.hiddenSize == 4096)
   }
 
-  @Test func readsLlama31() throws {
+  @Test("the configuration of Llama 3.1 is read")
+  func readsLlama31() throws {
     let json = """
       {"architectures": ["LlamaForCausalLM"], "attention_bias": false, "bos_token_id": 128000,
       "eos_token_id": [128001, 128008, 128009], "hidden_act": "silu", "hidden_size": 4096,
@@ -82,7 +87,8 @@ import Testing
     #expect(expected.keyValueWidth == 1024)
   }
 
-  @Test func readsLlama32InTheNewSpelling() throws {
+  @Test("the configuration of Llama 3.2 is read in the new spelling")
+  func readsLlama32InTheNewSpelling() throws {
     let json = """
       {"dtype": "bfloat16", "head_dim": 64, "hidden_size": 2048, "intermediate_size": 8192,
       "max_position_embeddings": 131072, "model_type": "llama", "num_attention_heads": 32,
@@ -103,7 +109,8 @@ import Testing
     #expect(configuration.hasFeedForwardBias)
   }
 
-  @Test func readsMistralVersions() throws {
+  @Test("the configurations of Mistral's versions are read")
+  func readsMistralVersions() throws {
     func mistral(_ rest: String) throws -> Configuration {
       try read(#"{"model_type":"mistral","max_position_embeddings":32768,\#(rest)}"#)
     }
@@ -118,6 +125,7 @@ import Testing
   }
 
   @Test(
+    "both spellings of RoPE scaling are read",
     arguments: [
       (#""rope_scaling":{"type":"linear","factor":2}"#, .linear(factor: 2)),
       (
@@ -137,7 +145,8 @@ import Testing
     #expect(try read(llama: members).rotaryScaling == scaling)
   }
 
-  @Test func allowsHeadsUnlikeTheModelWidth() throws {
+  @Test("the heads together need not be as wide as the model")
+  func allowsHeadsUnlikeTheModelWidth() throws {
     let configuration = try read(
       llama: #""hidden_size":60,"num_attention_heads":8,"head_dim":32,"num_key_value_heads":2"#)
     #expect(configuration.queryWidth == 256)
@@ -146,7 +155,8 @@ import Testing
 
   // MARK: - Refusals
 
-  @Test func refusesOtherFamilies() {
+  @Test("other families of models are refused")
+  func refusesOtherFamilies() {
     #expect(
       refusal(#"{"model_type":"qwen2"}"#) == .unsupportedModelType(path: "c", value: "qwen2"))
     #expect(refusal("{}") == .missing(path: "c", key: "model_type"))
@@ -161,6 +171,7 @@ import Testing
   }
 
   @Test(
+    "what is not supported or contradicts itself is refused",
     arguments: [
       (#""hidden_act":"gelu""#, .unsupportedActivation(path: "c", value: "gelu")),
       (
@@ -243,7 +254,9 @@ import Testing
     "num_key_value_heads", "head_dim", "vocab_size", "max_position_embeddings", "sliding_window",
   ]
 
-  @Test(arguments: dimensions, ["0", "-1", "16777217", "18446744073709551616", "1e400", "1e30"])
+  @Test(
+    "dimensions out of range are refused", arguments: dimensions,
+    ["0", "-1", "16777217", "18446744073709551616", "1e400", "1e30"])
   func refusesDimensionsOutOfRange(key: String, value: String) {
     guard
       case .outOfRange("c", key, _, "1 to 16777216") = refusal(
@@ -254,14 +267,17 @@ import Testing
     }
   }
 
-  @Test(arguments: dimensions, ["\"8\"", "8.0", "8.5", "true", "[8]", "{}"])
+  @Test(
+    "dimensions that are not integers are refused", arguments: dimensions,
+    ["\"8\"", "8.0", "8.5", "true", "[8]", "{}"])
   func refusesDimensionsOfWrongType(key: String, value: String) {
     #expect(
       refusal(#"{"model_type":"mistral","\#(key)":\#(value)}"#)
         == .wrongType(path: "c", key: key, expected: "an integer"))
   }
 
-  @Test func refusesHeadsThatAreTooWideTogether() {
+  @Test("heads that are too wide together are refused")
+  func refusesHeadsThatAreTooWideTogether() {
     guard
       case .outOfRange("c", "head_dim", _, _) = refusal(
         #"{"model_type":"llama","num_attention_heads":8192,"head_dim":4096,"num_key_value_heads":1}"#
@@ -272,12 +288,14 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    ("rms_norm_eps", "0"), ("rms_norm_eps", "-1e-5"), ("rms_norm_eps", "2"),
-    ("rms_norm_eps", "1e999"), ("rope_theta", "0"), ("rope_theta", "-1"), ("rope_theta", "1e999"),
-    ("partial_rotary_factor", "2"), ("bos_token_id", "-1"), ("bos_token_id", "16777216"),
-    ("eos_token_id", "-1"), ("eos_token_id", "[2, 16777216]"),
-  ])
+  @Test(
+    "numbers out of range are refused",
+    arguments: [
+      ("rms_norm_eps", "0"), ("rms_norm_eps", "-1e-5"), ("rms_norm_eps", "2"),
+      ("rms_norm_eps", "1e999"), ("rope_theta", "0"), ("rope_theta", "-1"), ("rope_theta", "1e999"),
+      ("partial_rotary_factor", "2"), ("bos_token_id", "-1"), ("bos_token_id", "16777216"),
+      ("eos_token_id", "-1"), ("eos_token_id", "[2, 16777216]"),
+    ])
   func refusesNumbersOutOfRange(key: String, value: String) {
     guard case .outOfRange("c", key, _, _) = refusal(#"{"model_type":"llama","\#(key)":\#(value)}"#)
     else {
@@ -286,10 +304,12 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    ("factor", "0"), ("factor", "-2"), ("factor", "1e999"), ("low_freq_factor", "4"),
-    ("high_freq_factor", "0.5"), ("original_max_position_embeddings", "0"),
-  ])
+  @Test(
+    "RoPE scaling out of range is refused",
+    arguments: [
+      ("factor", "0"), ("factor", "-2"), ("factor", "1e999"), ("low_freq_factor", "4"),
+      ("high_freq_factor", "0.5"), ("original_max_position_embeddings", "0"),
+    ])
   func refusesScalingOutOfRange(key: String, value: String) {
     var members = [
       "factor": "8", "low_freq_factor": "1", "high_freq_factor": "4",
@@ -306,23 +326,28 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    ("rms_norm_eps", "\"1e-5\"", "a number"), ("rope_theta", "true", "a number"),
-    ("tie_word_embeddings", "1", "true or false"), ("attention_bias", "\"no\"", "true or false"),
-    ("mlp_bias", "[]", "true or false"), ("hidden_act", "1", "a string"),
-    ("rope_scaling", "\"linear\"", "an object or null"), ("rope_scaling", "2", "an object or null"),
-    ("rope_parameters", "[]", "an object or null"),
-    ("quantization_config", "\"gptq\"", "an object or null"), ("bos_token_id", "[1]", "an integer"),
-    ("eos_token_id", "\"</s>\"", "an integer"), ("eos_token_id", "[2,null]", "an integer"),
-    ("dtype", "16", "a string"),
-  ])
+  @Test(
+    "values of a wrong type are refused",
+    arguments: [
+      ("rms_norm_eps", "\"1e-5\"", "a number"), ("rope_theta", "true", "a number"),
+      ("tie_word_embeddings", "1", "true or false"), ("attention_bias", "\"no\"", "true or false"),
+      ("mlp_bias", "[]", "true or false"), ("hidden_act", "1", "a string"),
+      ("rope_scaling", "\"linear\"", "an object or null"),
+      ("rope_scaling", "2", "an object or null"),
+      ("rope_parameters", "[]", "an object or null"),
+      ("quantization_config", "\"gptq\"", "an object or null"),
+      ("bos_token_id", "[1]", "an integer"),
+      ("eos_token_id", "\"</s>\"", "an integer"), ("eos_token_id", "[2,null]", "an integer"),
+      ("dtype", "16", "a string"),
+    ])
   func refusesWrongTypes(key: String, value: String, expected: String) {
     #expect(
       refusal(#"{"model_type":"llama","\#(key)":\#(value)}"#)
         == .wrongType(path: "c", key: key, expected: expected))
   }
 
-  @Test func namesTheKey() {
+  @Test("messages name the key, its value and what is allowed")
+  func namesTheKey() {
     #expect(
       refusal(#"{"model_type":"llama","vocab_size":0}"#)?.description
         == "c: \"vocab_size\" is 0, allowed is 1 to 16777216")
@@ -337,7 +362,8 @@ import Testing
 
   // MARK: - Presets
 
-  @Test func hasPresets() throws {
+  @Test("presets are consistent, and Llama-2-7B has its number of weights")
+  func hasPresets() throws {
     for name in Configuration.presetNames {
       let preset = try #require(Configuration.preset(named: name))
       #expect(preset.headCount % preset.keyValueHeadCount == 0)
@@ -355,7 +381,8 @@ import Testing
   // MARK: - Mutations
 
   /// No text traps, and what is accepted keeps its promises.
-  @Test(arguments: 0..<20) func survivesMutations(seed: Int) {
+  @Test("mutated configurations do no harm, and what is accepted is valid", arguments: 0..<20)
+  func survivesMutations(seed: Int) {
     var generator = RandomGenerator(seed: UInt64(seed))
     let original = """
       {"bos_token_id":1,"eos_token_id":[2,3],"head_dim":64,"hidden_size":2048,"hidden_act":"silu",

@@ -5,7 +5,8 @@ import TestSupport
 import Testing
 
 /// Many contexts in one batch against one sequence at a time.
-@Suite struct ContinuationScorerTests {
+@Suite("Continuation scorer")
+struct ContinuationScorerTests {
   /// Contexts of several lengths with continuations of several lengths, none and one token among them.
   private func contexts(vocabularySize: Int) -> [SharedContext] {
     func tokens(_ count: Int, _ seed: Int) -> [Int] {
@@ -34,7 +35,9 @@ import Testing
     }
   }
 
-  @Test(arguments: ModelTests.configurations.indices)
+  @Test(
+    "likelihoods equal those of the forward pass in Double",
+    arguments: ModelTests.configurations.indices)
   func equalsTheForwardPassInDouble(index: Int) throws {
     let (name, configuration) = ModelTests.configurations[index]
     let checkpoint = TinyCheckpoint(configuration, seed: UInt64(index))
@@ -61,7 +64,8 @@ import Testing
     }
   }
 
-  @Test func equalsFullPassesOfASession() throws {
+  @Test("likelihoods equal those of full passes of a session")
+  func equalsFullPassesOfASession() throws {
     let folder = SharedData.project("models/stories")
     let model = try Model(contentsOf: folder)
     let tokenizer = try Tokenizer(contentsOf: folder)
@@ -95,7 +99,8 @@ import Testing
     check(try scorer.logLikelihoods(contexts), expected, within: 1e-4, "stories")
   }
 
-  @Test func theCompanyDoesNotMatter() throws {
+  @Test("likelihoods do not depend on what else is in the batch")
+  func theCompanyDoesNotMatter() throws {
     let configuration = ModelTests.tiny()
     let model = try Model(TinyCheckpoint(configuration).inMemory())
     let contexts = contexts(vocabularySize: configuration.vocabularySize)
@@ -112,7 +117,8 @@ import Testing
     #expect(try scorer.logLikelihoods([]) == [])
   }
 
-  @Test func refusals() throws {
+  @Test("impossible lengths and tokens are refused")
+  func refusals() throws {
     let model = try Model(TinyCheckpoint(ModelTests.tiny()).inMemory())
     for length in [0, -1, 1 << 25] {
       let error = #expect(throws: GenerationError.self) {
@@ -133,7 +139,8 @@ import Testing
     }
   }
 
-  @Test func notANumber() throws {
+  @Test("a weight that is not a number is named")
+  func notANumber() throws {
     var checkpoint = TinyCheckpoint(ModelTests.tiny())
     checkpoint.tensors["model.layers.1.mlp.down_proj.weight"]?.values[3] = .nan
     let model = try Model(checkpoint.inMemory())

@@ -3,7 +3,8 @@ import DuetSystem
 import TestSupport
 import Testing
 
-@Suite struct DecoderLayerPassTests {
+@Suite("Pass through a decoder layer")
+struct DecoderLayerPassTests {
   /// The largest difference of two (tokens, numbers) tables, one of them with rows `stride` apart.
   private static func difference(
     _ rows: Span<Float>, stride: Int, _ expected: [[Double]]

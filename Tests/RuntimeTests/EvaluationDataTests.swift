@@ -4,7 +4,8 @@ import TestSupport
 import Testing
 
 /// The lines of every task in every shape, and what is refused.
-@Suite struct EvaluationDataTests {
+@Suite("Data of evaluation tasks")
+struct EvaluationDataTests {
   private func data(_ name: String, _ files: [String: String]) throws -> TaskData {
     let folder = try TemporaryFolder()
     for (file, text) in files { try folder.write(file, text) }
@@ -24,7 +25,8 @@ import Testing
     #expect(document.gold == gold, sourceLocation: sourceLocation)
   }
 
-  @Test func piqa() throws {
+  @Test("PIQA is read, with labels inside or in a file of their own")
+  func piqa() throws {
     let context = "Question: Open it.\nAnswer:"
     let line = #"{"goal":"Open it.","sol1":"Push ","sol2":"Pull""#
     expect(
@@ -37,7 +39,8 @@ import Testing
     #expect(apart.documents[0].choices.map(\.length) == [5, 4])
   }
 
-  @Test func arcInBothShapes() throws {
+  @Test("ARC is read in both of its shapes")
+  func arcInBothShapes() throws {
     let context = "Question: Why?\nAnswer:"
     let nested =
       #"{"question":{"stem":"Why?","choices":[{"text":"So","label":"A"},{"text":"No","label":"B"},"#
@@ -54,7 +57,8 @@ import Testing
     }
   }
 
-  @Test func hellaswag() throws {
+  @Test("HellaSwag is read, also with its contexts joined")
+  func hellaswag() throws {
     let line =
       #"{"ind":1,"activity_label":"Cooking [x]","ctx_a":"A man  cooks.","ctx_b":"he IS","#
       + #""ctx":"unused","endings":["stirs [title] it.","  eats"],"label":"1"}"#
@@ -69,7 +73,8 @@ import Testing
     expect(joined.documents[0], [joinedContext, joinedContext], [" a", " b"], gold: 0)
   }
 
-  @Test func winogrande() throws {
+  @Test("WinoGrande is read, with the option in the context")
+  func winogrande() throws {
     let line =
       #"{"sentence":"Ann saw Bo so _ ran  away_. ","option1":"Ann","option2":"Bo","answer":"2"}"#
     expect(
@@ -78,7 +83,8 @@ import Testing
     #expect(EvaluationTask(named: "winogrande")?.hasNormalizedAccuracy == false)
   }
 
-  @Test func aFileOfOnesOwn() throws {
+  @Test("a file of one's own is read")
+  func aFileOfOnesOwn() throws {
     let folder = try TemporaryFolder()
     let path = try folder.write(
       "colours.jsonl", "\n{\"context\":\"Grass is\",\"choices\":[\"red\",\"green\"],\"gold\":1}\r\n"
@@ -90,7 +96,8 @@ import Testing
     #expect(data.hasExpectedCount)
   }
 
-  @Test func documentsAreToldApart() throws {
+  @Test("documents are told apart by their digests")
+  func documentsAreToldApart() throws {
     let choices = ["b", "c"].map { ChoiceDocument.Choice(context: "a", answer: $0) }
     let document = ChoiceDocument(choices: choices, gold: 0)
     #expect(document.digest.count == 16)
@@ -99,38 +106,41 @@ import Testing
       document.digest != ChoiceDocument(choices: choices.reversed(), gold: 0).digest)
   }
 
-  @Test(arguments: [
-    ("piqa", #"{"goal":"a","sol1":"b","label":0}"#, "no string \"sol2\""),
-    ("piqa", #"{"goal":"a","sol1":"b","sol2":"c","label":-1}"#, "the right answer"),
-    ("piqa", #"{"goal":"a","sol1":"b","sol2":"c","label":2}"#, "the right answer"),
-    ("piqa", #"{"goal":"a","sol1":"b","sol2":"c"}"#, "no number \"label\""),
-    ("piqa", #"{"goal":"a""#, "not valid JSON"),
-    ("piqa", "[]", "no string"),
-    ("arc_easy", #"{"question":"a","answerKey":"A"}"#, "no object \"choices\""),
-    (
-      "arc_easy",
-      #"{"question":"a","choices":{"text":["b","c"],"label":["A"]},"answerKey":"A"}"#,
-      "2 answers with 1 labels"
-    ),
-    (
-      "arc_easy",
-      #"{"question":"a","choices":{"text":["b","c"],"label":["A","B"]},"answerKey":"E"}"#,
-      "the right answer"
-    ),
-    (
-      "arc_easy", #"{"question":"a","choices":{"text":["b",1],"label":["A","B"]},"answerKey":"A"}"#,
-      "no list of strings \"text\""
-    ),
-    ("hellaswag", #"{"ctx":"a","endings":["b","c"],"label":""}"#, "the right answer"),
-    ("hellaswag", #"{"ctx":"a","endings":["b"],"label":0}"#, "fewer than two answers"),
-    (
-      "winogrande", #"{"sentence":"a b","option1":"c","option2":"d","answer":"1"}"#, "no \"_\""
-    ),
-    (
-      "winogrande", #"{"sentence":"a _","option1":"c","option2":"d","answer":""}"#,
-      "the right answer"
-    ),
-  ])
+  @Test(
+    "malformed lines are refused with what is wrong",
+    arguments: [
+      ("piqa", #"{"goal":"a","sol1":"b","label":0}"#, "no string \"sol2\""),
+      ("piqa", #"{"goal":"a","sol1":"b","sol2":"c","label":-1}"#, "the right answer"),
+      ("piqa", #"{"goal":"a","sol1":"b","sol2":"c","label":2}"#, "the right answer"),
+      ("piqa", #"{"goal":"a","sol1":"b","sol2":"c"}"#, "no number \"label\""),
+      ("piqa", #"{"goal":"a""#, "not valid JSON"),
+      ("piqa", "[]", "no string"),
+      ("arc_easy", #"{"question":"a","answerKey":"A"}"#, "no object \"choices\""),
+      (
+        "arc_easy",
+        #"{"question":"a","choices":{"text":["b","c"],"label":["A"]},"answerKey":"A"}"#,
+        "2 answers with 1 labels"
+      ),
+      (
+        "arc_easy",
+        #"{"question":"a","choices":{"text":["b","c"],"label":["A","B"]},"answerKey":"E"}"#,
+        "the right answer"
+      ),
+      (
+        "arc_easy",
+        #"{"question":"a","choices":{"text":["b",1],"label":["A","B"]},"answerKey":"A"}"#,
+        "no list of strings \"text\""
+      ),
+      ("hellaswag", #"{"ctx":"a","endings":["b","c"],"label":""}"#, "the right answer"),
+      ("hellaswag", #"{"ctx":"a","endings":["b"],"label":0}"#, "fewer than two answers"),
+      (
+        "winogrande", #"{"sentence":"a b","option1":"c","option2":"d","answer":"1"}"#, "no \"_\""
+      ),
+      (
+        "winogrande", #"{"sentence":"a _","option1":"c","option2":"d","answer":""}"#,
+        "the right answer"
+      ),
+    ])
   func malformedLines(name: String, line: String, part: String) throws {
     let error = #expect(throws: EvaluationError.self) {
       try data(name, ["\(name).jsonl": "\n" + line + "\n"])
@@ -143,7 +153,8 @@ import Testing
     #expect(error?.category == .refusedData)
   }
 
-  @Test func filesThatAreNotThere() throws {
+  @Test("missing, empty and unequal files are refused")
+  func filesThatAreNotThere() throws {
     let missing = #expect(throws: EvaluationError.self) { try data("piqa", [:]) }
     #expect(missing?.category == .inputOutput)
     #expect(missing?.description.contains("piqa/valid.jsonl") == true)
@@ -163,6 +174,7 @@ import Testing
   }
 
   @Test(
+    "the data sets are whole",
     .enabled(if: SharedData.path("tasks") != nil, "../shared is absent"),
     arguments: EvaluationTask.named)
   func theDataSetsAreWhole(task: EvaluationTask) throws {

@@ -6,7 +6,8 @@ import TestSupport
 import Testing
 
 /// How texts become tokens by the two protocols.
-@Suite struct EvaluationEncodingTests {
+@Suite("Encoding of evaluation tasks")
+struct EvaluationEncodingTests {
   private let tokenizer: Tokenizer
 
   /// A SentencePiece-like tokenizer: 1 is BOS, 2 EOS, 259 "▁", 260 "a", 261 "b", 265 "▁a", 266 "▁ab".
@@ -26,7 +27,8 @@ import Testing
       contextLength: length)
   }
 
-  @Test func together() throws {
+  @Test("encoded together, an answer begins behind its context")
+  func together() throws {
     let encoded = try encode("b", ["a", "ab"], .joined)
     // "▁b" behind BOS, then "▁a" and "▁ab".
     #expect(
@@ -37,7 +39,8 @@ import Testing
     #expect(encoded.evaluatedCount == 3)
   }
 
-  @Test func apart() throws {
+  @Test("encoded apart, each text has its own prefix")
+  func apart() throws {
     let encoded = try encode("b", ["a", "ab"], .separate)
     // The prefix "▁" of each text stays: "▁" + "▁a".
     #expect(
@@ -46,7 +49,8 @@ import Testing
       ])
   }
 
-  @Test func whiteSpaceAtTheEndOfTheContext() throws {
+  @Test("white space at the end of a context goes to the answer")
+  func whiteSpaceAtTheEndOfTheContext() throws {
     let encoded = try encode("b ", ["a"], .joined)
     #expect(
       encoded.contexts == [
@@ -56,7 +60,8 @@ import Testing
     #expect(apart.contexts[0].context == [259, 261, 259])
   }
 
-  @Test func emptyContexts() throws {
+  @Test("a special token stands for an empty context, which is flagged")
+  func emptyContexts() throws {
     let joined = try encode("", ["a"], .joined)
     #expect(
       joined.contexts == [SharedContext(context: [1], continuations: [[259, 265]])])
@@ -80,14 +85,16 @@ import Testing
     }
   }
 
-  @Test func aTextThatBeginsWithBOS() throws {
+  @Test("a text that begins with BOS has one BOS")
+  func aTextThatBeginsWithBOS() throws {
     let encoded = try encode("<s>b", ["a"], .joined)
     #expect(encoded.contexts[0].context.filter { $0 == 1 }.count == 1)
     #expect(encoded.contexts[0].context.first == 1)
     #expect(encoded.contexts[0].continuations == [[265]])
   }
 
-  @Test func aTokenThatSpansTheJoin() throws {
+  @Test("a token that spans the join is flagged")
+  func aTokenThatSpansTheJoin() throws {
     // "▁a" + "b" merge to "▁ab", so nothing is left behind the two tokens of "▁" "a" ...
     var object = TokenizerFixture.sentencePiece()
     object["post_processor"] = NSNull()
@@ -110,7 +117,8 @@ import Testing
       ])
   }
 
-  @Test func tooLongContexts() throws {
+  @Test("contexts that are too long lose their beginning")
+  func tooLongContexts() throws {
     // BOS, "▁", five "b", and "▁a" or "▁a" "b" ...: 8 tokens and more.
     let whole = try encode("bbbbb", ["a", "b"], .joined)
     #expect(whole.contexts.map(\.context) == [[1, 259] + [Int](repeating: 261, count: 5)])
@@ -131,7 +139,9 @@ import Testing
   }
 
   // Sources: design of Llama-2's tokenizer: "▁" in front of each text that is encoded by itself.
-  @Test(.enabled(if: SharedData.path("tokenizers/llama2") != nil, "../shared is absent"))
+  @Test(
+    "the two protocols differ for Llama 2 by the prefix of an answer",
+    .enabled(if: SharedData.path("tokenizers/llama2") != nil, "../shared is absent"))
   func llama2() throws {
     let llama = try Tokenizer(contentsOf: #require(SharedData.path("tokenizers/llama2")))
     let joined = try encode("Answer:", ["x"], .joined, tokenizer: llama)

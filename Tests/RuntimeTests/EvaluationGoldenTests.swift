@@ -6,7 +6,8 @@ import TestSupport
 import Testing
 
 /// 200 documents of each task against a scorer in float64, from Scripts/golden/evaluate.py.
-@Suite struct EvaluationGoldenTests {
+@Suite("Evaluation against a scorer in float64")
+struct EvaluationGoldenTests {
   /// A document: right answer, argmax, argmax per character, tokens, log-likelihoods.
   private struct Golden {
     let gold: Int
@@ -28,6 +29,7 @@ import Testing
   }
 
   @Test(
+    "log-likelihoods and answers are those of the scorer",
     .enabled(
       if: SharedData.path("tasks") != nil && SharedData.path("models/stories260K") != nil,
       "../shared is absent"),

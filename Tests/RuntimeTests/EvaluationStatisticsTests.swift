@@ -5,7 +5,8 @@ import TestSupport
 import Testing
 
 /// Accuracies, their errors, and pairs, against the definitions written out.
-@Suite struct EvaluationStatisticsTests {
+@Suite("Statistics of evaluations")
+struct EvaluationStatisticsTests {
   private func sample(
     _ values: [Double], _ answers: [String], gold: Int, index: Int = 0
   ) throws -> EvaluationSample {
@@ -18,7 +19,8 @@ import Testing
       index: index, document: document, encoded: encoded, logLikelihoods: values)
   }
 
-  @Test func theFirstOfEqualsIsTaken() throws {
+  @Test("of answers that are as likely the first is taken")
+  func theFirstOfEqualsIsTaken() throws {
     let tie = try sample([-3, -2, -2], ["a", "b", "c"], gold: 2)
     #expect(tie.prediction == 1)
     #expect(tie.normalizedPrediction == 1)
@@ -27,7 +29,8 @@ import Testing
     #expect(all.prediction == 0 && all.isCorrect)
   }
 
-  @Test func codePointsCount() throws {
+  @Test("the length of an answer is counted in code points")
+  func codePointsCount() throws {
     // "e" and a combining accent are one letter but two code points; -3 / 2 beats -2 / 1.
     let sample = try sample([-2, -3], ["b", "e\u{301}"], gold: 1)
     #expect(sample.prediction == 0)
@@ -37,7 +40,8 @@ import Testing
     #expect(try self.sample([-0.1, -9], ["", "b"], gold: 0).normalizedPrediction == 1)
   }
 
-  @Test func accuracyAndItsError() throws {
+  @Test("accuracies and their errors follow the definitions")
+  func accuracyAndItsError() throws {
     let values: [[Double]] = [[-1, -2], [-2, -1], [-1, -2], [-1, -2]]
     let samples = try values.enumerated().map { index, values in
       try sample(values, ["a", "b"], gold: 0, index: index)
@@ -55,7 +59,8 @@ import Testing
     #expect(score.flagCounts.isEmpty)
   }
 
-  @Test func pairs() throws {
+  @Test("paired counts and their difference follow the definitions")
+  func pairs() throws {
     let first = [true, true, true, false, false, true, false]
     let second = [true, false, true, true, false, false, false]
     let counts = PairedCounts(first, second)
@@ -69,7 +74,8 @@ import Testing
     #expect(abs(try #require(counts.difference.standardError) - error) < 1e-15)
   }
 
-  @Test func outcomesComeBack() throws {
+  @Test("outcomes are read back, and malformed ones refused")
+  func outcomesComeBack() throws {
     let samples = try [[-1.0, -2], [-2, -1]].enumerated().map { index, values in
       try sample(values, ["a", "b"], gold: 0, index: index)
     }

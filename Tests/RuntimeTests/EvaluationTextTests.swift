@@ -4,7 +4,8 @@ import TestSupport
 import Testing
 
 /// Texts as Python makes them, from Scripts/golden/evaluate.py.
-@Suite struct EvaluationTextTests {
+@Suite("Texts as Python makes them")
+struct EvaluationTextTests {
   private struct Golden: Decodable {
     struct Case: Decodable {
       let text: String
@@ -21,7 +22,8 @@ import Testing
     a.unicodeScalars.elementsEqual(b.unicodeScalars)
   }
 
-  @Test func pythonTextsGolden() throws {
+  @Test("texts are capitalised, stripped and preprocessed as in Python")
+  func pythonTextsGolden() throws {
     let data = try Data(
       contentsOf: URL(fileURLWithPath: SharedData.project("Tests/Golden/evaluate/texts.json")))
     let cases = try JSONDecoder().decode(Golden.self, from: data).cases
@@ -39,7 +41,8 @@ import Testing
     }
   }
 
-  @Test func whiteSpaceAtTheEnd() {
+  @Test("white space at the end is split off")
+  func whiteSpaceAtTheEnd() {
     for (text, body, space) in [
       ("a b \t", "a b", " \t"), ("", "", ""), ("  ", "", "  "), (" a", " a", ""),
       ("a\u{1F}\u{3000}", "a", "\u{1F}\u{3000}"),

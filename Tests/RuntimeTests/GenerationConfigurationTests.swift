@@ -2,8 +2,10 @@ import DuetRuntime
 import TestSupport
 import Testing
 
-@Suite struct GenerationConfigurationTests {
-  @Test func readsGenerationConfigurations() throws {
+@Suite("Generation configuration")
+struct GenerationConfigurationTests {
+  @Test("generation_config.json is read, and wrong values refused")
+  func readsGenerationConfigurations() throws {
     func read(_ json: String) throws -> GenerationConfiguration {
       try GenerationConfiguration(parsing: Array(json.utf8), path: "g")
     }
@@ -30,7 +32,8 @@ import Testing
     }
   }
 
-  @Test func doesNotNeedAGenerationConfiguration() throws {
+  @Test("a model needs no generation_config.json")
+  func doesNotNeedAGenerationConfiguration() throws {
     let folder = try TemporaryFolder()
     #expect(try GenerationConfiguration(folder: folder.path) == GenerationConfiguration())
     try folder.write("generation_config.json", #"{"top_k": 7}"#)

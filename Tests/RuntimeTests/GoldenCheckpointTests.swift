@@ -4,7 +4,9 @@ import TestSupport
 import Testing
 
 /// The tiny checkpoints of `../shared/golden`, whose logits an independent implementation computed.
-@Suite(.enabled(if: SharedData.path("golden/checkpoints") != nil, "../shared is absent"))
+@Suite(
+  "Golden checkpoints",
+  .enabled(if: SharedData.path("golden/checkpoints") != nil, "../shared is absent"))
 struct GoldenCheckpointTests {
   static let names = [
     "llama2-mha-f32", "llama3-gqa-bf16", "llama-tied-f16", "mistral-sliding-bf16",
@@ -40,7 +42,7 @@ struct GoldenCheckpointTests {
   // The bars of golden/README.md for an implementation in single precision, which the F32 cache is. A
   // cache of half precision rounds every key and value by up to 2^-12 relative, and logits of size 2
   // to 4 made of such values through three layers by a few times 2^-12 * 4 = 1e-3: twice the bar.
-  @Test(arguments: cases)
+  @Test("logits and loss agree with the reference", arguments: cases)
   func logitsAndLossAgree(name: String, kernels: String, cache: KVCacheType) throws {
     let golden = try Golden(name)
     let result = try allLogits(golden, options(kernels, cache))
@@ -64,7 +66,7 @@ struct GoldenCheckpointTests {
     #expect(abs(nll - golden.meanNLL) < 1e-4, "\(name): mean NLL \(nll), not \(golden.meanNLL)")
   }
 
-  @Test(arguments: cases)
+  @Test("greedy continuations agree with the reference", arguments: cases)
   func greedyContinuationsAgree(name: String, kernels: String, cache: KVCacheType) throws {
     let golden = try Golden(name)
     var session = try Session(Model(contentsOf: golden.folder), options: options(kernels, cache))
@@ -91,7 +93,7 @@ struct GoldenCheckpointTests {
   }
 
   /// All at once, in batches that end mid-way, and one by one: they differ only in the order of sums.
-  @Test(arguments: names, [1, 7, 13, 32])
+  @Test("batches of any size give the same logits", arguments: names, [1, 7, 13, 32])
   func batchesGiveTheSameLogits(name: String, batchSize: Int) throws {
     let golden = try Golden(name)
     var options = SessionOptions(contextLength: 256, threadCount: 1, cacheType: .f32)
@@ -103,7 +105,7 @@ struct GoldenCheckpointTests {
     for (one, other) in zip(whole, batched) { #expect(abs(one - other) < 1e-4) }
   }
 
-  @Test(arguments: names, KVCacheType.allCases)
+  @Test("the number of threads changes no bit", arguments: names, KVCacheType.allCases)
   func threadsDoNotChangeABit(name: String, cache: KVCacheType) throws {
     let golden = try Golden(name)
     var options = SessionOptions(contextLength: 256, threadCount: 1, cacheType: cache)
@@ -118,7 +120,7 @@ struct GoldenCheckpointTests {
     }
   }
 
-  @Test(arguments: names)
+  @Test("a truncated session forgets what followed", arguments: names)
   func truncationForgetsWhatFollows(name: String) throws {
     let golden = try Golden(name)
     let options = SessionOptions(contextLength: 256, threadCount: 1)

@@ -2,7 +2,8 @@ import DuetRuntime
 import Testing
 
 /// Paley's matrices and the choice of the dense factor.
-@Suite struct HadamardMatrixTests {
+@Suite("Hadamard matrices")
+struct HadamardMatrixTests {
   /// Orders of which the generator should have a matrix, by Paley's theorem alone.
   private static let expectedOrders: Set<Int> = {
     var primePowers: Set<Int> = []
@@ -21,7 +22,8 @@ import Testing
     return orders
   }()
 
-  @Test func rowsAreOrthogonal() {
+  @Test("rows are orthogonal")
+  func rowsAreOrthogonal() {
     for order in 1...512 {
       guard let matrix = HadamardMatrix(order: order) else { continue }
       #expect(matrix.order == order && matrix.entries.count == order * order)
@@ -47,7 +49,8 @@ import Testing
     }
   }
 
-  @Test func hasEveryOrderOfPaley() {
+  @Test("every order of Paley's constructions is there")
+  func hasEveryOrderOfPaley() {
     for order in -2...512 {
       let exists = HadamardMatrix.exists(order: order)
       #expect(exists == Self.expectedOrders.contains(order), "order \(order)")
@@ -59,7 +62,8 @@ import Testing
   }
 
   /// The multiples of 4 up to 200 that Paley's and Sylvester's constructions leave out are well known.
-  @Test func missesTheOrdersThatNeedMore() {
+  @Test("the orders that need other constructions are missing")
+  func missesTheOrdersThatNeedMore() {
     let missing = stride(from: 4, through: 200, by: 4).filter { multiple in
       var order = multiple
       while order > 1 {
@@ -72,21 +76,25 @@ import Testing
     #expect(missing == [92, 116, 156, 172, 184, 188])
   }
 
-  @Test(arguments: [
-    (1, 1), (2, 1), (4, 1), (64, 1), (128, 1), (256, 1), (4096, 1), (8192, 1), (16384, 1),
-    (12, 12), (24, 12), (384, 12), (768, 12), (1536, 12), (3072, 12), (2560, 20), (5120, 20),
-    (14336, 28), (28672, 28), (5632, 44), (9728, 76), (6912, 108), (13824, 108), (8960, 140),
-    (18944, 148),
-  ])
+  @Test(
+    "a size has the factor of the least order",
+    arguments: [
+      (1, 1), (2, 1), (4, 1), (64, 1), (128, 1), (256, 1), (4096, 1), (8192, 1), (16384, 1),
+      (12, 12), (24, 12), (384, 12), (768, 12), (1536, 12), (3072, 12), (2560, 20), (5120, 20),
+      (14336, 28), (28672, 28), (5632, 44), (9728, 76), (6912, 108), (13824, 108), (8960, 140),
+      (18944, 148),
+    ])
   func factorsWithTheLeastOrder(size: Int, order: Int) throws {
     let factor = try OrthogonalFactor(size: size)
     #expect(factor.isHadamard && factor.order == order && factor.width == size / order)
     #expect(factor.entries == HadamardMatrix(order: order)?.entries)
   }
 
-  @Test(arguments: [
-    (3, 3), (5, 5), (6, 3), (10, 5), (172, 43), (11008, 43), (47, 47), (29568, 231), (511, 511),
-  ])
+  @Test(
+    "other sizes have a random orthogonal factor",
+    arguments: [
+      (3, 3), (5, 5), (6, 3), (10, 5), (172, 43), (11008, 43), (47, 47), (29568, 231), (511, 511),
+    ])
   func otherSizesHaveARandomFactor(size: Int, order: Int) throws {
     let factor = try OrthogonalFactor(size: size)
     #expect(!factor.isHadamard && factor.order == order && factor.width == size / order)
@@ -106,13 +114,15 @@ import Testing
   }
 
   /// Files depend on these matrices: a hash of the entries' bits from a second implementation, in Python.
-  @Test(arguments: [(3, UInt32(0xF119_F179)), (43, UInt32(0xA277_0300))])
+  @Test(
+    "random factors never change", arguments: [(3, UInt32(0xF119_F179)), (43, UInt32(0xA277_0300))])
   func randomFactorsNeverChange(order: Int, hash: UInt32) throws {
     let factor = try OrthogonalFactor(size: order)
     #expect(factor.entries.reduce(UInt32(0)) { $0 &* 31 &+ $1.bitPattern } == hash)
   }
 
-  @Test func refusesWhatHasNoFactor() {
+  @Test("sizes without a factor are refused")
+  func refusesWhatHasNoFactor() {
     for size in [0, -4, Int.min] {
       #expect(throws: IncoherenceError.notPositive(size: size)) { try OrthogonalFactor(size: size) }
     }

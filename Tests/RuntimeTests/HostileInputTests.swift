@@ -4,8 +4,9 @@ import TestSupport
 import Testing
 
 /// Files from strangers: the corpus that fuzzing left, and a part of what `Scripts/torture` tries.
-@Suite struct HostileInputTests {
-  @Test(arguments: HostileKind.allCases)
+@Suite("Hostile input")
+struct HostileInputTests {
+  @Test("the examples are read", arguments: HostileKind.allCases)
   func readsTheExamples(kind: HostileKind) throws {
     let reader = try HostileInput(kind)
     let examples = try kind.examples()
@@ -16,7 +17,7 @@ import Testing
   }
 
   /// Inputs kept from fuzzing, and those that once did harm: a crash would end the tests.
-  @Test(arguments: HostileKind.allCases)
+  @Test("inputs kept from fuzzing do no harm", arguments: HostileKind.allCases)
   func replaysTheCorpus(kind: HostileKind) throws {
     let folder = SharedData.project("Tests/Golden/fuzz/\(kind.rawValue)")
     let names = try FileManager.default.contentsOfDirectory(atPath: folder)
@@ -30,7 +31,7 @@ import Testing
     }
   }
 
-  @Test(arguments: HostileKind.allCases)
+  @Test("mutated files are accepted or refused in time", arguments: HostileKind.allCases)
   func survivesMutations(kind: HostileKind) throws {
     let isSlow = kind == .tokenizer || kind == .sentencepiece || kind == .index
     let count = isSlow ? 1000 : 5000
@@ -41,7 +42,8 @@ import Testing
     #expect(outcome.hangCount == 0, "\(outcome)")
   }
 
-  @Test func casesCanBeReplayed() throws {
+  @Test("the same seed and number make the same case")
+  func casesCanBeReplayed() throws {
     for kind in HostileKind.allCases {
       let (run, other) = (try MutationRun(kind, seed: 7), try MutationRun(kind, seed: 7))
       for number in [0, 1, 100, 999] { #expect(run.input(number) == other.input(number)) }

@@ -2,7 +2,8 @@ import DuetRuntime
 import DuetSystem
 import Testing
 
-@Suite struct IncoherenceTests {
+@Suite("Incoherence transform")
+struct IncoherenceTests {
   /// The sizes of models, with and without a dense factor, and the awkward ones.
   static let modelSizes = [
     4096, 8192, 16384, 11008, 13824, 14336, 28672, 5120, 9728, 18944, 1536, 3072, 2560, 6912,
@@ -12,7 +13,9 @@ import Testing
 
   private let unitRoundoff = 0x1p-24
 
-  @Test(arguments: KernelSet.supported.map(\.name))
+  @Test(
+    "the transform equals the product with its matrix in Double",
+    arguments: KernelSet.supported.map(\.name))
   func equalsTheMatrixInDouble(name: String) throws {
     let kernelSet = try #require(KernelSet(named: name))
     for size in Self.smallSizes {
@@ -47,7 +50,7 @@ import Testing
     }
   }
 
-  @Test(arguments: modelSizes + smallSizes)
+  @Test("rotating keeps norms, and rotating back undoes it", arguments: modelSizes + smallSizes)
   func rotatingBackUndoesAndKeepsNorms(size: Int) throws {
     let incoherence = try IncoherenceTransform(size: size, seed: 7)
     let factor = incoherence.factor
@@ -70,7 +73,7 @@ import Testing
   }
 
   /// Outliers are spread: a single one becomes numbers of one magnitude.
-  @Test(arguments: [4096, 14336, 13824])
+  @Test("an outlier is spread evenly", arguments: [4096, 14336, 13824])
   func spreadsAnOutlier(size: Int) throws {
     let incoherence = try IncoherenceTransform(size: size, seed: 3)
     var x = [Float](repeating: 0, count: size)
@@ -82,12 +85,14 @@ import Testing
 
   /// The same input rotated by the reference implementation, whose results are integers once multiplied
   /// by sqrt(size): a weighted sum of them each way.
-  @Test(arguments: [
-    (1, -5, -5), (8, -1912, -676), (64, -8788, -1120), (12, 2433, -723), (40, 10714, 3168),
-    (56, -2384, -2810), (152, -40736, -4892), (216, 64082, -1802), (296, -48963, 11821),
-    (4096, -911_146, -19278), (14336, -3_513_443, -190_153), (13824, 3_236_738, -174_878),
-    (9728, -2_349_520, -372_328), (18944, -2_312_265, 85393), (5120, 1_980_169, 681_259),
-  ])
+  @Test(
+    "the transform equals that of the reference",
+    arguments: [
+      (1, -5, -5), (8, -1912, -676), (64, -8788, -1120), (12, 2433, -723), (40, 10714, 3168),
+      (56, -2384, -2810), (152, -40736, -4892), (216, 64082, -1802), (296, -48963, 11821),
+      (4096, -911_146, -19278), (14336, -3_513_443, -190_153), (13824, 3_236_738, -174_878),
+      (9728, -2_349_520, -372_328), (18944, -2_312_265, 85393), (5120, 1_980_169, 681_259),
+    ])
   func equalsTheReference(size: Int, sum: Int, sumBack: Int) throws {
     let signs = (0..<size).map { Int8($0 * $0 / 3 % 2 == 1 ? -1 : 1) }
     let incoherence = try IncoherenceTransform(size: size, signs: signs)
@@ -108,7 +113,7 @@ import Testing
     #expect(weighted(applied(incoherence, x, back: true, .standard, pool)) == sumBack)
   }
 
-  @Test(arguments: [172, 768, 4096, 11008, 13824, 18944])
+  @Test("threads and kernels change no bit", arguments: [172, 768, 4096, 11008, 13824, 18944])
   func threadsAndKernelsChangeNoBit(size: Int) throws {
     let incoherence = try IncoherenceTransform(size: size, seed: 11)
     for tokenCount in [1, 2, 5] {
@@ -138,7 +143,7 @@ import Testing
     }
   }
 
-  @Test(arguments: [16, 40, 172])
+  @Test("gaps between rows are left as they are", arguments: [16, 40, 172])
   func leavesTheGapsBetweenRows(size: Int) throws {
     let incoherence = try IncoherenceTransform(size: size, seed: 4)
     let pool = WorkerPool(threadCount: 2)
@@ -164,7 +169,8 @@ import Testing
     }
   }
 
-  @Test func drawsSignsFromTheSeed() throws {
+  @Test("signs are drawn from the seed")
+  func drawsSignsFromTheSeed() throws {
     let factor = try OrthogonalFactor(size: 4096)
     let signs = IncoherenceTransform(factor, seed: 1).signs
     let (again, others) = (
@@ -177,7 +183,8 @@ import Testing
     #expect(abs(signs.reduce(0) { $0 + Int($1) }) <= 5 * 64)
   }
 
-  @Test func refusesWhatIsNoSign() {
+  @Test("signs other than 1 and -1, or too few, are refused")
+  func refusesWhatIsNoSign() {
     #expect(throws: IncoherenceError.wrongSignCount(size: 4, count: 3)) {
       try IncoherenceTransform(size: 4, signs: [1, 1, -1])
     }

@@ -4,7 +4,8 @@ import DuetText
 import TestSupport
 import Testing
 
-@Suite struct JSONTests {
+@Suite("JSON")
+struct JSONTests {
   private func parse(_ text: String) throws(JSONError) -> JSONValue {
     try parse(bytes: Array(text.utf8))
   }
@@ -25,7 +26,8 @@ import Testing
 
   // MARK: - Values
 
-  @Test func readsEveryKind() throws {
+  @Test("every kind of value is read")
+  func readsEveryKind() throws {
     let root = try parse(
       #" { "a" : [1, -2.5e1, true, false, null, "x"], "b": {}, "c": [], "": {"d": [[]]} } "#)
     #expect(root.kind == .object)
@@ -46,13 +48,15 @@ import Testing
     #expect(root["b"]?.byteOffset == 51)
   }
 
-  @Test func readsScalarsAtTheTop() throws {
+  @Test("a text may be a single value")
+  func readsScalarsAtTheTop() throws {
     #expect(try parse("7").int == 7)
     #expect(try parse(" null\n").isNull)
     #expect(try parse("\"\"").string == "")
   }
 
   @Test(
+    "numbers are read as far as a type holds them",
     arguments: [
       ("0", 0, 0, 0.0), ("-0", 0, nil, 0), ("12", 12, 12, 12), ("-7", -7, nil, -7),
       ("1.0", nil, nil, 1), ("1e2", nil, nil, 100), ("2E-1", nil, nil, 0.2),
@@ -74,7 +78,8 @@ import Testing
     }
   }
 
-  @Test func decodesEscapes() throws {
+  @Test("escapes are decoded")
+  func decodesEscapes() throws {
     let value = try parse(#""\"\\\/\b\f\n\r\t\u0041\u00e9\u20AC\ud83d\uDE00é€😀\u0000""#)
     let expected = "\"\\/\u{8}\u{c}\n\r\tA\u{e9}\u{20ac}\u{1f600}\u{e9}\u{20ac}\u{1f600}\u{0}"
     #expect(value.string == expected)
@@ -88,7 +93,8 @@ import Testing
     #expect(try parse("1").appendUTF8(to: &bytes) == false)
   }
 
-  @Test func keepsCanonicallyEqualKeysDistinct() throws {
+  @Test("keys that Unicode calls equal stay apart")
+  func keepsCanonicallyEqualKeysDistinct() throws {
     // U+03AC and U+1F71 are canonically equal, as are "é" and "e" + U+0301.
     let root = try parse("{\"\u{3ac}\": 1, \"\u{1f71}\": 2, \"\u{e9}\": 3, \"e\u{301}\": 4}")
     #expect(root.members?.map(\.value.int) == [1, 2, 3, 4])
@@ -101,6 +107,7 @@ import Testing
   // MARK: - Refusals
 
   @Test(
+    "malformed text is refused with its problem",
     arguments: [
       ("", .endOfText), ("  ", .endOfText), ("[", .endOfText), ("[1", .endOfText),
       ("[1,", .endOfText), ("{\"a\"", .endOfText), ("{\"a\":", .endOfText), ("\"a", .endOfText),
@@ -130,6 +137,7 @@ import Testing
   }
 
   @Test(
+    "strings that are not UTF-8 are refused",
     arguments: [
       [0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80], [0xC3], [0x80],
       [0xE0, 0x80, 0x80],
@@ -139,7 +147,8 @@ import Testing
     #expect(throws: error) { try parse(bytes: [0x22] + sequence + [0x22]) }
   }
 
-  @Test func reportsTheByte() {
+  @Test("the message names the byte")
+  func reportsTheByte() {
     #expect(
       throws: JSONError.malformed(path: "a.json", offset: 6, problem: .unexpectedByte(0x5D))
     ) { try parse("{\"a\": ]}") }
@@ -148,7 +157,8 @@ import Testing
     #expect(error.category == .refusedData)
   }
 
-  @Test func capsSizeAndDepth() throws {
+  @Test("size and depth are limited")
+  func capsSizeAndDepth() throws {
     let limits = JSONLimits(byteCount: 8, depth: 2)
     _ = try JSONDocument(parsing: Array("[[1,2 ]]".utf8), path: "p", limits: limits)
     #expect(throws: JSONError.tooLarge(path: "p", byteCount: 9, limit: 8)) {
@@ -170,7 +180,8 @@ import Testing
     }
   }
 
-  @Test func refusesDuplicateKeys() {
+  @Test("duplicate keys are refused")
+  func refusesDuplicateKeys() {
     #expect(throws: JSONError.duplicateKey(path: "a.json", offset: 8, key: "a")) {
       try parse("{\"a\":1, \"a\":2}")
     }
@@ -184,7 +195,7 @@ import Testing
   }
 
   /// Objects of more than eight members take the hashed way: a duplicate is found wherever it is.
-  @Test(arguments: [9, 10, 1000])
+  @Test("duplicate keys are found among many", arguments: [9, 10, 1000])
   func findsDuplicatesAmongMany(count: Int) throws {
     let members = (0..<count).map { "\"k\($0)\":[\($0)]" }
     let root = try parse("{" + members.joined(separator: ",") + "}")
@@ -196,7 +207,8 @@ import Testing
     }
   }
 
-  @Test func readsFiles() throws {
+  @Test("files are read up to a limit, and a missing one is named")
+  func readsFiles() throws {
     let folder = try TemporaryFolder()
     let path = try folder.write("a.json", "[1, 2]")
     #expect(try JSONDocument(contentsOf: path, limits: .smallFile).root.elements?.count == 2)
@@ -227,7 +239,7 @@ import Testing
   }
 
   /// No text traps, and what is accepted can be read.
-  @Test(arguments: 0..<20)
+  @Test("mutated texts do no harm", arguments: 0..<20)
   func survivesMutations(seed: Int) {
     var generator = RandomGenerator(seed: UInt64(seed))
     let original = Array(

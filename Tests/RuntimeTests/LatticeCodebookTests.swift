@@ -3,7 +3,8 @@ import Foundation
 import Testing
 
 /// The E8P codebook against its definition, by enumeration.
-@Suite struct LatticeCodebookTests {
+@Suite("E8P codebook")
+struct LatticeCodebookTests {
   private let codebook = LatticeCodebook.e8p
 
   /// 16 times the squared norm, from four times the coordinates.
@@ -12,7 +13,8 @@ import Testing
     return Int((wide &* wide).wrappedSum())
   }
 
-  @Test func patternsAreAllOfNormTenAndSomeOfTwelve() {
+  @Test("the patterns are all up to norm 10 and some of norm 12")
+  func patternsAreAllOfNormTenAndSomeOfTwelve() {
     #expect(codebook.patterns.count == 256)
     let patterns = Set(codebook.patterns)
     #expect(patterns.count == 256)
@@ -36,7 +38,8 @@ import Testing
     #expect(present == 227)
   }
 
-  @Test func codesAreDistinctPointsOfTheShiftedLattice() {
+  @Test("codes are different points of the shifted lattice")
+  func codesAreDistinctPointsOfTheShiftedLattice() {
     var points = Set<SIMD8<Int8>>()
     var wrong: [UInt16] = []
     for code in UInt16(0)...UInt16.max {
@@ -61,12 +64,14 @@ import Testing
     #expect(points.count == 65536)
   }
 
-  @Test func exampleOfTheHeader() {
+  @Test("the example of the C header is true")
+  func exampleOfTheHeader() {
     #expect(codebook.point(of: 0x0001) == SIMD8(7, -1, -1, -1, -1, -1, -1, -1))
     #expect(codebook.point(of: 0x8001) == SIMD8(5, -3, -3, -3, -3, -3, -3, -3))
   }
 
-  @Test func otherVectorsHaveNoCode() {
+  @Test("other vectors have no code")
+  func otherVectorsHaveNoCode() {
     let points = Set((UInt16(0)...UInt16.max).map(codebook.point))
     var generator = RandomGenerator(seed: 5)
     var found = 0
@@ -97,7 +102,8 @@ import Testing
     #expect(wrong.isEmpty, "\(wrong.count) vectors, the first \(wrong.prefix(1))")
   }
 
-  @Test func errorOnGaussiansIsThatOfE8P() {
+  @Test("the error on Gaussian numbers is that published for E8P")
+  func errorOnGaussiansIsThatOfE8P() {
     let points = (UInt16(0)...UInt16.max).map { SIMD8<Float>(codebook.point(of: $0)) / 4 }
     let halfNorms = points.map { ($0 * $0).sum() / 2 }
     var generator = RandomGenerator(seed: 11)

@@ -4,14 +4,15 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct MappedFileTests {
+@Suite("Mapped files")
+struct MappedFileTests {
   /// The bytes read through the span, not copied as a block.
   private func bytes(of file: MappedFile) -> [UInt8] {
     let span = file.bytes
     return (0..<span.byteCount).map { unsafe span.unsafeLoad(fromByteOffset: $0, as: UInt8.self) }
   }
 
-  @Test(arguments: [0, 1, 4095, 4096, 4097, 3_000_000])
+  @Test("mapping and reading give the same bytes", arguments: [0, 1, 4095, 4096, 4097, 3_000_000])
   func mapsAndReadsTheSameBytes(count: Int) throws {
     let folder = try TemporaryFolder()
     let content = (0..<count).map { UInt8(truncatingIfNeeded: $0 * 31 + $0 >> 8) }
@@ -26,7 +27,8 @@ import Testing
   }
 
   /// Memory that is given back has the same bytes again; bytes that are in memory alone stay there.
-  @Test(arguments: [0..<0, 0..<1, 5000..<9000, 0..<20_000])
+  @Test(
+    "ranges that were released are read again", arguments: [0..<0, 0..<1, 5000..<9000, 0..<20_000])
   func releasedRangesAreReadAgain(range: Range<Int>) throws {
     let folder = try TemporaryFolder()
     let content = (0..<20_000).map { UInt8(truncatingIfNeeded: $0 * 31 + $0 >> 8) }
@@ -40,7 +42,8 @@ import Testing
     }
   }
 
-  @Test func keepsReadBytesWhenTheFileIsTruncated() throws {
+  @Test("bytes that were read stay when the file is truncated")
+  func keepsReadBytesWhenTheFileIsTruncated() throws {
     let folder = try TemporaryFolder()
     let path = try folder.write("a", [UInt8](repeating: 7, count: 10_000))
     let file = try MappedFile(reading: path)
@@ -48,7 +51,8 @@ import Testing
     #expect(bytes(of: file) == [UInt8](repeating: 7, count: 10_000))
   }
 
-  @Test func fillsMemoryThatIsZero() throws {
+  @Test("memory without a file starts with zeros")
+  func fillsMemoryThatIsZero() throws {
     let file = try MappedFile(anonymousByteCount: 10_000) { span in
       span.storeBytes(of: 0x0102_0304, toByteOffset: 4, as: UInt32.self)
     }
@@ -58,7 +62,8 @@ import Testing
     #expect(bytes(of: empty) == [])
   }
 
-  @Test func refusesWhatIsNoFile() throws {
+  @Test("folders, pipes, loops and missing files are refused")
+  func refusesWhatIsNoFile() throws {
     let folder = try TemporaryFolder()
     let missing = "\(folder.path)/missing"
     let inside = "\(try folder.write("file", "x"))/inside"
@@ -82,7 +87,8 @@ import Testing
     #expect(FileError.notFound(path: "a\nb").description == "a\\u{a}b: no such file")
   }
 
-  @Test func readsThroughSymbolicLinks() throws {
+  @Test("symbolic links are followed")
+  func readsThroughSymbolicLinks() throws {
     let folder = try TemporaryFolder()
     try folder.write("a", "abc")
     try FileManager.default.createSymbolicLink(
@@ -90,7 +96,8 @@ import Testing
     #expect(try MappedFile(contentsOf: "\(folder.path)/b").copyBytes(0..<3) == [97, 98, 99])
   }
 
-  @Test func capsTheSizeOfFilesThatAreRead() throws {
+  @Test("the size of files that are read is limited")
+  func capsTheSizeOfFilesThatAreRead() throws {
     let folder = try TemporaryFolder()
     let path = try folder.write("a", "12345678")
     #expect(try readFile(path, limit: 8).count == 8)
@@ -103,7 +110,8 @@ import Testing
 
   // The folders belong to the parent, because a process that ends in a handler removes nothing.
 
-  @Test func endsWithASentenceWhenTheFileIsTruncated() async throws {
+  @Test("the program ends with a sentence when a file is truncated")
+  func endsWithASentenceWhenTheFileIsTruncated() async throws {
     let folder = try TemporaryFolder()
     let result = try await #require(
       processExitsWith: .exitCode(4), observing: [\.standardErrorContent]
@@ -122,7 +130,8 @@ import Testing
     #expect(text.contains("/weights: the file was truncated by another program while in use\n"))
   }
 
-  @Test func endsOnceWhenSeveralThreadsFault() async throws {
+  @Test("the program ends once when several threads meet a truncated file")
+  func endsOnceWhenSeveralThreadsFault() async throws {
     let folder = try TemporaryFolder()
     let result = try await #require(
       processExitsWith: .exitCode(4), observing: [\.standardErrorContent]
@@ -139,7 +148,8 @@ import Testing
     #expect(text.components(separatedBy: "truncated by another program").count == 2)
   }
 
-  @Test func leavesOtherFaultsAlone() async throws {
+  @Test("faults outside mapped files are left alone")
+  func leavesOtherFaultsAlone() async throws {
     let folder = try TemporaryFolder()
     await #expect(processExitsWith: .signal(SIGBUS)) {
       [path = "\(folder.path)/weights" as String] in
@@ -156,8 +166,10 @@ import Testing
   }
 }
 
-@Suite struct BFloat16Tests {
+@Suite("BFloat16")
+struct BFloat16Tests {
   @Test(
+    "numbers are rounded to the nearest, halves to the even one",
     arguments: [
       (0, 0), (-0.0, 0x8000), (1, 0x3F80), (-2, 0xC000), (Float.infinity, 0x7F80),
       (-Float.infinity, 0xFF80), (3.3895314e38, 0x7F7F), (Float.greatestFiniteMagnitude, 0x7F80),
@@ -169,7 +181,8 @@ import Testing
     #expect(BFloat16(value).bitPattern == bits)
   }
 
-  @Test func keepsNaN() {
+  @Test("NaN stays NaN")
+  func keepsNaN() {
     for bits: UInt32 in [0x7F80_0001, 0xFF80_0001, 0x7FFF_FFFF, 0xFFFF_FFFF, 0x7FC0_0000] {
       let value = Float(bitPattern: bits)
       #expect(Float(BFloat16(value)).isNaN)
@@ -177,7 +190,8 @@ import Testing
     }
   }
 
-  @Test func returnsEveryValue() {
+  @Test("every value comes back")
+  func returnsEveryValue() {
     for bits in UInt16.min...UInt16.max {
       let value = BFloat16(bitPattern: bits)
       guard !Float(value).isNaN else { continue }

@@ -2,7 +2,8 @@ import DuetRuntime
 import TestSupport
 import Testing
 
-@Suite struct ModelTests {
+@Suite("Model")
+struct ModelTests {
   /// Shapes and switches that the golden checkpoints do not have.
   static let configurations: [(name: String, configuration: Configuration)] = [
     ("plain", tiny()),
@@ -66,7 +67,9 @@ import Testing
     return configuration
   }
 
-  @Test(arguments: configurations.indices, [1, 3, 64])
+  @Test(
+    "logits equal those of the forward pass in Double", arguments: configurations.indices,
+    [1, 3, 64])
   func equalsTheForwardPassInDouble(index: Int, batchSize: Int) throws {
     let (name, configuration) = Self.configurations[index]
     let checkpoint = TinyCheckpoint(configuration, seed: UInt64(index))
@@ -90,7 +93,8 @@ import Testing
     }
   }
 
-  @Test func refusesATensorOfAnotherShape() throws {
+  @Test("a tensor of another shape is refused")
+  func refusesATensorOfAnotherShape() throws {
     var checkpoint = TinyCheckpoint(Self.tiny())
     checkpoint.tensors["model.layers.1.mlp.up_proj.weight"] = (
       [24, 40], Array(repeating: 0, count: 960)
@@ -103,7 +107,8 @@ import Testing
     ) { try Model(memory) }
   }
 
-  @Test func namesTensorsThatItDoesNotUse() throws {
+  @Test("tensors that are not used are named")
+  func namesTensorsThatItDoesNotUse() throws {
     var checkpoint = TinyCheckpoint(
       Self.tiny {
         $0.hasAttentionBias = true
@@ -123,7 +128,8 @@ import Testing
       ])
   }
 
-  @Test func refusesAMissingTensor() throws {
+  @Test("a missing tensor is refused")
+  func refusesAMissingTensor() throws {
     var checkpoint = TinyCheckpoint(Self.tiny())
     checkpoint.tensors["lm_head.weight"] = nil
     let memory = try checkpoint.inMemory()
@@ -132,7 +138,8 @@ import Testing
     }
   }
 
-  @Test func tiedWeightsMayBeStoredAsTheHead() throws {
+  @Test("tied weights may be stored as the head")
+  func tiedWeightsMayBeStoredAsTheHead() throws {
     var checkpoint = TinyCheckpoint(Self.tiny { $0.tiesEmbeddings = true })
     let expected = ForwardPassOracle(checkpoint: checkpoint).logits([1, 2, 3])
     checkpoint.tensors["lm_head.weight"] = checkpoint.tensors.removeValue(
@@ -145,12 +152,14 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    "model.embed_tokens.weight", "model.layers.0.self_attn.q_proj.weight",
-    "model.layers.0.self_attn.k_proj.weight", "model.layers.1.self_attn.v_proj.weight",
-    "model.layers.1.self_attn.o_proj.weight", "model.layers.0.mlp.gate_proj.weight",
-    "model.layers.1.mlp.up_proj.weight", "model.layers.1.mlp.down_proj.weight", "lm_head.weight",
-  ])
+  @Test(
+    "a matrix with a weight that is not finite is named",
+    arguments: [
+      "model.embed_tokens.weight", "model.layers.0.self_attn.q_proj.weight",
+      "model.layers.0.self_attn.k_proj.weight", "model.layers.1.self_attn.v_proj.weight",
+      "model.layers.1.self_attn.o_proj.weight", "model.layers.0.mlp.gate_proj.weight",
+      "model.layers.1.mlp.up_proj.weight", "model.layers.1.mlp.down_proj.weight", "lm_head.weight",
+    ])
   func namesTheWeightThatIsNotFinite(tensor: String) throws {
     for bad in [Float.nan, .infinity] {
       var checkpoint = TinyCheckpoint(Self.tiny())
@@ -165,11 +174,13 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    "model.layers.1.input_layernorm.weight", "model.layers.0.post_attention_layernorm.weight",
-    "model.norm.weight", "model.layers.0.self_attn.k_proj.bias",
-    "model.layers.1.mlp.down_proj.bias",
-  ])
+  @Test(
+    "norms and biases that are not finite are refused",
+    arguments: [
+      "model.layers.1.input_layernorm.weight", "model.layers.0.post_attention_layernorm.weight",
+      "model.norm.weight", "model.layers.0.self_attn.k_proj.bias",
+      "model.layers.1.mlp.down_proj.bias",
+    ])
   func refusesSmallTensorsThatAreNotFinite(tensor: String) throws {
     var checkpoint = TinyCheckpoint(
       Self.tiny {

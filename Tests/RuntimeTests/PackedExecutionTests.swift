@@ -3,7 +3,8 @@ import DuetSystem
 import Testing
 
 /// Products of decomposed matrices over the worker pool.
-@Suite struct PackedExecutionTests {
+@Suite("Products of decomposed matrices")
+struct PackedExecutionTests {
   /// A matrix of random bytes, all of which are codes, and scales of either sign around 2^-5.
   static func matrix(
     _ format: WeightFormat, _ groupSize: GroupSize, _ outputSize: Int, _ inputSize: Int,
@@ -70,7 +71,8 @@ import Testing
     return (0..<y.count).map { y[$0] }
   }
 
-  @Test func isQPlusLRWithinTheErrorOfInt8() throws {
+  @Test("a product is that of Q + L R within the error of int8")
+  func isQPlusLRWithinTheErrorOfInt8() throws {
     let size = 300
     let tokenCount = 3
     let linear = try Self.mixed(size)
@@ -130,7 +132,7 @@ import Testing
     #expect(Array(y[197..<242]) == Array(withoutFactors[197..<242]))
   }
 
-  @Test(arguments: [1, 3, 100, 200])
+  @Test("threads, kernel sets and other tokens change no bit", arguments: [1, 3, 100, 200])
   func neitherThreadsNorSetsNorCompanyChangeABit(tokenCount: Int) throws {
     let size = 160
     let linear = try Self.mixed(size)
@@ -153,7 +155,8 @@ import Testing
     }
   }
 
-  @Test func everyRowOfAWideJobIsWritten() throws {
+  @Test("every row of a wide product is written")
+  func everyRowOfAWideJobIsWritten() throws {
     // More panels than a piece holds and rows that do not fill the last, over several blocks of tokens.
     var generator = RandomGenerator(seed: 9)
     let linear = PackedLinear([
@@ -178,7 +181,8 @@ import Testing
     }
   }
 
-  @Test func aNaNIsNotLost() throws {
+  @Test("NaN is passed on to its token alone")
+  func aNaNIsNotLost() throws {
     let linear = try Self.mixed(160)
     var x = Self.input(2, 160)
     x[160 + 5] = .nan

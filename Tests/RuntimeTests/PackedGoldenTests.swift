@@ -4,7 +4,8 @@ import TestSupport
 import Testing
 
 /// Matrices that Scripts/golden/packed.py packed bit by bit, from the text of `PackedFormats.h` alone.
-@Suite struct PackedGoldenTests {
+@Suite("Golden packed matrices")
+struct PackedGoldenTests {
   static let cases: [(String, WeightFormat, GroupSize)] = [
     ("int2", .int2, .columns32), ("int2-offsets", .int2, .columns64),
     ("int3", .int3, .row), ("int3-offsets", .int3, .columns32), ("int4", .int4, .columns64),
@@ -12,7 +13,7 @@ import Testing
     ("e8p-groups", .e8p, .columns32),
   ]
 
-  @Test(arguments: cases)
+  @Test("packed matrices equal the golden ones byte for byte", arguments: cases)
   func isEqualByteForByte(name: String, format: WeightFormat, group: GroupSize) throws {
     let golden = try Golden(SharedData.project("Tests/Golden/packed/\(name).safetensors"))
     let layout = PackedLayout(format, groupSize: group, outputSize: 17, inputSize: 71)

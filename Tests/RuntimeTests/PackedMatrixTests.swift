@@ -4,7 +4,8 @@ import TestSupport
 import Testing
 
 /// Random matrices of awkward shapes, packed and read back, and files that must be refused.
-@Suite struct PackedMatrixTests {
+@Suite("Packed matrices")
+struct PackedMatrixTests {
   static let rows = [1, 15, 16, 17, 33]
   static let columns = [1, 4, 6, 8, 12, 16, 20, 24, 31, 32, 33, 40, 127, 128, 129, 288, 344]
 
@@ -64,7 +65,7 @@ import Testing
     }
   }
 
-  @Test(arguments: cases)
+  @Test("a packed matrix comes back", arguments: cases)
   func comesBack(format: WeightFormat, group: GroupSize, hasOffsets: Bool) throws {
     for rows in Self.rows {
       for columns in Self.columns {
@@ -99,7 +100,8 @@ import Testing
     }
   }
 
-  @Test func paddedRowsHaveScalesAndOffsetsOfZero() throws {
+  @Test("rows of padding have scales and offsets of zero")
+  func paddedRowsHaveScalesAndOffsetsOfZero() throws {
     let layout = PackedLayout(.int4, groupSize: .columns32, outputSize: 17, inputSize: 40)
     let matrix = try Sample(layout, hasOffsets: true).packed()
     for tensor in matrix.storedTensors(named: "w") where tensor.elementType == .f16 {
@@ -111,7 +113,7 @@ import Testing
     }
   }
 
-  @Test(arguments: WeightFormat.allCases)
+  @Test("random bytes are codes, too", arguments: WeightFormat.allCases)
   func randomBytesAreCodesToo(format: WeightFormat) throws {
     let layout = PackedLayout(format, groupSize: .columns64, outputSize: 32, inputSize: 128)
     var generator = RandomGenerator(seed: 3)
@@ -162,7 +164,8 @@ import Testing
     return [UInt8](repeating: 0, count: 2 * count - 2) + [UInt8(bits & 255), UInt8(bits >> 8)]
   }
 
-  @Test func tensorsOfAnotherShapeOrTypeAreRefused() throws {
+  @Test("tensors of another shape or type are refused")
+  func tensorsOfAnotherShapeOrTypeAreRefused() throws {
     let layout = PackedLayout(.int2, groupSize: .columns32, outputSize: 17, inputSize: 33)
     let codes = try tensor("w.codes", .u8, [2, 256])
     let scales = try tensor("w.scales", .f16, [2, 2, 16])
@@ -192,7 +195,9 @@ import Testing
         == .elementTypeMismatch(path: "p", tensor: "w.offsets", expected: [.f16], actual: .u8))
   }
 
-  @Test(arguments: [Float16.nan, .infinity, -.infinity, .greatestFiniteMagnitude, -0.0])
+  @Test(
+    "scales and offsets that are not finite are refused",
+    arguments: [Float16.nan, .infinity, -.infinity, .greatestFiniteMagnitude, -0.0])
   func scalesThatAreNotFiniteAreRefused(last: Float16) throws {
     let layout = PackedLayout(.int4, groupSize: .row, outputSize: 48, inputSize: 8)
     let codes = try tensor("w.codes", .u8, [3, 64])
@@ -208,7 +213,9 @@ import Testing
   }
 
   /// 40 rows take three panels of 16; a scale in the last eight rows belongs to a larger matrix.
-  @Test(arguments: [(Float16(0), true), (-0.0, true), (1, false), (-6e-8, false)])
+  @Test(
+    "scales and offsets of padding other than zero are refused",
+    arguments: [(Float16(0), true), (-0.0, true), (1, false), (-6e-8, false)])
   func scalesOfPaddedRowsAreZero(last: Float16, isAccepted: Bool) throws {
     let layout = PackedLayout(.int4, groupSize: .row, outputSize: 40, inputSize: 8)
     let codes = try tensor("w.codes", .u8, [3, 64])
@@ -224,7 +231,8 @@ import Testing
     }
   }
 
-  @Test func offsetsThatTheGridHasNoUseForAreRefused() throws {
+  @Test("offsets that the grid has no use for are refused")
+  func offsetsThatTheGridHasNoUseForAreRefused() throws {
     let layout = PackedLayout(.e8p, groupSize: .row, outputSize: 16, inputSize: 32)
     let codes = try tensor("w.codes", .u8, [1, 128])
     let scales = try tensor("w.scales", .f16, [1, 1, 16])
@@ -241,7 +249,8 @@ import Testing
         == .tensorNotFound(path: "f", tensor: "w.offsets"))
   }
 
-  @Test func numbersBeyondHalfPrecisionAreRefused() throws {
+  @Test("scales and offsets beyond half precision are refused")
+  func numbersBeyondHalfPrecisionAreRefused() throws {
     let layout = PackedLayout(.int2, groupSize: .columns32, outputSize: 20, inputSize: 64)
     var sample = Sample(layout, hasOffsets: true)
     // 65519.99 rounds to 65504, the largest half, 65520 to infinity.
@@ -254,7 +263,8 @@ import Testing
     #expect(throws: PackedMatrixError.offsetNotFinite(row: 3, group: 0)) { try sample.packed() }
   }
 
-  @Test func codesThatAreTooLargeStopTheProgram() async {
+  @Test("codes that are too large stop the program")
+  func codesThatAreTooLargeStopTheProgram() async {
     await #expect(processExitsWith: .failure) {
       let layout = PackedLayout(.int3, groupSize: .row, outputSize: 17, inputSize: 33)
       var codes = [UInt8](repeating: 7, count: 17 * 33)

@@ -47,7 +47,8 @@ private struct FakeModel: LogitSource {
   }
 }
 
-@Suite struct PerplexityMeasurementTests {
+@Suite("Measurement of perplexity")
+struct PerplexityMeasurementTests {
   private let size = 23
   private let seeds: (model: UInt64, reference: UInt64) = (5, 6)
 
@@ -91,7 +92,9 @@ private struct FakeModel: LogitSource {
 
   // MARK: - Each protocol against its definition
 
-  @Test(arguments: [(100, 8), (97, 10), (16, 16), (33, 2)])
+  @Test(
+    "the paper's protocol gives the losses of its windows",
+    arguments: [(100, 8), (97, 10), (16, 16), (33, 2)])
   func paper(count: Int, context: Int) throws {
     let tokens = [1] + text(count)
     var sums: [Double] = []
@@ -117,7 +120,7 @@ private struct FakeModel: LogitSource {
     }
   }
 
-  @Test(arguments: [(100, 8), (99, 12)])
+  @Test("each window may have its own beginning token", arguments: [(100, 8), (99, 12)])
   func everyWindowWithBeginning(count: Int, context: Int) throws {
     let tokens = text(count)
     var total = 0.0
@@ -130,7 +133,9 @@ private struct FakeModel: LogitSource {
     expectClose(measurement.loss.mean, total / Double(count), lossTolerance)
   }
 
-  @Test(arguments: [(100, 8), (64, 9), (63, 32)])
+  @Test(
+    "the protocol of llama.cpp gives the losses of second halves",
+    arguments: [(100, 8), (64, 9), (63, 32)])
   func llamaCpp(count: Int, context: Int) throws {
     let tokens = [1] + text(count)
     var losses: [Double] = []
@@ -153,7 +158,7 @@ private struct FakeModel: LogitSource {
       measurement.perplexityEstimate?.standardError, error, exp(mean) * 4 * lossTolerance)
   }
 
-  @Test(arguments: [4, 7, 10, 50])
+  @Test("the protocol of lm-eval gives the losses of whole documents", arguments: [4, 7, 10, 50])
   func lmEval(context: Int) throws {
     let sources = [
       " = One = \n \n" + String(repeating: "word ", count: 9), " = Two = \n x", " = Three = \n",
@@ -200,7 +205,9 @@ private struct FakeModel: LogitSource {
 
   // MARK: - Comparison
 
-  @Test(arguments: [PerplexityProtocol.paper, .llamaCpp])
+  @Test(
+    "a comparison gives divergence, equal choices and the ratio by their formulas",
+    arguments: [PerplexityProtocol.paper, .llamaCpp])
   func comparison(name: PerplexityProtocol) throws {
     // A context of 300 makes steps of 128, 128 and a rest.
     let plan = try plan([text(1000)], name, 300)
@@ -262,7 +269,8 @@ private struct FakeModel: LogitSource {
     expectClose(try measure(plan).loss.mean, modelMean, lossTolerance)
   }
 
-  @Test func aModelEqualsItself() throws {
+  @Test("a model equals itself")
+  func aModelEqualsItself() throws {
     var model = FakeModel(vocabularySize: size)
     var same = FakeModel(vocabularySize: size)
     var measurement = try PerplexityMeasurement(plan([text(100)], .paper, 20))
@@ -275,7 +283,8 @@ private struct FakeModel: LogitSource {
     #expect(measurement.perplexityChange == Estimate(value: 0, standardError: 0))
   }
 
-  @Test func differentVocabularies() throws {
+  @Test("models of different vocabularies are not compared")
+  func differentVocabularies() throws {
     var model = FakeModel(vocabularySize: 23)
     var other = FakeModel(vocabularySize: 24)
     var measurement = try PerplexityMeasurement(plan([text(100)], .paper, 20))
@@ -286,7 +295,7 @@ private struct FakeModel: LogitSource {
 
   // MARK: - No number from a part
 
-  @Test(arguments: [Float.nan, .infinity])
+  @Test("logits that are not finite stop the run", arguments: [Float.nan, .infinity])
   func nonFiniteLogitsStopTheRun(value: Float) throws {
     var model = FakeModel(vocabularySize: size)
     var measurement = try PerplexityMeasurement(plan([text(100)], .paper, 20))
@@ -316,7 +325,8 @@ private struct FakeModel: LogitSource {
     }
   }
 
-  @Test func nonFiniteLayerIsNamed() throws {
+  @Test("a layer with numbers that are not finite is named")
+  func nonFiniteLayerIsNamed() throws {
     var model = FakeModel(vocabularySize: size)
     model.failure = .nonFinite(layer: 3, tensor: "model.layers.3.mlp.down_proj.weight")
     var measurement = try PerplexityMeasurement(plan([text(100)], .paper, 20))
@@ -328,7 +338,8 @@ private struct FakeModel: LogitSource {
     #expect(measurement.perplexityEstimate == nil)
   }
 
-  @Test func cancelling() throws {
+  @Test("a measurement can be cancelled")
+  func cancelling() throws {
     var model = FakeModel(vocabularySize: size)
     var measurement = try PerplexityMeasurement(plan([text(100)], .paper, 20))
     #expect(throws: PerplexityError.generation(.cancelled)) {

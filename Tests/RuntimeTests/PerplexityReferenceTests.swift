@@ -7,7 +7,8 @@ import TestSupport
 import Testing
 
 /// Real texts, tokenizers and models against published or recorded figures.
-@Suite struct PerplexityReferenceTests {
+@Suite("Perplexity of real texts")
+struct PerplexityReferenceTests {
   private func readText(
     _ path: String, _ name: PerplexityProtocol, _ options: EvaluationText.Options = .init()
   ) throws -> EvaluationText {
@@ -29,6 +30,7 @@ import Testing
   // 52), 141 at 2048 for Llama-3; 655 chunks of 512 of the raw file for Llama-2 (llama.cpp, pull
   // request 270) and 564 for Llama-3 (pull request 6936).
   @Test(
+    "the numbers of windows are those published",
     .enabled(
       if: SharedData.path("text/wiki.test.raw") != nil && SharedData.path("tokenizers") != nil),
     arguments: [
@@ -49,7 +51,8 @@ import Testing
 
   /// models/stories/reference.json: the same run has both of its figures, since the paper's protocol
   /// is the one that also scores the tail, stopped before the last window.
-  @Test func storiesHeldOut() throws {
+  @Test("the loss of models/stories on its held-out text is the recorded one")
+  func storiesHeldOut() throws {
     let folder = SharedData.project("models/stories")
     let model = try Model(contentsOf: folder)
     let text = try readText(folder + "/heldout.txt", .paper)

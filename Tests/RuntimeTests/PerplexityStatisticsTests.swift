@@ -1,18 +1,21 @@
 import DuetEvaluation
 import Testing
 
-@Suite struct PerplexityStatisticsTests {
+@Suite("Statistics of perplexity")
+struct PerplexityStatisticsTests {
   // Sums of at most ten numbers below 10: rounding stays under 10 * 100 * 2^-53 < 1e-12.
   private let tolerance = 1e-12
 
-  @Test func nothing() {
+  @Test("nothing has no mean and no error")
+  func nothing() {
     let mean = GroupedMean()
     #expect(mean.mean == nil)
     #expect(mean.standardErrorOverObservations == nil)
     #expect(mean.standardErrorOverGroups == nil)
   }
 
-  @Test func overObservations() throws {
+  @Test("the error over observations follows its formula")
+  func overObservations() throws {
     var mean = GroupedMean()
     for value in [1.0, 2, 3, 6] { mean.append(value) }
     mean.endGroup()
@@ -23,13 +26,15 @@ import Testing
     #expect(mean.standardErrorOverGroups == nil)
   }
 
-  @Test func equalObservationsHaveNoError() throws {
+  @Test("the error of equal observations is neither negative nor NaN")
+  func equalObservationsHaveNoError() throws {
     var mean = GroupedMean()
     for _ in 0..<1000 { mean.append(0.1) }
     #expect(try #require(mean.standardErrorOverObservations) >= 0)
   }
 
-  @Test func equalGroupsGiveTheErrorOfTheirMeans() throws {
+  @Test("equal groups give the error of their means")
+  func equalGroupsGiveTheErrorOfTheirMeans() throws {
     var mean = GroupedMean()
     for group in [[1.0, 3], [2, 4], [5, 9]] {
       for value in group { mean.append(value) }
@@ -41,7 +46,8 @@ import Testing
     #expect(abs(error - (14.0 / 6).squareRoot()) < tolerance)
   }
 
-  @Test func unequalGroupsGiveTheErrorOfARatio() throws {
+  @Test("unequal groups give the error of a ratio")
+  func unequalGroupsGiveTheErrorOfARatio() throws {
     let groups = [
       GroupedMean.Group(sum: 2, weight: 1), GroupedMean.Group(sum: 3, weight: 3),
       GroupedMean.Group(sum: 5, weight: 1),

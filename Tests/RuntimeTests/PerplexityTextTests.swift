@@ -4,7 +4,8 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct PerplexityTextTests {
+@Suite("Texts for perplexity")
+struct PerplexityTextTests {
   private func read(
     _ text: String, path: String = "a.txt", _ name: PerplexityProtocol = .paper,
     _ options: EvaluationText.Options = .init()
@@ -54,7 +55,8 @@ import Testing
       Golden.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
   }
 
-  @Test func wikiTextEqualsTheOracle() throws {
+  @Test("WikiText is joined and split into pages as in the golden files")
+  func wikiTextEqualsTheOracle() throws {
     for (index, expected) in try golden().cases.enumerated() {
       let options = EvaluationText.Options(format: .wikitextLines)
       let joined = try read(expected.text, .paper, options).documents
@@ -70,7 +72,9 @@ import Testing
     }
   }
 
-  @Test(.enabled(if: SharedData.path("text/wiki.test.raw") != nil))
+  @Test(
+    "the real WikiText file has the golden pages, words and bytes",
+    .enabled(if: SharedData.path("text/wiki.test.raw") != nil))
   func wikiTextOfTheRealFile() throws {
     let path = try #require(SharedData.path("text/wiki.test.raw"))
     let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
@@ -93,7 +97,8 @@ import Testing
     #expect(Array(raw.documents[0].text.utf8) == bytes)
   }
 
-  @Test func detokenizerByHand() {
+  @Test("the detokenizer repairs examples made by hand")
+  func detokenizerByHand() {
     expectSame(
       WikiTextDetokenizer.detokenize(
         " the boys ' ( size 10 @.@ 5 ) , \" large \" N x 20 ° C 's \n"),
@@ -107,7 +112,8 @@ import Testing
 
   // MARK: - Formats
 
-  @Test func automaticFormat() throws {
+  @Test("the format is found out from the text and its name")
+  func automaticFormat() throws {
     let wiki = " \n = Title = \n \n Text . \n"
     #expect(try read(wiki, .paper).format == .wikitextLines)
     #expect(try read(wiki, .lmEval).format == .wikitextLines)
@@ -121,7 +127,8 @@ import Testing
     expectSame(try read(wiki, .paper, raw).documents[0].text, wiki)
   }
 
-  @Test func jsonLines() throws {
+  @Test("texts of a jsonl file are joined, or documents of their own")
+  func jsonLines() throws {
     let lines = "{\"text\": \"one\\ntwo\", \"n\": 1}\n\n \t\r\n{\"text\":\"drei \\u00e9\"}"
     let joined = try read(lines, path: "a.jsonl")
     #expect(joined.documents.map(\.text) == ["one\ntwo\n\ndrei é"])
@@ -134,9 +141,11 @@ import Testing
     #expect(try read("", path: "a.jsonl", .lmEval).documents.isEmpty)
   }
 
-  @Test(arguments: [
-    "{", "[1]", "{\"text\":3}", "{\"txt\":\"a\"}", "{\"text\":\"a\"} x", "\u{FEFF}{}",
-  ])
+  @Test(
+    "a malformed line is refused with its number",
+    arguments: [
+      "{", "[1]", "{\"text\":3}", "{\"txt\":\"a\"}", "{\"text\":\"a\"} x", "\u{FEFF}{}",
+    ])
   func malformedLine(line: String) throws {
     let error = #expect(throws: PerplexityError.self) {
       try read("{\"text\":\"a\"}\n" + line, path: "a.jsonl")
@@ -151,7 +160,8 @@ import Testing
 
   // MARK: - Bytes
 
-  @Test func invalidUTF8() throws {
+  @Test("text that is not UTF-8 is refused with its place, or repaired")
+  func invalidUTF8() throws {
     let bytes = Array("aé".utf8) + [0xC3, 0x28, 0xFF]
     #expect(throws: PerplexityError.invalidUTF8(path: "x", byteOffset: 3)) {
       try EvaluationText(bytes, path: "x", protocol: .paper)
@@ -161,7 +171,8 @@ import Testing
     expectSame(repaired.documents[0].text, "aé\u{FFFD}(\u{FFFD}")
   }
 
-  @Test func byteOrderMarkCarriageReturnsAndZerosStay() throws {
+  @Test("a byte order mark, carriage returns and zeros stay")
+  func byteOrderMarkCarriageReturnsAndZerosStay() throws {
     let text = "\u{FEFF}a\r\nb\0c\r"
     expectSame(try read(text).documents[0].text, text)
     let stripped = try read(text, .paper, .init(stripsByteOrderMark: true))
@@ -171,7 +182,8 @@ import Testing
     )
   }
 
-  @Test func characterLimitCountsScalars() throws {
+  @Test("a limit of characters counts Unicode scalars")
+  func characterLimitCountsScalars() throws {
     // Four scalars, two of them in one grapheme, and a line break of two scalars.
     let text = "e\u{301}\r\nx"
     for (limit, expected) in [(0, ""), (1, "e"), (2, "e\u{301}"), (3, "e\u{301}\r")] {

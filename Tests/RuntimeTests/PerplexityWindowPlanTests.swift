@@ -2,7 +2,8 @@ import DuetEvaluation
 import Testing
 
 /// Examples worked by hand: the text is 10, 11, 12, ...; BOS is 1.
-@Suite struct PerplexityWindowPlanTests {
+@Suite("Plan of windows")
+struct PerplexityWindowPlanTests {
   private func plan(
     _ count: Int, _ name: PerplexityProtocol, context: Int, bos: BeginningRule = .auto,
     tail: TailRule? = nil, token: Int? = 1, adds: Bool = true
@@ -16,7 +17,8 @@ import Testing
     (0..<plan.windowCount).map { [plan[$0].inputs, plan[$0].targets] }
   }
 
-  @Test func paperHasOneBeginningAndDropsTheTail() throws {
+  @Test("the paper's protocol has one BOS and drops the tail")
+  func paperHasOneBeginningAndDropsTheTail() throws {
     let plan = try plan(10, .paper, context: 4)
     #expect(windows(plan) == [[[1, 10, 11], [10, 11, 12]], [[13, 14, 15], [14, 15, 16]]])
     #expect(plan.beginning == .first)
@@ -26,7 +28,8 @@ import Testing
     #expect(plan.targetCount == 6)
   }
 
-  @Test func paperMayScoreTheTail() throws {
+  @Test("the paper's protocol may score the tail")
+  func paperMayScoreTheTail() throws {
     let plan = try plan(10, .paper, context: 4, tail: .score)
     #expect(windows(plan).last == [[17, 18], [18, 19]])
     #expect(plan.droppedTokenCount == 0)
@@ -36,7 +39,8 @@ import Testing
     #expect(single.droppedTokenCount == 1)
   }
 
-  @Test func paperWithoutBeginning() throws {
+  @Test("the paper's protocol can do without BOS")
+  func paperWithoutBeginning() throws {
     for plan in [
       try plan(4, .paper, context: 4, bos: .never), try plan(4, .paper, context: 4, adds: false),
     ] {
@@ -47,7 +51,8 @@ import Testing
     #expect(windows(forced) == [[[1, 10, 11], [10, 11, 12]]])
   }
 
-  @Test func everyWindowWithItsOwnBeginning() throws {
+  @Test("each window may have its own BOS")
+  func everyWindowWithItsOwnBeginning() throws {
     let plan = try plan(8, .paper, context: 4, bos: .every)
     #expect(
       windows(plan) == [
@@ -61,7 +66,8 @@ import Testing
     #expect(try windows(self.plan(4, .paper, context: 4, bos: .every)).last == [[1], [13]])
   }
 
-  @Test func llamaCppPredictsTheSecondHalf() throws {
+  @Test("llama.cpp predicts the second half of a window")
+  func llamaCppPredictsTheSecondHalf() throws {
     // C = 6: logits C/2 ... C - 2 = 3, 4 predict tokens 4 and 5 of a window.
     let plan = try plan(13, .llamaCpp, context: 6)
     #expect(
@@ -79,7 +85,8 @@ import Testing
     #expect(windows(never)[1] == [[16, 17, 18, 19, 20], [20, 21]])
   }
 
-  @Test func lmEvalRollsOverEachDocument() throws {
+  @Test("lm-eval rolls over each document")
+  func lmEvalRollsOverEachDocument() throws {
     let plan = try WindowPlan(
       documents: [Array(10..<20), [30, 31]], protocol: .lmEval, contextLength: 4,
       beginningToken: 1, addsBeginning: false, path: "text")
@@ -94,12 +101,14 @@ import Testing
     #expect(plan.targetCount == 12)
   }
 
-  @Test func lmEvalPredictsTheBeginningThatTheTokenizerAdds() throws {
+  @Test("lm-eval predicts the BOS that the tokenizer adds")
+  func lmEvalPredictsTheBeginningThatTheTokenizerAdds() throws {
     #expect(try windows(plan(2, .lmEval, context: 4)) == [[[1, 1, 10], [1, 10, 11]]])
     #expect(try windows(plan(2, .lmEval, context: 4, bos: .first)) == [[[1, 10], [10, 11]]])
   }
 
-  @Test func limiting() throws {
+  @Test("a plan can be limited to its first windows")
+  func limiting() throws {
     let plan = try plan(40, .paper, context: 4)
     #expect(plan.windowCount == 10)
     let limited = plan.limited(to: 3)
@@ -110,7 +119,8 @@ import Testing
     #expect(plan.limited(to: 99).windowCount == 10)
   }
 
-  @Test func tooShort() {
+  @Test("a text that is too short is refused")
+  func tooShort() {
     #expect(
       throws: PerplexityError.textTooShort(
         path: "text", tokenCount: 3, neededCount: 4, contextLength: 4)
@@ -126,7 +136,8 @@ import Testing
     #expect(throws: PerplexityError.self) { try plan(0, .paper, context: 1 << 24) }
   }
 
-  @Test func rulesThatDoNotGoTogether() {
+  @Test("rules that do not go together are refused")
+  func rulesThatDoNotGoTogether() {
     #expect(throws: PerplexityError.noBeginningToken) {
       try plan(9, .paper, context: 4, bos: .every, token: nil)
     }

@@ -4,7 +4,8 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct PreTokenizerTests {
+@Suite("Splitting into words")
+struct PreTokenizerTests {
   /// What the patterns treat differently: case, marks, digits of all kinds, spaces, line ends.
   static let alphabet: [String] = [
     "a", "B", "z", "s", "t", "re", "ve", "LL", "'s", "'", "'\u{17F}", "\u{17F}", "\u{2019}", "é",
@@ -37,7 +38,9 @@ import Testing
     }
   }
 
-  @Test(arguments: WordPattern.allCases, 0..<40 as Range<UInt64>)
+  @Test(
+    "words are those of the regular expression", arguments: WordPattern.allCases,
+    0..<40 as Range<UInt64>)
   func agreesWithARegularExpression(pattern: WordPattern, seed: UInt64) throws {
     var generator = RandomGenerator(seed: seed)
     for _ in 0..<25 {
@@ -50,6 +53,7 @@ import Testing
   }
 
   @Test(
+    "words of long runs are those of the regular expression",
     arguments: WordPattern.allCases,
     [
       "A", "a", " ", "\n", ".", "0", "é", "東", "🦙", "\u{200D}", "us", "\u{0}", "\r\n", " \n", "'s",
@@ -63,7 +67,8 @@ import Testing
     }
   }
 
-  @Test func veryLongRunsLoseNothing() {
+  @Test("very long runs lose nothing")
+  func veryLongRunsLoseNothing() {
     for unit in ["A", " ", "\n", "0", "🦙", "us", "\u{0}"] {
       let text = String(repeating: unit, count: 1_000_000)
       for pattern in WordPattern.allCases {
@@ -72,7 +77,8 @@ import Testing
     }
   }
 
-  @Test func knowsExactPatternsOnly() {
+  @Test("only exact patterns are known")
+  func knowsExactPatternsOnly() {
     for pattern in WordPattern.allCases {
       #expect(WordPattern(regularExpression: pattern.regularExpression) == pattern)
       #expect(WordPattern(regularExpression: pattern.regularExpression + " ") == nil)
@@ -80,7 +86,8 @@ import Testing
     #expect(WordPattern(regularExpression: #"\p{L}+"#) == nil)
   }
 
-  @Test func tableAgreesWithTheStandardLibrary() {
+  @Test("the table of characters agrees with the standard library")
+  func tableAgreesWithTheStandardLibrary() {
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     for value in UInt32(0)...0x10FFFF {
       guard let scalar = Unicode.Scalar(value) else { continue }

@@ -4,7 +4,8 @@ import TestSupport
 import Testing
 
 /// The small trained models, against what transformers says in their `reference.json`.
-@Suite struct ReferenceModelTests {
+@Suite("Continuations of trained models")
+struct ReferenceModelTests {
   /// A prompt, what the reference continues with, and the smallest gap between its two best logits.
   struct Continuation {
     let name: String
@@ -16,7 +17,8 @@ import Testing
 
   static let sharedNames = ["stories260K", "TinyStories-656K"]
 
-  @Test func storiesContinuesAsTheReferenceDoes() throws {
+  @Test("models/stories continues as the reference does")
+  func storiesContinuesAsTheReferenceDoes() throws {
     let folder = SharedData.project("models/stories")
     let object = try reference(folder)
     let prompts = try #require(object["prompts"] as? [[String: Any]])
@@ -31,6 +33,7 @@ import Testing
   }
 
   @Test(
+    "shared models continue as the reference does",
     .enabled(if: SharedData.path("models") != nil, "../shared is absent"), arguments: sharedNames)
   func sharedModelsContinueAsTheReferenceDoes(name: String) throws {
     let folder = try #require(SharedData.path("models/\(name)"))

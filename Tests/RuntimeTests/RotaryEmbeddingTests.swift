@@ -1,7 +1,8 @@
 import DuetRuntime
 import Testing
 
-@Suite struct RotaryEmbeddingTests {
+@Suite("RoPE")
+struct RotaryEmbeddingTests {
   private func ratios(headSize: Int, _ scaling: Configuration.RotaryScaling) -> [Double] {
     var configuration = Configuration(
       hiddenSize: 4 * headSize, intermediateSize: 8, layerCount: 1, headCount: 4,
@@ -17,7 +18,8 @@ import Testing
     for (one, other) in zip(actual, expected) { #expect(abs(one - other) <= 1e-7 * other) }
   }
 
-  @Test func scalesAsLlama32Does() {
+  @Test("frequencies are scaled as in Llama 3.2")
+  func scalesAsLlama32Does() {
     let scaling = Configuration.RotaryScaling.llama3(
       factor: 32, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalContextLength: 8192)
     expectEqual(
@@ -26,7 +28,8 @@ import Testing
         + [Double](repeating: 32, count: 14))
   }
 
-  @Test func scalesAsLlama31Does() {
+  @Test("frequencies are scaled as in Llama 3.1")
+  func scalesAsLlama31Does() {
     let scaling = Configuration.RotaryScaling.llama3(
       factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalContextLength: 8192)
     expectEqual(
@@ -36,11 +39,13 @@ import Testing
         + [Double](repeating: 8, count: 29))
   }
 
-  @Test func linearScalingDividesAll() {
+  @Test("linear scaling divides all frequencies")
+  func linearScalingDividesAll() {
     expectEqual(ratios(headSize: 16, .linear(factor: 3)), [Double](repeating: 3, count: 8))
   }
 
-  @Test func frequenciesFallFromOne() {
+  @Test("frequencies fall from 1")
+  func frequenciesFallFromOne() {
     let configuration = Configuration(
       hiddenSize: 16, intermediateSize: 8, layerCount: 1, headCount: 2, vocabularySize: 8)
     let frequencies = RotaryEmbedding(configuration).frequencies

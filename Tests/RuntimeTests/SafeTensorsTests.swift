@@ -5,7 +5,8 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct SafeTensorsTests {
+@Suite("Safetensors files")
+struct SafeTensorsTests {
   private func open(_ bytes: [UInt8]) throws -> SafeTensorsFile {
     try SafeTensorsFile(MappedFile(bytes, path: "a"))
   }
@@ -32,7 +33,8 @@ import Testing
 
   // MARK: - Accepted
 
-  @Test func readsTensorsInTheOrderOfTheirData() throws {
+  @Test("tensors are read in the order of their data")
+  func readsTensorsInTheOrderOfTheirData() throws {
     let header =
       "{" + entry("b", "F32", "[2,1]", "2", "10") + ","
       + #""__metadata__":{"format":"pt","":"x"},"# + entry("a", "BF16", "[1]", "0", "2") + ","
@@ -53,7 +55,8 @@ import Testing
   }
 
   /// Names of which one begins with another, of bytes beyond ASCII, and none at all.
-  @Test func ordersNamesByTheirBytes() throws {
+  @Test("names are ordered and found by their bytes")
+  func ordersNamesByTheirBytes() throws {
     let names = ["b", "ab", "", "e\u{301}", "\u{E9}", "a", "\u{1F999}", "abc", "z", "ab\u{0}"]
     let entries = names.enumerated().map { index, name in
       entry(
@@ -70,12 +73,14 @@ import Testing
     for name in ["ac", "abcd", "a\u{0}", "\u{1F998}"] { #expect(file.tensor(named: name) == nil) }
   }
 
-  @Test(arguments: ["{}", "  {}", "{}      ", #"{"__metadata__":{}}"#, #"{"__metadata__":null}"#])
+  @Test(
+    "a file without tensors is accepted",
+    arguments: ["{}", "  {}", "{}      ", #"{"__metadata__":{}}"#, #"{"__metadata__":null}"#])
   func acceptsNoTensors(header: String) throws {
     #expect(try open(header).tensors.isEmpty)
   }
 
-  @Test(arguments: ElementType.allCases)
+  @Test("every element type is known", arguments: ElementType.allCases)
   func knowsEveryElementType(type: ElementType) throws {
     let file = try open(
       "{" + entry("a", type.rawValue, "[8]", "0", "\(type.bitCount)") + "}",
@@ -83,7 +88,8 @@ import Testing
     #expect(file.tensors.first?.elementType == type)
   }
 
-  @Test func keepsCanonicallyEqualNamesDistinct() throws {
+  @Test("names that Unicode calls equal stay apart")
+  func keepsCanonicallyEqualNamesDistinct() throws {
     let file = try open(
       "{" + entry("\u{e9}", "U8", "[1]", "0", "1") + ","
         + entry("e\u{301}", "U8", "[2]", "1", "3") + "}", dataBytes: 3)
@@ -93,13 +99,15 @@ import Testing
 
   // MARK: - Refused, in the order of spec section 1.3
 
-  @Test(arguments: 0..<8) func aRefusesFilesWithoutHeader(byteCount: Int) {
+  @Test("files without a header are refused", arguments: 0..<8)
+  func aRefusesFilesWithoutHeader(byteCount: Int) {
     #expect(throws: SafeTensorsError.noHeader(path: "a", byteCount: byteCount)) {
       try open([UInt8](repeating: 0, count: byteCount))
     }
   }
 
-  @Test func bRefusesHugeHeaders() {
+  @Test("huge headers are refused")
+  func bRefusesHugeHeaders() {
     // 100,000,001 = 0x5F5E101.
     #expect(throws: SafeTensorsError.headerTooLarge(path: "a", headerBytes: 100_000_001)) {
       try open([0x01, 0xE1, 0xF5, 0x05, 0, 0, 0, 0])
@@ -109,7 +117,8 @@ import Testing
     }
   }
 
-  @Test func cRefusesHeadersBeyondTheFile() {
+  @Test("headers that end beyond the file are refused")
+  func cRefusesHeadersBeyondTheFile() {
     #expect(
       throws: SafeTensorsError.headerBeyondFile(path: "a", headerBytes: 3, fileBytes: 10)
     ) { try open([3, 0, 0, 0, 0, 0, 0, 0, 0x7B, 0x7D]) }
@@ -118,13 +127,15 @@ import Testing
     ) { try open([0x00, 0xE1, 0xF5, 0x05, 0, 0, 0, 0]) }
   }
 
-  @Test func dRefusesHeadersThatAreNotUTF8() {
+  @Test("headers that are not UTF-8 are refused")
+  func dRefusesHeadersThatAreNotUTF8() {
     #expect(throws: SafeTensorsError.headerNotUTF8(path: "a", offset: 10)) {
       try open([4, 0, 0, 0, 0, 0, 0, 0, 0x7B, 0x22, 0xFF, 0x7D])
     }
   }
 
-  @Test(arguments: ["", "{", "{}x", #"{"a":}"#, "{} \u{0}"])
+  @Test(
+    "headers that are not JSON are refused", arguments: ["", "{", "{}x", #"{"a":}"#, "{} \u{0}"])
   func eRefusesHeadersThatAreNotJSON(header: String) {
     guard case .headerNotJSON(.malformed) = refusal(header) else {
       Issue.record("\(header) gave \(String(describing: refusal(header)))")
@@ -132,27 +143,29 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    ("[]", ""), ("7", ""), ("null", ""), (#"{"a":1}"#, "a"), (#"{"a":{}}"#, "a"),
-    (#"{"a":{"dtype":"U8","shape":[1]}}"#, "a"),
-    (#"{"a":{"dtype":"U8","data_offsets":[0,1]}}"#, "a"),
-    (#"{"a":{"shape":[1],"data_offsets":[0,1]}}"#, "a"),
-    (#"{"a":{"dtype":1,"shape":[1],"data_offsets":[0,1]}}"#, "a"),
-    (#"{"a":{"dtype":"U8","shape":1,"data_offsets":[0,1]}}"#, "a"),
-    (#"{"a":{"dtype":"U8","shape":["1"],"data_offsets":[0,1]}}"#, "a"),
-    (#"{"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}}"#, "a"),
-    (#"{"a":{"dtype":"U8","shape":[1.0],"data_offsets":[0,1]}}"#, "a"),
-    (#"{"a":{"dtype":"U8","shape":[1e0],"data_offsets":[0,1]}}"#, "a"),
-    (#"{"a":{"dtype":"U8","shape":[null],"data_offsets":[0,1]}}"#, "a"),
-    (#"{"a":{"dtype":"U8","shape":[18446744073709551616],"data_offsets":[0,1]}}"#, "a"),
-    (#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0]}}"#, "a"),
-    (#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1,2]}}"#, "a"),
-    (#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1.0]}}"#, "a"),
-    (#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[-0,1]}}"#, "a"),
-    (#"{"a":{"dtype":"U8","shape":[1],"data_offsets":{"begin":0,"end":1}}}"#, "a"),
-    (#"{"__metadata__":[]}"#, "__metadata__"), (#"{"__metadata__":{"a":1}}"#, "__metadata__"),
-    (#"{"__metadata__":{"a":null}}"#, "__metadata__"),
-  ])
+  @Test(
+    "headers with values of a wrong type are refused",
+    arguments: [
+      ("[]", ""), ("7", ""), ("null", ""), (#"{"a":1}"#, "a"), (#"{"a":{}}"#, "a"),
+      (#"{"a":{"dtype":"U8","shape":[1]}}"#, "a"),
+      (#"{"a":{"dtype":"U8","data_offsets":[0,1]}}"#, "a"),
+      (#"{"a":{"shape":[1],"data_offsets":[0,1]}}"#, "a"),
+      (#"{"a":{"dtype":1,"shape":[1],"data_offsets":[0,1]}}"#, "a"),
+      (#"{"a":{"dtype":"U8","shape":1,"data_offsets":[0,1]}}"#, "a"),
+      (#"{"a":{"dtype":"U8","shape":["1"],"data_offsets":[0,1]}}"#, "a"),
+      (#"{"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}}"#, "a"),
+      (#"{"a":{"dtype":"U8","shape":[1.0],"data_offsets":[0,1]}}"#, "a"),
+      (#"{"a":{"dtype":"U8","shape":[1e0],"data_offsets":[0,1]}}"#, "a"),
+      (#"{"a":{"dtype":"U8","shape":[null],"data_offsets":[0,1]}}"#, "a"),
+      (#"{"a":{"dtype":"U8","shape":[18446744073709551616],"data_offsets":[0,1]}}"#, "a"),
+      (#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0]}}"#, "a"),
+      (#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1,2]}}"#, "a"),
+      (#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1.0]}}"#, "a"),
+      (#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[-0,1]}}"#, "a"),
+      (#"{"a":{"dtype":"U8","shape":[1],"data_offsets":{"begin":0,"end":1}}}"#, "a"),
+      (#"{"__metadata__":[]}"#, "__metadata__"), (#"{"__metadata__":{"a":1}}"#, "__metadata__"),
+      (#"{"__metadata__":{"a":null}}"#, "__metadata__"),
+    ])
   func eRefusesWrongTypes(header: String, name: String) {
     guard case .malformedEntry("a", name, _) = refusal(header, dataBytes: 1) else {
       Issue.record("\(header) gave \(String(describing: refusal(header, dataBytes: 1)))")
@@ -160,21 +173,23 @@ import Testing
     }
   }
 
-  @Test(arguments: ["F33", "f32", "", "float32", "F32 "])
+  @Test("unknown element types are refused", arguments: ["F33", "f32", "", "float32", "F32 "])
   func eRefusesUnknownElementTypes(type: String) {
     #expect(
       refusal("{" + entry("a", type, "[1]", "0", "4") + "}", dataBytes: 4)
         == .unknownElementType(path: "a", tensor: "a", name: type))
   }
 
-  @Test func refusesDuplicateNames() {
+  @Test("duplicate names are refused")
+  func refusesDuplicateNames() {
     let a = entry("a", "U8", "[1]", "0", "1")
     #expect(
       refusal("{\(a),\(a)}", dataBytes: 1)
         == .headerNotJSON(.duplicateKey(path: "a", offset: 2 + a.utf8.count, key: "a")))
   }
 
-  @Test func fRefusesHolesAndOverlaps() {
+  @Test("holes and overlaps are refused")
+  func fRefusesHolesAndOverlaps() {
     let a = entry("a", "U8", "[2]", "0", "2")
     #expect(
       refusal("{\(a)," + entry("b", "U8", "[1]", "3", "4") + "}", dataBytes: 4)
@@ -187,24 +202,28 @@ import Testing
         == .notContiguous(path: "a", tensor: "b", begin: 0, previousEnd: 2))
   }
 
-  @Test func fRefusesReversedOffsets() {
+  @Test("reversed offsets are refused")
+  func fRefusesReversedOffsets() {
     #expect(
       refusal(
         "{" + entry("a", "U8", "[2]", "0", "2") + "," + entry("b", "U8", "[1]", "2", "1") + "}",
         dataBytes: 2) == .reversedOffsets(path: "a", tensor: "b", begin: 2, end: 1))
   }
 
-  @Test func gRefusesAGapAtTheStart() {
+  @Test("a gap at the start is refused")
+  func gRefusesAGapAtTheStart() {
     #expect(
       refusal("{" + entry("a", "U8", "[1]", "1", "2") + "}", dataBytes: 2)
         == .gapAtStart(path: "a", tensor: "a", begin: 1))
   }
 
-  @Test(arguments: [
-    ("U8", "[9223372036854775807,3]"), ("U8", "[18446744073709551615]"),
-    ("U8", "[4294967296,4294967296]"), ("F32", "[4611686018427387904]"),
-    ("U8", "[9223372036854775807,2,0]"), ("F64", "[288230376151711744]"),
-  ])
+  @Test(
+    "sizes that overflow are refused",
+    arguments: [
+      ("U8", "[9223372036854775807,3]"), ("U8", "[18446744073709551615]"),
+      ("U8", "[4294967296,4294967296]"), ("F32", "[4611686018427387904]"),
+      ("U8", "[9223372036854775807,2,0]"), ("F64", "[288230376151711744]"),
+    ])
   func hRefusesOverflow(type: String, shape: String) {
     #expect(
       refusal("{" + entry("a", type, shape, "0", "0") + "}")
@@ -212,6 +231,7 @@ import Testing
   }
 
   @Test(
+    "sizes other than that of the shape are refused",
     arguments: [
       ("U8", "[1]", "0", 1, 0), ("F32", "[2,3]", "23", 24, 23), ("BF16", "[]", "4", 2, 4),
     ]
@@ -224,7 +244,8 @@ import Testing
         == .sizeMismatch(path: "a", tensor: "a", expectedBytes: expected, actualBytes: actual))
   }
 
-  @Test(arguments: [0, 3, 5, 100]) func jRefusesOtherFileSizes(dataBytes: Int) {
+  @Test("files of another size are refused", arguments: [0, 3, 5, 100])
+  func jRefusesOtherFileSizes(dataBytes: Int) {
     let header = "{" + entry("a", "U8", "[4]", "0", "4") + "}"
     let size = 8 + header.utf8.count
     #expect(
@@ -233,13 +254,15 @@ import Testing
           path: "a", expectedBytes: UInt64(size + 4), actualBytes: size + dataBytes))
   }
 
-  @Test func jRefusesTrailingBytesWithoutTensors() {
+  @Test("bytes behind a header without tensors are refused")
+  func jRefusesTrailingBytesWithoutTensors() {
     #expect(
       refusal("{}", dataBytes: 1)
         == .fileSizeMismatch(path: "a", expectedBytes: 10, actualBytes: 11))
   }
 
-  @Test func jRefusesSizesBeyondAllFiles() {
+  @Test("sizes beyond all files are refused")
+  func jRefusesSizesBeyondAllFiles() {
     // A zero-sized tensor at the very end of 64 bits; nothing may overflow on the way.
     let end: UInt64 = 1_152_921_504_606_846_975
     let header = "{" + entry("a", "U8", "[\(end)]", "0", "\(end)") + "}"
@@ -249,14 +272,17 @@ import Testing
         == .fileSizeMismatch(path: "a", expectedBytes: end + UInt64(size), actualBytes: size))
   }
 
-  @Test(arguments: [("F4", "[3]", "2"), ("F6_E2M3", "[2]", "2"), ("F6_E3M2", "[]", "1")])
+  @Test(
+    "tensors that end within a byte are refused",
+    arguments: [("F4", "[3]", "2"), ("F6_E2M3", "[2]", "2"), ("F6_E3M2", "[]", "1")])
   func kRefusesPartialBytes(type: String, shape: String, end: String) {
     #expect(
       refusal("{" + entry("a", type, shape, "0", end) + "}", dataBytes: 2)
         == .partialByte(path: "a", tensor: "a"))
   }
 
-  @Test func namesTheTensorAndTheFile() {
+  @Test("messages name the tensor and the file")
+  func namesTheTensorAndTheFile() {
     let error = SafeTensorsError.sizeMismatch(
       path: "m\n.safetensors", tensor: "a\u{1b}", expectedBytes: 4, actualBytes: 2)
     #expect(
@@ -278,7 +304,8 @@ import Testing
     tensor.file.copyBytes(tensor.byteOffset..<(tensor.byteOffset + tensor.byteCount))
   }
 
-  @Test func writesWhatItReads() throws {
+  @Test("what is written is read back")
+  func writesWhatItReads() throws {
     let folder = try TemporaryFolder()
     let tensors = [
       try tensor("u", .u8, [3]), try tensor("b", .bf16, [2, 3]), try tensor("a", .bf16, [1]),
@@ -301,7 +328,8 @@ import Testing
     }
   }
 
-  @Test func keepsTheOldFileForWhoeverHasItMapped() throws {
+  @Test("an old file stays for those who have it mapped")
+  func keepsTheOldFileForWhoeverHasItMapped() throws {
     let folder = try TemporaryFolder()
     let path = "\(folder.path)/a"
     try SafeTensorsWriter.write([tensor("a", .u8, [100])], to: path)
@@ -312,7 +340,8 @@ import Testing
     #expect(try SafeTensorsFile(contentsOf: path).tensors.map(\.name) == ["abc"])
   }
 
-  @Test func writesNothingWhenItCannot() throws {
+  @Test("a write that fails leaves nothing behind")
+  func writesNothingWhenItCannot() throws {
     #expect(throws: SafeTensorsError.self) {
       try SafeTensorsWriter.write([], to: "/nowhere/at/all")
     }
@@ -328,7 +357,8 @@ import Testing
   // MARK: - Mutations
 
   /// No header traps, and the tensors of an accepted one lie inside the file.
-  @Test(arguments: 0..<20) func survivesMutations(seed: Int) throws {
+  @Test("mutated headers do no harm, and accepted tensors lie inside the file", arguments: 0..<20)
+  func survivesMutations(seed: Int) throws {
     var generator = RandomGenerator(seed: UInt64(seed))
     let header =
       "{" + entry("a", "F32", "[2,3]", "0", "24") + "," + entry("b", "BF16", "[4]", "24", "32")

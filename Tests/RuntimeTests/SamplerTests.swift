@@ -2,7 +2,8 @@ import DuetRuntime
 import Foundation
 import Testing
 
-@Suite struct SamplerTests {
+@Suite("Sampler")
+struct SamplerTests {
   /// The next token by `options` for `logits`.
   private func draw(_ sampler: inout Sampler, _ logits: [Float], history: [Int] = []) -> Int? {
     try? sampler.next(logits.span, history: history)
@@ -41,12 +42,14 @@ import Testing
   private let logits: [Float] = [1, 2.5, -0.5, 2, 0, 1.5]
   private let open = SamplingOptions(temperature: 1, topK: 0, topP: 1, minP: 0, seed: 11)
 
-  @Test func drawsInProportionToTheProbabilities() {
+  @Test("tokens are drawn in proportion to their probabilities")
+  func drawsInProportionToTheProbabilities() {
     let counts = frequencies(open, logits)
     #expect(chiSquare(counts, softmax(logits.map(Double.init))) < limit)
   }
 
-  @Test func temperatureFlattensOrSharpens() {
+  @Test("temperature flattens or sharpens")
+  func temperatureFlattensOrSharpens() {
     for temperature in [0.5, 2.0] {
       var options = open
       options.temperature = temperature
@@ -55,14 +58,16 @@ import Testing
     }
   }
 
-  @Test func topKKeepsTheLikeliest() {
+  @Test("top-k keeps the likeliest")
+  func topKKeepsTheLikeliest() {
     var options = open
     options.topK = 3
     let kept: [Double] = [-.infinity, 2.5, -.infinity, 2, -.infinity, 1.5]
     #expect(chiSquare(frequencies(options, logits), softmax(kept)) < limit)
   }
 
-  @Test func topPKeepsTheFewestThatSumToIt() {
+  @Test("top-p keeps the fewest that sum to it")
+  func topPKeepsTheFewestThatSumToIt() {
     // Probabilities in falling order: 0.416, 0.252, 0.153, 0.093, 0.034, 0.021 -> 0.7 takes three.
     var options = open
     options.topP = 0.7
@@ -70,7 +75,8 @@ import Testing
     #expect(chiSquare(frequencies(options, logits), softmax(kept)) < limit)
   }
 
-  @Test func minPKeepsAShareOfTheLikeliest() {
+  @Test("min-p keeps tokens with a share of the likeliest")
+  func minPKeepsAShareOfTheLikeliest() {
     // Relative to the likeliest: 1, 0.61, 0.37, 0.22, 0.08, 0.05 -> 0.3 takes three.
     var options = open
     options.minP = 0.3
@@ -78,7 +84,8 @@ import Testing
     #expect(chiSquare(frequencies(options, logits), softmax(kept)) < limit)
   }
 
-  @Test func repetitionPenaltyPushesSeenTokensDown() {
+  @Test("a repetition penalty pushes seen tokens down")
+  func repetitionPenaltyPushesSeenTokensDown() {
     var options = open
     options.repetitionPenalty = 2
     let expected = softmax([1, 1.25, -1, 2, 0, 1.5])
@@ -88,14 +95,16 @@ import Testing
     #expect(chiSquare(frequencies(options, logits, history: [1, 2]), shorter) < limit)
   }
 
-  @Test func temperatureZeroTakesTheLikeliestAndTheLowestOnTies() {
+  @Test("temperature 0 takes the likeliest, of equals the lowest id")
+  func temperatureZeroTakesTheLikeliestAndTheLowestOnTies() {
     var sampler = Sampler(SamplingOptions(temperature: 0), vocabularySize: 5)
     #expect(draw(&sampler, [0, 3, 1, 3, 2]) == 1)
     #expect(draw(&sampler, [5, 3, 1, 3, 2]) == 0)
     #expect(draw(&sampler, [0, 1, 2, 3, 4]) == 4)
   }
 
-  @Test func theSameSeedDrawsTheSame() {
+  @Test("the same seed draws the same, another seed others")
+  func theSameSeedDrawsTheSame() {
     var one = Sampler(open, vocabularySize: logits.count)
     var two = Sampler(open, vocabularySize: logits.count)
     for _ in 0..<100 { #expect(draw(&one, logits) == draw(&two, logits)) }
@@ -104,12 +113,14 @@ import Testing
     #expect(frequencies(options, logits) != frequencies(open, logits))
   }
 
-  @Test func idsWithoutANameAreNeverChosen() {
+  @Test("ids beyond the vocabulary are never chosen")
+  func idsWithoutANameAreNeverChosen() {
     var sampler = Sampler(open, vocabularySize: 2)
     for _ in 0..<200 { #expect((draw(&sampler, [0, 0, 50, 50]) ?? 9) < 2) }
   }
 
-  @Test func manyTokensAreCutBackToTheLikeliest() {
+  @Test("many tokens are cut back to the likeliest")
+  func manyTokensAreCutBackToTheLikeliest() {
     var generator = RandomGenerator(seed: 3)
     let scores = (0..<5000).map { _ in Float(generator.nextUnit() * 10) }
     let best = Set(scores.indices.sorted { scores[$0] > scores[$1] }.prefix(40))
@@ -123,7 +134,8 @@ import Testing
     #expect(seen == best)
   }
 
-  @Test func nonFiniteLogitsAreRefused() {
+  @Test("logits that are not finite are refused")
+  func nonFiniteLogitsAreRefused() {
     var sampler = Sampler(open, vocabularySize: 3)
     for bad in [Float.nan, .infinity, -.infinity] {
       let broken: [Float] = [0, bad, 1]

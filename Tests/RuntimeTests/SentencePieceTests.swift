@@ -68,7 +68,8 @@ private struct ModelWriter {
   }
 }
 
-@Suite struct SentencePieceTests {
+@Suite("SentencePiece")
+struct SentencePieceTests {
   private func tokenizer(_ bytes: [UInt8], configuration: String? = nil) throws -> Tokenizer {
     let folder = try TemporaryFolder()
     try folder.write("tokenizer.model", bytes)
@@ -76,7 +77,8 @@ private struct ModelWriter {
     return try Tokenizer(contentsOf: folder.path)
   }
 
-  @Test func mergesByScore() throws {
+  @Test("pieces are merged by score")
+  func mergesByScore() throws {
     let tokenizer = try tokenizer(ModelWriter.model())
     func ids(_ pieces: [String]) -> [Int?] { pieces.map { tokenizer.token($0) } }
     #expect(tokenizer.encode("abc", addingSpecialTokens: false) == ids(["\u{2581}", "abc"]))
@@ -89,7 +91,8 @@ private struct ModelWriter {
     #expect(tokenizer.encode("") == [1])
   }
 
-  @Test func obeysTheConfiguration() throws {
+  @Test("tokenizer_config.json is obeyed")
+  func obeysTheConfiguration() throws {
     let tokenizer = try tokenizer(
       ModelWriter.model(),
       configuration: #"""
@@ -102,7 +105,8 @@ private struct ModelWriter {
     #expect(tokenizer.encode("<|start|>") == [267, 2])
   }
 
-  @Test func refusesOtherModels() throws {
+  @Test("models that are not supported are refused by name")
+  func refusesOtherModels() throws {
     let cases: [([UInt8], String)] = [
       (ModelWriter.model(type: 1), "model type unigram"),
       (ModelWriter.model(type: 9), "model type 9"),
@@ -140,7 +144,7 @@ private struct ModelWriter {
     }
   }
 
-  @Test(arguments: 0..<20 as Range<UInt64>)
+  @Test("mutated files do no harm", arguments: 0..<20 as Range<UInt64>)
   func survivesMutations(seed: UInt64) throws {
     let original = ModelWriter.model()
     var generator = RandomGenerator(seed: seed)
@@ -151,6 +155,7 @@ private struct ModelWriter {
   }
 
   @Test(
+    "ids agree with those of tokenizer.json",
     .enabled(if: SharedTokenizers.arePresent, "../shared is absent"),
     arguments: SharedTokenizers.sentencePieceNames)
   func agreesWithTheTokenizerFile(name: String) throws {
@@ -171,7 +176,9 @@ private struct ModelWriter {
     }
   }
 
-  @Test(.enabled(if: SharedTokenizers.arePresent, "../shared is absent"))
+  @Test(
+    "ids agree with those published",
+    .enabled(if: SharedTokenizers.arePresent, "../shared is absent"))
   func agreesWithPublishedVectors() throws {
     let cases: [(String, [Int])] = [
       ("Hello world", [15043, 3186]), (" Hello world", [29871, 15043, 3186]),

@@ -2,10 +2,12 @@ import DuetRuntime
 import TestSupport
 import Testing
 
-@Suite struct SessionTests {
+@Suite("Session")
+struct SessionTests {
   private func model() throws -> Model { try Model(TinyCheckpoint(ModelTests.tiny()).inMemory()) }
 
-  @Test func countsPositions() throws {
+  @Test("positions are counted")
+  func countsPositions() throws {
     var session = try Session(model(), options: SessionOptions(contextLength: 10))
     #expect(session.position == 0)
     try session.append([1, 2, 3])
@@ -18,7 +20,8 @@ import Testing
     #expect(session.contextLength == 10)
   }
 
-  @Test func refusesMoreThanTheContextHolds() throws {
+  @Test("more tokens than the context holds are refused")
+  func refusesMoreThanTheContextHolds() throws {
     var session = try Session(model(), options: SessionOptions(contextLength: 4))
     try session.append([1, 2, 3])
     #expect(throws: GenerationError.contextFull(needed: 5, capacity: 4)) {
@@ -28,7 +31,7 @@ import Testing
     try session.append([1])
   }
 
-  @Test(arguments: [-1, 50, Int.max])
+  @Test("ids outside the vocabulary are refused", arguments: [-1, 50, Int.max])
   func refusesIdsOutsideTheVocabulary(id: Int) throws {
     var session = try Session(model())
     #expect(throws: GenerationError.tokenOutOfRange(id: id, vocabularySize: 50)) {
@@ -37,7 +40,7 @@ import Testing
     #expect(session.position == 0)
   }
 
-  @Test(arguments: [0, -5, Int.max, 1 << 40])
+  @Test("impossible lengths of a context are refused", arguments: [0, -5, Int.max, 1 << 40])
   func refusesImpossibleContexts(length: Int) throws {
     let model = try model()
     let error = #expect(throws: GenerationError.self) {
@@ -46,7 +49,8 @@ import Testing
     #expect(error == .invalidContextLength(length))
   }
 
-  @Test func cancellationKeepsWholeBatches() throws {
+  @Test("a cancelled session keeps whole batches")
+  func cancellationKeepsWholeBatches() throws {
     var session = try Session(
       model(), options: SessionOptions(contextLength: 100, threadCount: 1, batchSize: 8))
     var layers = 0
@@ -67,7 +71,8 @@ import Testing
     for id in straight.logits.indices { #expect(session.logits[id] == straight.logits[id]) }
   }
 
-  @Test func evaluationLeavesTheLastLogits() throws {
+  @Test("an evaluation gives every token's logits and leaves the last")
+  func evaluationLeavesTheLastLogits() throws {
     var session = try Session(model(), options: SessionOptions(threadCount: 1))
     var seen: [Int] = []
     var last: [Float] = []
@@ -81,7 +86,8 @@ import Testing
     for id in last.indices { #expect(abs(last[id] - other.logits[id]) < 1e-4) }
   }
 
-  @Test func twoSessionsShareAModel() async throws {
+  @Test("several sessions share a model")
+  func twoSessionsShareAModel() async throws {
     let model = try model()
     let results = try await withThrowingTaskGroup(of: [Float].self) { group in
       for _ in 0..<4 {

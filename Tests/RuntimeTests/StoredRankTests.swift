@@ -6,7 +6,8 @@ import Testing
 
 /// Ranks in config.json and channels in an index that are not those of what is stored: padding has room for
 /// some more of both.
-@Suite struct StoredRankTests {
+@Suite("Stored ranks")
+struct StoredRankTests {
   private static let layer = "model.layers.0.self_attn.q_proj"
 
   /// A model of rank 5 with factors in `format`, where config.json says `rank`.
@@ -38,13 +39,13 @@ import Testing
 
   private static let formats: [FactorFormat] = [.int2, .int3, .int4, .int8]
 
-  @Test(arguments: formats)
+  @Test("the rank that is stored is loaded", arguments: formats)
   func loadsTheRankThatIsStored(format: FactorFormat) throws {
     let folder = try folder(format)
     _ = try Model(contentsOf: folder.path)
   }
 
-  @Test(arguments: formats)
+  @Test("a rank that counts padding is refused", arguments: formats)
   func refusesComponentsOfPadding(format: FactorFormat) throws {
     for rank in 6...8 {
       let folder = try folder(format, rank: rank)
@@ -56,7 +57,7 @@ import Testing
   }
 
   /// Zero in R alone is a component like others: L still has it.
-  @Test(arguments: formats)
+  @Test("a component with zeros in R is loaded", arguments: formats)
   func loadsAComponentOfZeros(format: FactorFormat) throws {
     let folder = try folder(format)
     // Scales of sixteen rows of two bytes; the fifth row is that of the last component.
@@ -65,7 +66,7 @@ import Testing
   }
 
   /// The factors of a matrix of zeros: nothing but zeros is stored.
-  @Test(arguments: formats)
+  @Test("factors of zeros are loaded", arguments: formats)
   func loadsFactorsOfZeros(format: FactorFormat) throws {
     let folder = try folder(format)
     for name in ["left.codes", "left.scales", "right.codes", "right.scales"] {
@@ -75,7 +76,7 @@ import Testing
   }
 
   /// Three columns are stored, and a block has room for four.
-  @Test(arguments: [1, 2, 4])
+  @Test("columns that the index does not list are refused", arguments: [1, 2, 4])
   func refusesColumnsThatTheIndexDoesNotList(count: Int) throws {
     let folder = try TemporaryFolder()
     try TinyCompressedModel.all[0].write(to: folder.path)

@@ -4,15 +4,17 @@ import TestSupport
 import Testing
 
 /// Long runs and random texts; `Scripts/torture` has longer ones and more.
-@Suite struct TextPatternTests {
+@Suite("Unusual texts")
+struct TextPatternTests {
   private func stories() throws -> Tokenizer {
     try Tokenizer(contentsOf: SharedData.project("models/stories"))
   }
 
-  @Test func thereAreTwelve() { #expect(TextPattern.all.count == 12) }
+  @Test("there are twelve patterns of text")
+  func thereAreTwelve() { #expect(TextPattern.all.count == 12) }
 
   /// Runs of 10^3 to 10^5 units come back, whole and in a stream.
-  @Test(arguments: TextPattern.all.indices)
+  @Test("long runs come back, whole and in a stream", arguments: TextPattern.all.indices)
   func runsComeBack(index: Int) throws {
     let tokenizer = try stories()
     for size in [1000, 10_000, 100_000] {
@@ -26,7 +28,7 @@ import Testing
     }
   }
 
-  @Test(arguments: 0..<10 as Range<UInt64>)
+  @Test("random texts come back", arguments: 0..<10 as Range<UInt64>)
   func randomTextsComeBack(seed: UInt64) throws {
     let tokenizer = try stories()
     var generator = RandomGenerator(seed: seed)
@@ -38,7 +40,8 @@ import Testing
   }
 
   /// Every control token typed as content in every template.
-  @Test func typedControlTokensStayTextInAllTemplates() throws {
+  @Test("control tokens that are typed stay text in all templates")
+  func typedControlTokensStayTextInAllTemplates() throws {
     let outcome = try InjectionTrial(stories()).run()
     #expect(outcome.caseCount > 500)
     #expect(outcome.failures == [])

@@ -4,7 +4,8 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct TokenStreamTests {
+@Suite("Token streams")
+struct TokenStreamTests {
   private func expectStreamEqualsDecode(_ tokenizer: Tokenizer, _ ids: [Int]) {
     for skipping in [true, false] {
       var stream = TokenStream(tokenizer, skippingSpecialTokens: skipping)
@@ -17,6 +18,7 @@ import Testing
   }
 
   @Test(
+    "the golden texts are streamed without half characters",
     .enabled(if: SharedTokenizers.arePresent, "../shared is absent"),
     arguments: SharedTokenizers.names)
   func streamsTheGoldens(name: String) throws {
@@ -38,6 +40,7 @@ import Testing
   }
 
   @Test(
+    "random tokens are streamed as they are decoded",
     .enabled(if: SharedTokenizers.arePresent, "../shared is absent"),
     arguments: SharedTokenizers.names)
   func streamsRandomTokens(name: String) throws {
@@ -54,7 +57,8 @@ import Testing
     }
   }
 
-  @Test func byteLevelRepairsLikeTheStandardLibrary() throws {
+  @Test("malformed bytes are repaired as by the standard library")
+  func byteLevelRepairsLikeTheStandardLibrary() throws {
     let tokenizer = try TokenizerFixture.tokenizer(
       TokenizerFixture.byteLevel(pattern: WordPattern.llama3.regularExpression))
     var generator = RandomGenerator(seed: 2)
@@ -70,7 +74,8 @@ import Testing
     }
   }
 
-  @Test func holdsBackWhatCouldChange() throws {
+  @Test("what could still change is held back")
+  func holdsBackWhatCouldChange() throws {
     let tokenizer = try TokenizerFixture.tokenizer(TokenizerFixture.sentencePiece())
     func byte(_ value: Int) -> Int { 3 + value }
     var stream = TokenStream(tokenizer)
@@ -96,7 +101,8 @@ import Testing
     #expect(bytes.append(0x41) == "\u{FFFD}A")
   }
 
-  @Test func decodesWithoutDecoderAndWithMetaspace() throws {
+  @Test("tokens are decoded by every kind of decoder, or without one")
+  func decodesWithoutDecoderAndWithMetaspace() throws {
     var object = TokenizerFixture.sentencePiece()
     object["decoder"] = nil
     #expect(try TokenizerFixture.tokenizer(object).decode([260, 261, 1]) == "a b <s>")

@@ -42,9 +42,11 @@ enum SharedTokenizers {
   }
 }
 
-@Suite(.enabled(if: SharedTokenizers.arePresent, "../shared is absent"))
+@Suite(
+  "Tokenizers against the reference",
+  .enabled(if: SharedTokenizers.arePresent, "../shared is absent"))
 struct TokenizerGoldenTests {
-  @Test(arguments: SharedTokenizers.names)
+  @Test("ids and texts agree with the reference", arguments: SharedTokenizers.names)
   func agreesWithTheReference(name: String) throws {
     try expectAgreement(SharedTokenizers.named(name), GoldenLine.all(name))
   }

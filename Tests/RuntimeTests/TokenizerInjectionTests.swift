@@ -2,7 +2,8 @@ import DuetText
 import TestSupport
 import Testing
 
-@Suite struct TokenizerInjectionTests {
+@Suite("Special tokens in content")
+struct TokenizerInjectionTests {
   private func expectPlainText(_ tokenizer: Tokenizer) {
     for token in tokenizer.addedTokens {
       for content in [
@@ -33,17 +34,20 @@ import Testing
   }
 
   @Test(
+    "special tokens that are typed stay text",
     .enabled(if: SharedTokenizers.arePresent, "../shared is absent"),
     arguments: SharedTokenizers.names)
   func typedTokensStayText(name: String) throws {
     expectPlainText(try SharedTokenizers.named(name))
   }
 
-  @Test func typedTokensStayTextInTheStories() throws {
+  @Test("special tokens of models/stories that are typed stay text")
+  func typedTokensStayTextInTheStories() throws {
     expectPlainText(try Tokenizer(contentsOf: SharedData.project("models/stories")))
   }
 
-  @Test func aTokenThatIsAWholeWordStaysText() throws {
+  @Test("a special token that is a whole word stays text")
+  func aTokenThatIsAWholeWordStaysText() throws {
     // The model itself could make this word: it ignores merges, and merges lead there, too.
     var object = TokenizerFixture.byteLevel(pattern: WordPattern.llama3.regularExpression)
     object["added_tokens"] = [TokenizerFixture.specialToken(256, "hi")]
@@ -52,7 +56,8 @@ import Testing
     #expect(tokenizer.encode([TextSegment("hi", isContent: true)]) == [0x68, 0x69])
   }
 
-  @Test func contentBordersLeaveNoTrace() throws {
+  @Test("borders of content leave no trace")
+  func contentBordersLeaveNoTrace() throws {
     let tokenizer = try Tokenizer(contentsOf: SharedData.project("models/stories"))
     let text = "Once upon a time there was a little girl named Lily.\n\nShe liked 'red' kites."
     let whole = tokenizer.encode(text, addingSpecialTokens: false)
@@ -66,7 +71,8 @@ import Testing
     }
   }
 
-  @Test func normalizedTokensAreHiddenInContentToo() throws {
+  @Test("normalised special tokens in content stay text, too")
+  func normalizedTokensAreHiddenInContentToo() throws {
     var object = TokenizerFixture.sentencePiece()
     var token = TokenizerFixture.specialToken(300, "c c")
     token["normalized"] = true

@@ -39,7 +39,8 @@ struct TokenizerRefusal: Sendable, CustomTestStringConvertible {
   }
 }
 
-@Suite struct TokenizerRefusalTests {
+@Suite("Refused tokenizers")
+struct TokenizerRefusalTests {
   static let cases: [TokenizerRefusal] = [
     .set("version", "\"2.0\"", refusedWith: "\"version\" is \"2.0\""),
     .set("version", "1", refusedWith: "should be a string"),
@@ -157,7 +158,7 @@ struct TokenizerRefusal: Sendable, CustomTestStringConvertible {
     .set("model.merges", #"["a b", ["a", "b"]]"#, refusedWith: "merge 1 repeats"),
   ]
 
-  @Test(arguments: cases)
+  @Test("what is not supported or contradicts itself is refused", arguments: cases)
   func refuses(refusal: TokenizerRefusal) throws {
     var object = TokenizerFixture.sentencePiece()
     refusal.change(&object)
@@ -170,14 +171,16 @@ struct TokenizerRefusal: Sendable, CustomTestStringConvertible {
     #expect(error?.category == .refusedData)
   }
 
-  @Test func theFixtureItselfIsGood() throws {
+  @Test("the tokenizer that is changed in the other tests is good")
+  func theFixtureItselfIsGood() throws {
     let tokenizer = try TokenizerFixture.tokenizer(TokenizerFixture.sentencePiece())
     #expect(tokenizer.vocabularySize == 268)
     #expect(
       tokenizer.decode(tokenizer.encode("abc ab é"), skippingSpecialTokens: true) == "abc ab é")
   }
 
-  @Test func refusesTextThatWouldBeLost() throws {
+  @Test("vocabularies that would lose text are refused")
+  func refusesTextThatWouldBeLost() throws {
     var object = TokenizerFixture.sentencePiece()
     var model = try #require(object["model"] as? TokenizerFixture.Object)
     model["unk_token"] = nil
@@ -216,7 +219,8 @@ struct TokenizerRefusal: Sendable, CustomTestStringConvertible {
     #expect(error?.description.contains(fragment) == true, "\(error?.description ?? "")")
   }
 
-  @Test func refusesWhatIsNotJSON() throws {
+  @Test("what is not JSON is refused")
+  func refusesWhatIsNotJSON() throws {
     for text in [
       "", "{", "[1]", "\u{FEFF}{}", "{\"model\":{},\"model\":{}}", "{}x", "\"a\"", "null",
     ] {
@@ -228,7 +232,8 @@ struct TokenizerRefusal: Sendable, CustomTestStringConvertible {
     #expect(throws: TokenizerError.self) { _ = try TokenizerFixture.tokenizer(Data(deep.utf8)) }
   }
 
-  @Test func keepsCanonicallyEqualPiecesApart() throws {
+  @Test("pieces that Unicode calls equal stay apart")
+  func keepsCanonicallyEqualPiecesApart() throws {
     let object = TokenizerFixture.sentencePiece()
     let data = try JSONSerialization.data(withJSONObject: object)
     let text = String(decoding: data, as: UTF8.self)
@@ -243,7 +248,8 @@ struct TokenizerRefusal: Sendable, CustomTestStringConvertible {
       tokenizer.encode("\u{1F79}\u{3CC}", addingSpecialTokens: false).suffix(2) == [301, 300])
   }
 
-  @Test func refusesFoldersWithoutTokenizer() throws {
+  @Test("folders without a tokenizer are refused")
+  func refusesFoldersWithoutTokenizer() throws {
     let folder = try TemporaryFolder()
     #expect(throws: TokenizerError.notFound(folder: folder.path)) {
       _ = try Tokenizer(contentsOf: folder.path)
@@ -251,15 +257,17 @@ struct TokenizerRefusal: Sendable, CustomTestStringConvertible {
     #expect(TokenizerError.notFound(folder: folder.path).category == .inputOutput)
   }
 
-  @Test(arguments: [
-    (#"{"bos_token": "<nope>"}"#, "beginning-of-sequence token \"<nope>\""),
-    (#"{"eos_token": {"content": "<nope>"}}"#, "end-of-sequence token \"<nope>\""),
-    (#"{"eos_token": 5}"#, "a string or an object"),
-    (#"{"added_tokens_decoder": {"x": {"content": "y"}}}"#, "an object of ids"),
-    (#"{"added_tokens_decoder": []}"#, "an object"),
-    (#"{"add_bos_token": 1}"#, "true or false"),
-    (#"[]"#, "an object"),
-  ])
+  @Test(
+    "a tokenizer_config.json that cannot be true is refused",
+    arguments: [
+      (#"{"bos_token": "<nope>"}"#, "beginning-of-sequence token \"<nope>\""),
+      (#"{"eos_token": {"content": "<nope>"}}"#, "end-of-sequence token \"<nope>\""),
+      (#"{"eos_token": 5}"#, "a string or an object"),
+      (#"{"added_tokens_decoder": {"x": {"content": "y"}}}"#, "an object of ids"),
+      (#"{"added_tokens_decoder": []}"#, "an object"),
+      (#"{"add_bos_token": 1}"#, "true or false"),
+      (#"[]"#, "an object"),
+    ])
   func refusesConfigurations(json: String, fragment: String) throws {
     let folder = try TemporaryFolder()
     try folder.write(
@@ -272,7 +280,7 @@ struct TokenizerRefusal: Sendable, CustomTestStringConvertible {
     #expect(error?.description.contains(fragment) == true, "\(error?.description ?? "")")
   }
 
-  @Test(arguments: 0..<40 as Range<UInt64>)
+  @Test("mutated files do no harm", arguments: 0..<40 as Range<UInt64>)
   func survivesMutations(seed: UInt64) throws {
     let original = Array(
       try JSONSerialization.data(

@@ -26,14 +26,17 @@ private struct ReferencePrompts: Decodable {
   }
 }
 
-@Suite struct TokenizerTests {
-  @Test(arguments: 0..<50 as Range<UInt64>)
+@Suite("Tokenizer")
+struct TokenizerTests {
+  @Test("random texts come back at the level of bytes", arguments: 0..<50 as Range<UInt64>)
   func byteLevelLosesNothing(seed: UInt64) throws {
     let tokenizer = try Tokenizer(contentsOf: SharedData.project("models/stories"))
     expectRoundTrips(tokenizer, seed: seed)
   }
 
-  @Test(.enabled(if: SharedTokenizers.arePresent, "../shared is absent"))
+  @Test(
+    "random texts come back with real vocabularies",
+    .enabled(if: SharedTokenizers.arePresent, "../shared is absent"))
   func realVocabulariesLoseNothing() throws {
     for name in SharedTokenizers.names {
       expectRoundTrips(try SharedTokenizers.named(name), seed: 1000)
@@ -56,7 +59,9 @@ private struct ReferencePrompts: Decodable {
     }
   }
 
-  @Test(arguments: ["A", " ", "\n", ".", "0", "é", "東", "🦙", "\u{200D}", "us", "aB 1\n", "\u{0}"])
+  @Test(
+    "long runs come back",
+    arguments: ["A", " ", "\n", ".", "0", "é", "東", "🦙", "\u{200D}", "us", "aB 1\n", "\u{0}"])
   func longRunsLoseNothing(unit: String) throws {
     let stories = try Tokenizer(contentsOf: SharedData.project("models/stories"))
     var tokenizers = [stories]
@@ -72,11 +77,13 @@ private struct ReferencePrompts: Decodable {
     }
   }
 
-  @Test func agreesWithTheReferencePromptsOfTheStories() throws {
+  @Test("ids agree with the reference prompts of models/stories")
+  func agreesWithTheReferencePromptsOfTheStories() throws {
     try expectReferencePrompts(SharedData.project("models/stories"))
   }
 
   @Test(
+    "ids agree with the reference prompts of shared models",
     .enabled(if: SharedTokenizers.arePresent, "../shared is absent"),
     arguments: ["stories260K", "TinyStories-656K", "stories"])
   func agreesWithTheReferencePrompts(name: String) throws {
@@ -94,7 +101,8 @@ private struct ReferencePrompts: Decodable {
     }
   }
 
-  @Test func tellsWhatItIs() throws {
+  @Test("sizes, special tokens and pieces of a vocabulary are told")
+  func tellsWhatItIs() throws {
     let tokenizer = try Tokenizer(contentsOf: SharedData.project("models/stories"))
     #expect(tokenizer.vocabularySize == 4096)
     #expect(tokenizer.beginningOfSequence == 4091)
@@ -116,7 +124,8 @@ private struct ReferencePrompts: Decodable {
     #expect(tokenizer.encode(utf8: [0x61, 0xFF]) == tokenizer.encode("a\u{FFFD}"))
   }
 
-  @Test func findsInvalidUTF8() {
+  @Test("the first byte that is not UTF-8 is found")
+  func findsInvalidUTF8() {
     #expect(offsetOfInvalidUTF8(in: []) == nil)
     #expect(offsetOfInvalidUTF8(in: Array("aé🦙\0\u{FEFF}".utf8)) == nil)
     #expect(offsetOfInvalidUTF8(in: [0x61, 0x62, 0xFF]) == 2)
@@ -124,7 +133,8 @@ private struct ReferencePrompts: Decodable {
     #expect(offsetOfInvalidUTF8(in: [0xED, 0xA0, 0x80]) == 0)
   }
 
-  @Test func addedTokensTakeWhiteSpaceAndKeepToWords() throws {
+  @Test("added tokens take white space and keep to words")
+  func addedTokensTakeWhiteSpaceAndKeepToWords() throws {
     var object = TokenizerFixture.sentencePiece()
     var left = TokenizerFixture.specialToken(300, "<l>")
     left["lstrip"] = true
@@ -147,11 +157,13 @@ private struct ReferencePrompts: Decodable {
     #expect(ids("<l>a") == [303])
   }
 
-  @Test(arguments: [
-    ("always", "a", ["\u{2581}a"]), ("always", " a", ["\u{2581}a"]),
-    ("first", "a<s>a", ["\u{2581}a", "<s>", "a"]), ("never", "a", ["a"]),
-    ("always", "a<s>a", ["\u{2581}a", "<s>", "\u{2581}a"]),
-  ])
+  @Test(
+    "Metaspace marks the beginning of a text once",
+    arguments: [
+      ("always", "a", ["\u{2581}a"]), ("always", " a", ["\u{2581}a"]),
+      ("first", "a<s>a", ["\u{2581}a", "<s>", "a"]), ("never", "a", ["a"]),
+      ("always", "a<s>a", ["\u{2581}a", "<s>", "\u{2581}a"]),
+    ])
   func metaspaceMarksOnce(scheme: String, text: String, pieces: [String]) throws {
     var object = TokenizerFixture.sentencePiece()
     object["normalizer"] = nil
@@ -163,7 +175,8 @@ private struct ReferencePrompts: Decodable {
       tokenizer.encode(text, addingSpecialTokens: false) == pieces.map { tokenizer.token($0) })
   }
 
-  @Test func metaspaceSplitsAtMarks() throws {
+  @Test("Metaspace splits at its marks, if asked to")
+  func metaspaceSplitsAtMarks() throws {
     var object = TokenizerFixture.sentencePiece()
     object["normalizer"] = nil
     // Across a word boundary this merge would come first.
@@ -183,7 +196,8 @@ private struct ReferencePrompts: Decodable {
     }
   }
 
-  @Test func fusesUnknownScalars() throws {
+  @Test("unknown characters are fused, if asked to")
+  func fusesUnknownScalars() throws {
     var object = TokenizerFixture.sentencePiece()
     var model = try #require(object["model"] as? TokenizerFixture.Object)
     model["byte_fallback"] = false
@@ -195,7 +209,8 @@ private struct ReferencePrompts: Decodable {
     }
   }
 
-  @Test func byteLevelAddsAPrefixSpace() throws {
+  @Test("a space is added in front at the level of bytes, if asked to")
+  func byteLevelAddsAPrefixSpace() throws {
     var object = TokenizerFixture.byteLevel(pattern: WordPattern.llama3.regularExpression)
     object["pre_tokenizer"] = ["type": "ByteLevel", "add_prefix_space": true, "use_regex": true]
     let tokenizer = try TokenizerFixture.tokenizer(object)

@@ -3,10 +3,12 @@ import TestSupport
 import Testing
 
 /// The layout of each format, byte by byte: the examples of `PackedFormats.h` and codes far from them.
-@Suite struct WeightFormatTests {
+@Suite("Weight formats")
+struct WeightFormatTests {
   // MARK: - Sizes
 
-  @Test func sizesAreThoseOfTheHeader() {
+  @Test("sizes are those of the C header")
+  func sizesAreThoseOfTheHeader() {
     #expect(WeightFormat.allCases.map(\.rawValue) == ["int2", "int3", "int4", "int8", "e8p"])
     #expect(WeightFormat.allCases.map(\.bitsPerCode) == [2, 3, 4, 8, 2])
     #expect(WeightFormat.allCases.map(\.blockColumns) == [16, 32, 8, 4, 32])
@@ -17,7 +19,8 @@ import Testing
     #expect(WeightFormat(rawValue: "int5") == nil)
   }
 
-  @Test func groupSizesAreParsed() {
+  @Test("group sizes are read from their names")
+  func groupSizesAreParsed() {
     #expect(GroupSize(rawValue: "32")?.columnCount == 32)
     #expect(GroupSize(rawValue: "64")?.columnCount == 64)
     #expect(GroupSize(rawValue: "128")?.columnCount == 128)
@@ -28,7 +31,8 @@ import Testing
     #expect(GroupSize(columnCount: 0) == nil)
   }
 
-  @Test func shapesAreThoseOfTheFile() {
+  @Test("shapes are those of the tensors in a file")
+  func shapesAreThoseOfTheFile() {
     let grouped = PackedLayout(.int3, groupSize: .columns128, outputSize: 17, inputSize: 129)
     #expect(grouped.paddedInputSize == 256)
     #expect(grouped.codesShape == [2, 256 * 16 * 3 / 8])
@@ -42,11 +46,13 @@ import Testing
   }
 
   /// Ranks and numbers of outlier columns, and the columns that are stored of them.
-  @Test(arguments: [
-    (WeightFormat.int2, [16, 16, 16, 16, 16, 32, 32, 48]),
-    (.int3, [32, 32, 32, 32, 32, 32, 32, 64]), (.int4, [8, 8, 8, 16, 16, 24, 24, 40]),
-    (.int8, [4, 8, 8, 12, 16, 20, 24, 40]), (.e8p, [32, 32, 32, 32, 32, 32, 32, 64]),
-  ])
+  @Test(
+    "narrow rows are padded to a block",
+    arguments: [
+      (WeightFormat.int2, [16, 16, 16, 16, 16, 32, 32, 48]),
+      (.int3, [32, 32, 32, 32, 32, 32, 32, 64]), (.int4, [8, 8, 8, 16, 16, 24, 24, 40]),
+      (.int8, [4, 8, 8, 12, 16, 20, 24, 40]), (.e8p, [32, 32, 32, 32, 32, 32, 32, 64]),
+    ])
   func narrowRowsArePaddedToABlock(format: WeightFormat, stored: [Int]) {
     for (columns, padded) in zip([4, 6, 8, 12, 16, 20, 24, 40], stored) {
       let row = PackedLayout(format, groupSize: .row, outputSize: 100, inputSize: columns)
@@ -60,12 +66,14 @@ import Testing
   }
 
   // 16 / 128 bits of a scale for each weight, 16 / 4096 with one for a row of 4096.
-  @Test(arguments: [
-    (WeightFormat.int2, GroupSize.columns128, false, 2.125), (.int2, .columns128, true, 2.25),
-    (.int2, .columns32, false, 2.5), (.int3, .columns64, false, 3.25),
-    (.int4, .row, false, 4.00390625), (.int8, .row, false, 8.00390625),
-    (.e8p, .row, false, 2.00390625),
-  ])
+  @Test(
+    "bits per weight count scales and offsets",
+    arguments: [
+      (WeightFormat.int2, GroupSize.columns128, false, 2.125), (.int2, .columns128, true, 2.25),
+      (.int2, .columns32, false, 2.5), (.int3, .columns64, false, 3.25),
+      (.int4, .row, false, 4.00390625), (.int8, .row, false, 8.00390625),
+      (.e8p, .row, false, 2.00390625),
+    ])
   func bitsPerWeightCountEverything(
     format: WeightFormat, group: GroupSize, hasOffsets: Bool, bits: Double
   ) {
@@ -73,7 +81,8 @@ import Testing
     #expect(layout.bitsPerWeight(hasOffsets: hasOffsets) == bits)
   }
 
-  @Test func bitsPerWeightCountPadding() {
+  @Test("bits per weight count padding")
+  func bitsPerWeightCountPadding() {
     // 32 rows x 128 columns of 2 bits and 32 scales of 16 bits for 17 x 65 weights.
     let layout = PackedLayout(.int2, groupSize: .columns128, outputSize: 17, inputSize: 65)
     #expect(layout.byteCount() == 32 * 128 / 4 + 32 * 2)
@@ -106,7 +115,8 @@ import Testing
     #expect(Dictionary(uniqueKeysWithValues: found) == nonzero)
   }
 
-  @Test func int2Bytes() throws {
+  @Test("the bytes of int2 are those of the C header")
+  func int2Bytes() throws {
     let first = try codeBytes(.int2, 16, 32, line(0, [0, 1, 2, 3, 3, 2, 1, 0]))
     expect(first, count: 128, nonzero: [0: 0x0C, 1: 0x09, 2: 0x06, 3: 0x03])
     // Panel 1 begins at 128, its second block 64 later, row 15 at 60; column 31 is 12 + 3 there.
@@ -114,7 +124,8 @@ import Testing
     expect(last, count: 256, nonzero: [255: 0x80])
   }
 
-  @Test func int3Bytes() throws {
+  @Test("the bytes of int3 are those of the C header")
+  func int3Bytes() throws {
     let codes = line(0, [7, 0, 0, 0, 5]) + [(0, 24, 6)]
     expect(try codeBytes(.int3, 16, 32, codes), count: 192, nonzero: [0: 0xEF])
     // Panel 1 begins at 384, its second block 192 later. Column 63 is 28 + 3 there: the high bits of 3,
@@ -126,14 +137,16 @@ import Testing
     expect(middle, count: 192, nonzero: [128 + 4 + 2: 5 << 3, 64 + 4 + 1: 6])
   }
 
-  @Test func int4Bytes() throws {
+  @Test("the bytes of int4 are those of the C header")
+  func int4Bytes() throws {
     let first = try codeBytes(.int4, 16, 32, line(0, [0, 1, 2, 3, 4, 5, 6, 7]))
     expect(first, count: 256, nonzero: [0: 0x40, 1: 0x51, 2: 0x62, 3: 0x73])
     let last = try codeBytes(.int4, 32, 32, [(31, 31, 9)])
     expect(last, count: 512, nonzero: [256 + 3 * 64 + 63: 0x90])
   }
 
-  @Test func int8Bytes() throws {
+  @Test("the bytes of int8 are those of the C header")
+  func int8Bytes() throws {
     let first = try codeBytes(.int8, 16, 32, line(0, [1, 2, 3, 4]) + line(1, [5, 6, 7, 8]))
     #expect(first.count == 512)
     #expect(Array(first[0..<8]) == [1, 2, 3, 4, 5, 6, 7, 8])
@@ -141,7 +154,8 @@ import Testing
     expect(last, count: 1024, nonzero: [512 + 7 * 64 + 63: 200])
   }
 
-  @Test func e8pBytes() throws {
+  @Test("the bytes of E8P are those of the C header")
+  func e8pBytes() throws {
     let layout = PackedLayout(.e8p, groupSize: .row, outputSize: 32, inputSize: 64)
     var codes = [UInt16](repeating: 0, count: 32 * 8)
     codes[0] = 0x8001
@@ -157,7 +171,8 @@ import Testing
 
   // MARK: - Identity
 
-  @Test(arguments: [WeightFormat.int2, .int3, .int4, .int8])
+  @Test(
+    "every code at every position comes back", arguments: [WeightFormat.int2, .int3, .int4, .int8])
   func everyCodeAtEveryPositionComesBack(format: WeightFormat) throws {
     // Panel p holds code p + j * 37 at position j: over all panels each position sees each code.
     let codeCount = Int(format.largestCode) + 1
@@ -171,7 +186,8 @@ import Testing
     #expect(firstDifference(matrix.unpackedCodes(), codes) == nil)
   }
 
-  @Test func everyLatticeCodeAtEveryPositionComesBack() throws {
+  @Test("every code of E8P at every position comes back")
+  func everyLatticeCodeAtEveryPositionComesBack() throws {
     let rows = 16 * 65536
     let codes = (0..<rows * 4).map { UInt16(truncatingIfNeeded: $0 / 64 + $0 % 64 * 1021) }
     let layout = PackedLayout(.e8p, groupSize: .row, outputSize: rows, inputSize: 32)

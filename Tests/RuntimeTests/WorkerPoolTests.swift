@@ -3,8 +3,9 @@ import Synchronization
 import TestSupport
 import Testing
 
-@Suite struct WorkerPoolTests {
-  @Test(arguments: [1, 2, 3, 8])
+@Suite("Worker pool")
+struct WorkerPoolTests {
+  @Test("every part runs once", arguments: [1, 2, 3, 8])
   func everyPartRunsOnce(threadCount: Int) {
     let pool = WorkerPool(threadCount: threadCount)
     #expect(pool.threadCount == threadCount)
@@ -22,7 +23,8 @@ import Testing
     }
   }
 
-  @Test func callsOfOneWorkerDoNotOverlap() {
+  @Test("calls of one worker do not overlap")
+  func callsOfOneWorkerDoNotOverlap() {
     let pool = WorkerPool(threadCount: 4)
     let busy = (0..<4).map { _ in Counter() }
     let overlaps = Counter()
@@ -42,7 +44,7 @@ import Testing
 
   /// Jobs one after another and jobs after a pause long enough for the workers to fall asleep: each
   /// must see what the one before wrote.
-  @Test(arguments: [0, 3_000])
+  @Test("each job sees what the one before wrote", arguments: [0, 3_000])
   func jobsFollowEachOther(pauseMicroseconds: UInt32) async throws {
     let pool = WorkerPool(threadCount: 3)
     let sum = Counter()
@@ -57,6 +59,7 @@ import Testing
   }
 
   @Test(
+    "callers take turns",
     .disabled(
       if: Sanitizer.watchesThreads,
       "the thread sanitizer does not see the slow path of the standard library's Mutex"))
@@ -75,7 +78,8 @@ import Testing
     #expect(sum.value.load(ordering: .relaxed) == 4 * 500 * (1 + 2 + 3 + 4 + 5))
   }
 
-  @Test func poolsComeAndGo() {
+  @Test("pools come and go")
+  func poolsComeAndGo() {
     for _ in 0..<200 {
       let pool = WorkerPool(threadCount: 3)
       pool.run(3) { _, _ in }
