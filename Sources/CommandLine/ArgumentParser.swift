@@ -26,7 +26,7 @@ package struct Arguments: Sendable {
   }
 }
 
-/// What a command line asks for.
+/// The result of parsing a command line.
 package enum ParsedCommandLine: Sendable {
   /// Run the command.
   case run(Arguments)

@@ -7,7 +7,7 @@ internal import Glibc
 /// after each 30 seconds or 5 % of the work. No escape sequences are used: the line is rewritten
 /// with a carriage return and spaces. Not safe for use from several threads.
 package final class ProgressLine {
-  /// How the line is shown.
+  /// The style in which the line is shown.
   package enum Style: Sendable {
     /// Not shown.
     case silent
@@ -59,7 +59,7 @@ package final class ProgressLine {
   ///   - total: The number of units in all.
   ///   - unit: The unit, in the plural.
   ///   - startingAt: The units done before, which do not count for the rate.
-  ///   - style: How the line is shown.
+  ///   - style: The style in which the line is shown.
   ///   - now: The time in seconds from any origin.
   ///   - emit: Writes a text to the output.
   package init(

@@ -15,7 +15,7 @@ package enum InputError: DuetError, Equatable {
     if case .failed = self { .inputOutput } else { .refusedData }
   }
 
-  /// What is wrong with the input.
+  /// A sentence that describes the error.
   package var description: String {
     switch self {
     case .failed(let code):

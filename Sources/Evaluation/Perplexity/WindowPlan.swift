@@ -241,8 +241,8 @@ extension WindowPlan {
     while predicted < count {
       let targetCount = min(length, count - predicted)
       let end = predicted + targetCount
-      // length + 1 tokens, of which all but the last are evaluated. There are as many before `end`,
-      // because the first window has `length` of them.
+      // length + 1 tokens, of which all but the last are evaluated. Before `end` there are at least
+      // length + 1, because the first window has `length` of them.
       layouts.append(
         Layout(
           document: document, tokens: end - length - 1..<end, targetCount: targetCount,
