@@ -26,7 +26,7 @@ package struct Arguments: Sendable {
   }
 }
 
-/// What a command line asks for.
+/// The result of parsing a command line.
 package enum ParsedCommandLine: Sendable {
   /// Run the command.
   case run(Arguments)
@@ -34,11 +34,11 @@ package enum ParsedCommandLine: Sendable {
   case print(String)
 }
 
-/// Reads arguments by the table of a `Command`.
+/// Parses arguments by the declarations of a `Command`.
 ///
-/// `--name value` and `--name=value`, `-n value` and `-n=value`; `--` ends the options; `-` alone is
-/// an ordinary argument. Names are never abbreviated. A value that is itself the name of an option
-/// must be joined with `=`, so that a forgotten value is noticed.
+/// Accepts `--name value`, `--name=value`, `-n value` and `-n=value`; `--` ends the options; `-`
+/// alone is an ordinary argument. Names cannot be abbreviated. A value that is itself the name of
+/// an option must be joined with `=`, so that a forgotten value is noticed.
 package struct ArgumentParser: Sendable {
   private let command: Command
 
@@ -50,7 +50,7 @@ package struct ArgumentParser: Sendable {
   /// Parses the arguments that follow the executable's name.
   ///
   /// - Returns: The values, or the text that `--help` or `--version` asks for.
-  /// - Throws: `UsageError` for the first thing that is wrong, from the left.
+  /// - Throws: `UsageError` for the first error from the left.
   package func parse(_ arguments: [String]) throws(UsageError) -> ParsedCommandLine {
     if let first = arguments.first, !first.hasPrefix("-"), !command.subcommands.isEmpty {
       if let chosen = command.subcommands.first(where: { $0.word == first }) {
@@ -109,7 +109,7 @@ package struct ArgumentParser: Sendable {
 
   private func nearest(to spelling: String) -> String? {
     let long = command.declarations.map { "--\($0.name)" }
-    // "-context" and "-n5" are one dash or one space away from what was meant.
+    // "-context" lacks one dash and "-n5" one space.
     if !spelling.hasPrefix("--") {
       if long.contains("-" + spelling) { return "-" + spelling }
       let short = command.declarations.compactMap(\.short).map { "-\($0)" }
@@ -143,7 +143,7 @@ package struct ArgumentParser: Sendable {
     return value
   }
 
-  /// Checks that everything required is there and nothing more.
+  /// Checks that all required options and operands are given, and not too many operands.
   private func check(_ values: [String: [String]], _ operands: [String]) throws(UsageError) {
     for option in command.declarations where option.isRequired && values[option.name] == nil {
       throw .missingOption("--\(option.name)", placeholder: option.placeholder ?? "")

@@ -1,12 +1,12 @@
 internal import DuetRuntime
 internal import Glibc
 
-/// Starts the process over with better kernels for OpenBLAS, when there are any.
+/// Restarts the process with better kernels for OpenBLAS, if there are any.
 ///
-/// OpenBLAS reads its environment variable when it is loaded, before `main`, so the only way to change
-/// its mind is to begin again. A variable that the user has set is respected, and one that is set here
-/// ends the matter, so this happens once at most. When the process cannot be started over it goes on
-/// as it is, only slower.
+/// OpenBLAS reads its environment variable when it is loaded, before `main`, so another choice needs
+/// a restart. Nothing happens if the variable is already set, by the user or by this function;
+/// therefore the process restarts at most once. If the restart fails, the process continues with
+/// the slower kernels.
 func chooseBLASCore() {
   guard Environment.value(BLASCore.variable) == nil, let name = BLASCore.better else { return }
   unsafe setenv(BLASCore.variable, name, 1)

@@ -2,7 +2,7 @@
 package struct Operand: Sendable {
   /// The name in `--help`, in capitals.
   package let name: String
-  /// What it is, without a full stop.
+  /// The description in `--help`, without a full stop.
   package let help: String
   /// Whether it must be given.
   package let isRequired: Bool
@@ -18,14 +18,13 @@ package struct Operand: Sendable {
   }
 }
 
-/// An executable, or a subcommand of one: the table from which arguments are parsed and help is
-/// printed.
+/// The declaration of an executable or a subcommand, used to parse arguments and to print help.
 package struct Command: Sendable {
   /// The name that the user types; "bench kernels" for a subcommand.
   package let name: String
   /// What the command does, in one sentence.
   package let summary: String
-  /// The options in the order of the help text; those for help and version come by themselves.
+  /// The options in the order of the help text; `--help` and `--version` are added automatically.
   package let options: [any DeclaredOption]
   /// The positional arguments.
   package let operands: [Operand]
@@ -33,8 +32,9 @@ package struct Command: Sendable {
   package let subcommands: [Command]
   /// Paragraphs at the end of `--help`.
   package let notes: [String]
-  /// Whether the arguments ask for JSON output, told before they are parsed, so that an error in
-  /// them can be reported as JSON too.
+  /// Whether the unparsed arguments ask for JSON output.
+  ///
+  /// This must be known before parsing, so that a parsing error can be reported as JSON too.
   let requestsJSON: @Sendable ([String]) -> Bool
 
   /// Declares a command.
@@ -46,7 +46,7 @@ package struct Command: Sendable {
   ///   - operands: The positional arguments.
   ///   - subcommands: The subcommands.
   ///   - notes: Paragraphs at the end of `--help`.
-  ///   - requestsJSON: Whether the arguments ask for JSON; by default, whether `--json` is there.
+  ///   - requestsJSON: Whether the arguments ask for JSON; by default, whether they contain `--json`.
   package init(
     name: String, summary: String, options: [any DeclaredOption] = [], operands: [Operand] = [],
     subcommands: [Command] = [], notes: [String] = [],
@@ -61,10 +61,10 @@ package struct Command: Sendable {
     self.requestsJSON = requestsJSON
   }
 
-  /// The last word of the name: what chooses a subcommand.
+  /// The last word of the name, by which a subcommand is chosen.
   var word: String { name.split(separator: " ").last.map(String.init) ?? name }
 
-  /// All declarations, with those that every command has.
+  /// The declarations of all options, including `--help` and `--version`.
   var declarations: [OptionDeclaration] {
     options.map(\.declaration) + [Self.help.declaration, Self.version.declaration]
   }

@@ -1,20 +1,23 @@
 internal import Glibc
 internal import Synchronization
 
-/// Handlers for the signals that end the process: they put the terminal back first.
+/// Signal handlers that restore the terminal before a signal ends the process.
 ///
-/// Afterwards the signal takes the course it had before, so that core dumps and the toolchain's
-/// backtraces stay as they are. SIGBUS, which a truncated file causes, belongs to `MappedFile`.
+/// Afterwards the signal has the effect it had before the handlers were installed, so core dumps
+/// and the toolchain's backtraces still work. `MappedFile` handles SIGBUS, which a truncated file
+/// causes.
 enum CrashSignals {
-  /// All signals with a name that end a process by default, but for those that others handle: SIGINT and
-  /// SIGTERM (`InterruptFlag`), SIGBUS, SIGPIPE and SIGXFSZ (`run`), and SIGKILL, which nobody can.
+  /// All named signals that end a process by default and are not handled elsewhere.
+  ///
+  /// Left out are SIGINT and SIGTERM (`InterruptFlag`), SIGBUS, SIGPIPE and SIGXFSZ (`run`), and
+  /// SIGKILL, which cannot be handled.
   private static let signals = [
     SIGHUP, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGFPE, SIGSEGV, SIGSYS, SIGALRM, SIGVTALRM, SIGPROF,
     SIGXCPU, SIGUSR1, SIGUSR2, SIGPOLL, SIGPWR, SIGSTKFLT,
   ]
   private static let isInstalled = Atomic<Bool>(false)
 
-  // The actions found at the start, indexed by signal number, allocated once and never freed.
+  // The actions before `install`, indexed by signal number, allocated once and never freed.
   nonisolated(unsafe) private static let previous = UnsafeMutablePointer<sigaction>.allocate(
     capacity: 65)
 
@@ -27,7 +30,7 @@ enum CrashSignals {
         unsafe CrashSignals.handle(number, information)
       }
       unsafe sigemptyset(&action.sa_mask)
-      // A stack overflow leaves no room on the stack; the toolchain's runtime has set up another.
+      // A stack overflow leaves no space on the stack; the toolchain's runtime has set up another.
       action.sa_flags = SA_SIGINFO | SA_ONSTACK
       unsafe previous.advanced(by: Int(number)).initialize(to: sigaction())
       unsafe sigaction(number, &action, previous.advanced(by: Int(number)))
@@ -37,21 +40,22 @@ enum CrashSignals {
   private static func handle(_ number: Int32, _ information: UnsafeMutablePointer<siginfo_t>?) {
     TerminalMode.restore()
     unsafe sigaction(number, previous.advanced(by: Int(number)), nil)
-    // An invalid access happens again when the handler returns; other signals must be sent again.
+    // A fault is raised again when the handler returns; other signals must be sent again.
     // Signals from a process have the code 0 (SI_USER) or a negative one, faults a positive one.
     let isFault = number == SIGILL || number == SIGTRAP || number == SIGFPE || number == SIGSEGV
     if unsafe !isFault || code(information) <= 0 { sendAgain(number) }
   }
 
-  /// Lets a signal take its course now, and ends the process if that has not.
+  /// Raises a signal with its earlier action, then with the default action to end the process.
   ///
-  /// The toolchain's handler prints a backtrace and returns to the fault, of which a signal that a
-  /// process has sent has none: without the second turn `kill -ABRT` would leave it running.
+  /// The toolchain's handler prints a backtrace and returns, and relies on the fault to happen
+  /// again. A signal sent by a process (`kill -ABRT`) has no fault, so without the second `raise`
+  /// the process would continue.
   private static func sendAgain(_ number: Int32) {
     var mask = sigset_t()
     unsafe sigemptyset(&mask)
     unsafe sigaddset(&mask, number)
-    // It is held back while its handler runs.
+    // The signal is blocked while its handler runs.
     unsafe pthread_sigmask(SIG_UNBLOCK, &mask, nil)
     _ = raise(number)
     _ = signal(number, SIG_DFL)

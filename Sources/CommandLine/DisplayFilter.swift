@@ -1,21 +1,21 @@
 internal import DuetSystem
 
-/// The way of a model's text to the user.
+/// A filter that makes a model's text safe to show on a terminal.
 ///
-/// On a terminal only tabs, line feeds and printable scalars pass; the others, which could move the
-/// cursor, write the clipboard or turn the text around, are shown as `\x1b` or `\u{202e}`. Elsewhere
-/// the text passes as it is.
+/// On a terminal, tabs, line feeds and printable scalars are kept. All others could move the cursor,
+/// write to the clipboard or reverse the text's direction; they are shown as `\x1b` or `\u{202e}`.
+/// Elsewhere the text is not changed.
 package struct DisplayFilter: Sendable {
   private let isTerminal: Bool
 
-  /// Makes a filter for a terminal or for anything else.
+  /// Makes a filter for a terminal or for another output.
   package init(isTerminal: Bool) {
     self.isTerminal = isTerminal
   }
 
-  /// The text as it may be written.
+  /// The text with unsafe scalars escaped.
   ///
-  /// Works scalar by scalar and so gives the same for a text in one piece and in several.
+  /// Each scalar is filtered alone, so the result does not depend on how a text is split into pieces.
   ///
   /// - Complexity: O(length of `text`).
   package func callAsFunction(_ text: String) -> String {
@@ -35,7 +35,7 @@ package struct DisplayFilter: Sendable {
     scalar == "\n" || scalar == "\t" || isSafeToDisplay(scalar)
   }
 
-  /// The visible stand-in for a scalar that may not reach a terminal.
+  /// The escaped form of a scalar that must not be written to a terminal.
   static func escaped(_ scalar: Unicode.Scalar) -> String {
     let digits = String(scalar.value, radix: 16)
     if scalar.value > 0xFF { return "\\u{\(digits)}" }

@@ -1,8 +1,8 @@
 /// The number of terminal columns that a scalar takes: 0, 1 or 2.
 ///
-/// Combining marks, joiners and other format characters take none; the wide and fullwidth characters
-/// of Unicode's East Asian Width and the emoji among them take two. A sequence of emoji with joiners
-/// counts as its parts, which is what terminals without knowledge of sequences show.
+/// Combining marks, joiners and other format characters take none; characters that are wide or
+/// fullwidth by Unicode's East Asian Width, including many emoji, take two. A sequence of emoji with
+/// joiners counts as the sum of its parts, as terminals without support for sequences show it.
 ///
 /// - Complexity: O(log of the table's size).
 package func displayWidth(_ scalar: Unicode.Scalar) -> Int {
@@ -19,7 +19,7 @@ package func displayWidth(_ scalar: Unicode.Scalar) -> Int {
   }
 }
 
-/// The number of terminal columns that a text of one line takes.
+/// The number of terminal columns that a single-line text takes.
 package func displayWidth(_ text: String) -> Int {
   text.unicodeScalars.reduce(0) { $0 + displayWidth($1) }
 }

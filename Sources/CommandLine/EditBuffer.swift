@@ -1,13 +1,13 @@
 /// A text with a cursor, edited scalar by scalar.
 ///
-/// Scalars without width, such as combining marks, go with the one before them: the cursor never
-/// stands in front of one and deleting takes them along.
+/// Scalars without width, such as combining marks, belong to the scalar before them: the cursor is
+/// never placed in front of one, and they are deleted together with that scalar.
 package struct EditBuffer: Sendable {
   /// The text.
   package private(set) var scalars: [Unicode.Scalar] = []
   /// The index of the scalar under the cursor, or the count at the end.
   package private(set) var cursor = 0
-  /// What was cut last, for Ctrl-Y.
+  /// The scalars that were cut last, for Ctrl-Y.
   private var cut: [Unicode.Scalar] = []
 
   /// The text as a string.
@@ -19,7 +19,7 @@ package struct EditBuffer: Sendable {
 
   var isEmpty: Bool { scalars.isEmpty }
 
-  /// Replaces the text and puts the cursor behind it.
+  /// Replaces the text and puts the cursor at its end.
   mutating func replace(with text: String) {
     scalars = Array(text.unicodeScalars)
     cursor = scalars.count
@@ -39,7 +39,7 @@ package struct EditBuffer: Sendable {
   mutating func moveToLineStart() { cursor = lineStart }
   mutating func moveToLineEnd() { cursor = lineEnd }
 
-  /// Moves one line up, to the same distance from the line's start; false when there is none.
+  /// Moves to the same column of the line above; returns false when there is none.
   mutating func moveUp() -> Bool {
     let start = lineStart
     guard start > 0 else { return false }
@@ -50,7 +50,7 @@ package struct EditBuffer: Sendable {
     return true
   }
 
-  /// Moves one line down, to the same distance from the line's start; false when there is none.
+  /// Moves to the same column of the line below; returns false when there is none.
   mutating func moveDown() -> Bool {
     let end = lineEnd
     guard end < scalars.count else { return false }
@@ -68,7 +68,7 @@ package struct EditBuffer: Sendable {
   mutating func cutWordRight() { cutOut(cursor..<wordRight(of: cursor)) }
   mutating func cutToLineStart() { cutOut(lineStart..<cursor) }
 
-  /// Cuts to the end of the line, or the line break when the cursor stands on it.
+  /// Cuts to the end of the line, or the line break when the cursor is on it.
   mutating func cutToLineEnd() {
     let end = lineEnd
     cutOut(cursor..<(end == cursor ? right(of: cursor) : end))
@@ -124,7 +124,7 @@ package struct EditBuffer: Sendable {
     index < scalars.count && joinsPrevious(index) ? left(of: index) : index
   }
 
-  /// Whether the scalar at `index` has no width of its own; what is shown escaped has one.
+  /// Whether the scalar at `index` has no width; a scalar that is shown escaped has one.
   private func joinsPrevious(_ index: Int) -> Bool {
     cellWidth(scalars[index]) == 0 && scalars[index] != "\n"
   }

@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// What the process's surroundings allow.
+/// Environment variables, properties of the terminal, and a clock.
 enum Environment {
   /// The value of an environment variable, or nil when it is unset.
   static func value(_ name: String) -> String? {
@@ -13,19 +13,20 @@ enum Environment {
     isatty(descriptor) == 1 && !isDumb
   }
 
-  /// Whether escape sequences may be sent to a descriptor for looks: it is a terminal that knows
-  /// them, and `NO_COLOR` (no-color.org) is unset or empty.
+  /// Whether text written to a descriptor may be coloured with escape sequences.
+  ///
+  /// True for a terminal that supports them when `NO_COLOR` (no-color.org) is unset or empty.
   static func allowsColour(on descriptor: Int32) -> Bool {
     isatty(descriptor) == 1 && !isDumb && (value("NO_COLOR") ?? "").isEmpty
   }
 
-  /// Whether the terminal is declared as one without cursor movement.
+  /// Whether `TERM` says that the terminal has no cursor movement: "dumb", empty or unset.
   static var isDumb: Bool { ["", "dumb"].contains(value("TERM") ?? "") }
 
-  /// The width of a terminal in columns, 80 when it cannot be told.
+  /// The width of a terminal in columns, 80 when it is unknown.
   static func columns(of descriptor: Int32) -> Int { size(of: descriptor).columns }
 
-  /// The size of a terminal, 80 by 24 when it cannot be told.
+  /// The size of a terminal, 80 by 24 when it is unknown.
   static func size(of descriptor: Int32) -> (columns: Int, rows: Int) {
     var window = winsize()
     guard unsafe ioctl(descriptor, UInt(TIOCGWINSZ), &window) == 0, window.ws_col > 0 else {
@@ -34,7 +35,7 @@ enum Environment {
     return (Int(window.ws_col), max(1, Int(window.ws_row)))
   }
 
-  /// Seconds of a clock that never goes back.
+  /// The seconds since the first call, by a monotonic clock.
   static func secondsSinceStart() -> Double {
     origin.duration(to: .now) / .seconds(1)
   }

@@ -2,9 +2,9 @@ package import DuetSystem
 
 /// The exit codes of every executable, as `--help` documents them.
 package enum ExitCode: Int32, Sendable, CaseIterable {
-  /// Everything asked for was done.
+  /// All work was done.
   case success = 0
-  /// Something went wrong while running.
+  /// The run failed.
   case failure = 1
   /// The command line could not be understood.
   case usage = 2
@@ -18,7 +18,7 @@ package enum ExitCode: Int32, Sendable, CaseIterable {
   case resumable = 6
   /// Stopped by SIGINT.
   case interrupted = 130
-  /// Whoever read standard output went away; the code a shell shows for SIGPIPE.
+  /// The reader of standard output closed it; the code that a shell shows for SIGPIPE.
   case outputClosed = 141
   /// Stopped by SIGTERM.
   case terminated = 143
@@ -36,7 +36,7 @@ package enum ExitCode: Int32, Sendable, CaseIterable {
       }
   }
 
-  /// The line that `--help` prints for this code.
+  /// The description of this code in `--help`.
   var meaning: String {
     switch self {
     case .success: "done"

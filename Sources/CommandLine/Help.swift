@@ -32,7 +32,9 @@ extension Command {
     return (words + ["[options]"]).joined(separator: " ")
   }
 
-  /// A heading with its explanation in the second column, or below when the heading is too long.
+  /// The lines of a heading and its explanation.
+  ///
+  /// The explanation is in the second column; when the heading is too long, it starts one line below.
   private func entry(_ heading: String, _ explanation: String) -> [String] {
     let indent = 26
     let body = wrapped(explanation, width: Self.width - indent)
@@ -64,7 +66,7 @@ extension OptionDeclaration {
   }
 }
 
-/// The words of `text` in lines of at most `width` characters, where words allow it.
+/// The words of `text` in lines of at most `width` characters; a longer word is a line by itself.
 private func wrapped(_ text: String, width: Int) -> [String] {
   var lines: [String] = []
   var line = ""

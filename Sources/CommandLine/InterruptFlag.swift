@@ -1,18 +1,19 @@
 internal import Glibc
 internal import Synchronization
 
-/// The requests to stop that have come as signals: SIGINT (Ctrl-C) and SIGTERM.
+/// The received requests to stop: the signals SIGINT (Ctrl-C) and SIGTERM.
 ///
-/// The handlers only count. Whoever does long work looks here between two steps. When nobody has
-/// looked at three SIGINT or two SIGTERM, the process ends at once, terminal restored.
+/// The handlers only count the signals. Long work checks this flag between two steps. After three
+/// SIGINT that `takeInterrupt` has not reset, or two SIGTERM, the handler restores the terminal and
+/// ends the process.
 package enum InterruptFlag {
   private static let interrupts = Atomic<Int>(0)
   private static let terminations = Atomic<Int>(0)
   private static let isInstalled = Atomic<Bool>(false)
 
-  /// Starts to catch the two signals; before that they end the process.
+  /// Installs the handlers; before this call the two signals end the process.
   package static func install() {
-    // Reading them here makes sure that they exist before a handler needs them.
+    // Reading the counters here makes sure that they are initialized before a handler needs them.
     _ = interrupts.load(ordering: .relaxed) + terminations.load(ordering: .relaxed)
     guard !isInstalled.exchange(true, ordering: .acquiringAndReleasing) else { return }
     SignalAction.install(SIGINT) { _ in
@@ -28,10 +29,10 @@ package enum InterruptFlag {
     interrupts.load(ordering: .acquiring) > 0 || isTerminated
   }
 
-  /// Whether SIGTERM has come; the process should end with code 143.
+  /// Whether SIGTERM was received; the process should then end with code 143.
   package static var isTerminated: Bool { terminations.load(ordering: .acquiring) > 0 }
 
-  /// Whether SIGINT has come since the last call; forgets it.
+  /// Returns whether SIGINT was received since the last call, and resets its count.
   package static func takeInterrupt() -> Bool {
     interrupts.exchange(0, ordering: .acquiringAndReleasing) > 0
   }
@@ -47,9 +48,9 @@ package enum InterruptFlag {
   }
 }
 
-/// The installing of signal handlers.
+/// The installation of signal handlers.
 enum SignalAction {
-  /// Installs a handler; system calls that it interrupts go on, but for `poll`.
+  /// Installs a handler; system calls that it interrupts are restarted, except `poll`.
   static func install(_ number: Int32, _ handler: @escaping @convention(c) (Int32) -> Void) {
     var action = sigaction()
     unsafe action.__sigaction_handler.sa_handler = handler

@@ -14,19 +14,19 @@ package enum Key: Equatable, Sendable {
   case control(Character)
 }
 
-/// Turns the bytes that a terminal sends into keys.
+/// Decodes the bytes that a terminal sends into keys.
 ///
 /// Reads UTF-8, the cursor keys of xterm, VT220 and the Linux console, Alt as a leading ESC, and
-/// bracketed paste, in which everything up to the closing mark is text. Unknown sequences are
-/// swallowed whole.
+/// bracketed paste, in which everything up to the closing sequence is text. Unknown sequences are
+/// ignored.
 package struct KeyDecoder: Sendable {
   private enum State {
     case ground
-    /// In a UTF-8 sequence that needs so many more bytes.
+    /// In a UTF-8 sequence that needs `missing` more bytes.
     case sequence(missing: Int)
     /// After ESC.
     case escape
-    /// After ESC [ and the parameters so far.
+    /// After ESC [ and the given parameter bytes.
     case control([UInt8])
     /// After ESC O.
     case single
@@ -35,16 +35,16 @@ package struct KeyDecoder: Sendable {
   private var state = State.ground
   private var sequence: [UInt8] = []
   private var isPasting = false
-  /// How many bytes of the closing mark have come, while pasting.
+  /// While pasting, the number of bytes of the closing sequence that were received.
   private var matched = 0
   private var lastWasReturn = false
 
-  /// A decoder at the start of a key.
+  /// Makes a decoder that has received no bytes.
   package init() {}
 
   private static let pasteEnd = Array("\u{1B}[201~".utf8)
 
-  /// The keys that a byte completes: none, one, or a few when it breaks off a sequence.
+  /// The keys that a byte completes: none, one, or several when it ends an incomplete sequence.
   package mutating func keys(for byte: UInt8) -> [Key] {
     if isPasting { return pasted(byte) }
     switch state {
@@ -54,8 +54,8 @@ package struct KeyDecoder: Sendable {
       state = .ground
       return escaped(byte)
     case .control(let parameters):
-      // Parameters and intermediates end with a byte from @ to ~ (ECMA-48, 5.4). Longer than any
-      // real sequence means garbage, which is dropped up to its end.
+      // Parameters and intermediates end with a byte from @ to ~ (ECMA-48, 5.4). No real sequence has
+      // more than 32 of them; the bytes after those are dropped up to the end.
       if (0x40...0x7E).contains(byte) {
         state = .ground
         return controlSequence(parameters, final: byte)
@@ -110,7 +110,7 @@ package struct KeyDecoder: Sendable {
   private mutating func controlSequence(_ parameters: [UInt8], final: UInt8) -> [Key] {
     let numbers = String(decoding: parameters, as: UTF8.self).split(
       separator: ";", omittingEmptySubsequences: false)
-    // The second number tells of Shift, Alt (3) and Control (5) held down.
+    // The second number encodes the modifiers: Alt is 3, Control 5, both 7.
     let isWord = numbers.count > 1 && ["3", "5", "7"].contains(numbers[1])
     if final != UInt8(ascii: "~") {
       switch cursorKey(final) {
@@ -215,7 +215,7 @@ package struct KeyDecoder: Sendable {
     return result
   }
 
-  /// What an unfinished UTF-8 sequence leaves behind.
+  /// Ends an unfinished UTF-8 sequence, which becomes a replacement character.
   private mutating func endOfSequence() -> [Key] {
     guard case .sequence = state else { return [] }
     state = .ground

@@ -1,10 +1,10 @@
-/// What a key did to the line.
+/// The effect of a key on the line.
 package enum EditOutcome: Equatable, Sendable {
-  /// The line may have changed; it goes on.
+  /// The line may have changed; editing continues.
   case editing
-  /// Enter: the line is done.
+  /// Enter: the line is complete.
   case submitted(String)
-  /// Ctrl-C; the line, if any, was thrown away.
+  /// Ctrl-C; the line was discarded, with whether it had text.
   case interrupted(hadText: Bool)
   /// Ctrl-D on an empty line.
   case endOfInput
@@ -14,30 +14,30 @@ package enum EditOutcome: Equatable, Sendable {
   case cleared
 }
 
-/// A line being edited, with the lines entered before: keys in, text out, no terminal.
+/// A line being edited by keys, with a history of earlier lines; it does not use the terminal.
 package struct LineEditor: Sendable {
   /// The line.
   package private(set) var buffer = EditBuffer()
   private var history: [String] = []
-  /// The place in the history that is shown; its count means the line being written.
+  /// The index of the history line that is shown; the history's count means the new line.
   private var place = 0
-  /// The line being written, kept while older ones are shown.
+  /// The new line, kept while older ones are shown.
   private var draft = ""
 
-  /// Lines kept; a session of chat has fewer.
+  /// The number of lines kept, more than a chat session usually has.
   private static let historyLimit = 1000
 
-  /// An editor with an empty line and no history.
+  /// Makes an editor with an empty line and no history.
   package init() {}
 
-  /// Does what the keys ask for.
+  /// Applies keys to the line.
   ///
   /// - Returns: The first outcome other than `editing`, and how many keys were used up to it.
   package mutating func handle(_ keys: [Key]) -> (outcome: EditOutcome, used: Int) {
     var index = 0
     while index < keys.count {
       if case .text = keys[index] {
-        // Pasted text comes as many scalars; inserting them at once keeps that linear.
+        // Pasted text is many scalars; inserting them together takes linear time.
         var text: [Unicode.Scalar] = []
         while index < keys.count, case .text(let scalar) = keys[index] {
           text.append(scalar)
@@ -114,7 +114,7 @@ package struct LineEditor: Sendable {
     draft = ""
   }
 
-  /// Adds a line to the history, unless it is blank or the same as the last.
+  /// Adds a line to the history, unless it is blank or equal to the last.
   package mutating func remember(_ line: String) {
     let isBlank = line.unicodeScalars.allSatisfy(\.properties.isWhitespace)
     if !isBlank, history.last != line {

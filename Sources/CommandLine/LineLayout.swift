@@ -1,6 +1,6 @@
-/// A prompt and a text laid out in the rows of a terminal, and the cursor's place in them.
+/// A prompt and a text laid out in the rows of a terminal, and the cursor's position in them.
 package struct LineLayout: Equatable, Sendable {
-  /// The rows, fit to be written.
+  /// The rows, with unsafe scalars escaped.
   package private(set) var rows = [""]
   /// The row of the cursor.
   package private(set) var cursorRow = 0
@@ -9,8 +9,8 @@ package struct LineLayout: Equatable, Sendable {
 
   /// Lays out a text.
   ///
-  /// Rows are broken here and not by the terminal, since terminals differ in what they do at the
-  /// last column.
+  /// Rows are broken here and not by the terminal, because terminals differ in their behaviour at
+  /// the last column.
   ///
   /// - Complexity: O(length of the text).
   package init(prompt: String, text: [Unicode.Scalar], cursor: Int, columns: Int) {
@@ -34,7 +34,7 @@ package struct LineLayout: Equatable, Sendable {
         breakRow()
         continue
       }
-      // What is shown as several characters may need more than a row.
+      // A scalar that is shown as several characters may need more than one row.
       let shown = cellText(scalar)
       let width = min(cellWidth(scalar), columns)
       if width > 0, column + width > columns { breakRow() }
@@ -47,7 +47,7 @@ package struct LineLayout: Equatable, Sendable {
     }
   }
 
-  /// The part that fits on a screen of so many rows, around the cursor.
+  /// The rows around the cursor that fit on a screen of `height` rows.
   package func window(height: Int) -> (rows: ArraySlice<String>, cursorRow: Int) {
     let height = max(1, height)
     guard rows.count > height else { return (rows[...], cursorRow) }
@@ -56,7 +56,7 @@ package struct LineLayout: Equatable, Sendable {
   }
 }
 
-/// A scalar as it is shown in a line: tabs as spaces, what is unsafe in its escaped form.
+/// A scalar as it is shown in a line: a tab as spaces, an unsafe scalar in its escaped form.
 func cellText(_ scalar: Unicode.Scalar) -> String {
   if scalar == "\t" { return "    " }
   return DisplayFilter(isTerminal: true)(String(scalar))

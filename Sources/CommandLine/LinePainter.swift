@@ -1,17 +1,17 @@
-/// Keeps the picture of an edited line on the terminal up to date.
+/// Redraws an edited line on the terminal.
 ///
 /// Uses carriage return, line feed, cursor up (CUU), cursor right (CUF) and erase below (ED), which
 /// every terminal since the VT100 has.
 package struct LinePainter: Sendable {
-  /// The row of the cursor below the first painted row, as it stands on the terminal.
+  /// The row of the cursor on the terminal, counted from the first painted row.
   private var cursorRow = 0
-  /// The painted rows below the cursor.
+  /// The number of painted rows below the cursor.
   private var rowsBelow = 0
 
-  /// A painter that has painted nothing.
+  /// Makes a painter that has painted nothing.
   package init() {}
 
-  /// What to write so that the line is shown anew.
+  /// The output that redraws the line.
   package mutating func paint(_ layout: LineLayout, height: Int) -> String {
     let (rows, row) = layout.window(height: height)
     var result = toStart() + rows.joined(separator: "\r\n")
@@ -22,7 +22,7 @@ package struct LinePainter: Sendable {
     return result
   }
 
-  /// What to write to leave the line standing and go to the start of the row below it.
+  /// The output that draws the line a last time and moves to the start of the row below it.
   package mutating func leave(_ layout: LineLayout, height: Int) -> String {
     let (rows, _) = layout.window(height: height)
     let result = toStart() + rows.joined(separator: "\r\n") + "\r\n"
@@ -30,23 +30,23 @@ package struct LinePainter: Sendable {
     return result
   }
 
-  /// What to write to go below the line, which stays as it is painted.
+  /// The output that moves below the line without redrawing it.
   package mutating func abandon() -> String {
     let result = String(repeating: "\r\n", count: rowsBelow + 1)
     forget()
     return result
   }
 
-  /// What to write to clear the whole screen, cursor at its top.
+  /// The output that clears the screen and moves the cursor to its top left.
   mutating func clearScreen() -> String {
     forget()
     return "\u{1B}[H\u{1B}[2J"
   }
 
-  /// Forgets where the line stood, after others have written to the terminal.
+  /// Starts a new line at the cursor, after other output was written to the terminal.
   mutating func forget() { (cursorRow, rowsBelow) = (0, 0) }
 
-  /// Takes over that the terminal has wrapped the line anew for another width.
+  /// Updates the cursor's row after the terminal has rewrapped the line for another width.
   mutating func rewrapped(_ layout: LineLayout, height: Int) {
     cursorRow = layout.window(height: height).cursorRow
   }

@@ -1,12 +1,12 @@
 internal import Glibc
 
-/// What came from the terminal in place of, or as, a line.
+/// A line from the terminal, or the event that came instead.
 package enum LineInput: Equatable, Sendable {
   /// A line, possibly with line feeds from pasted text.
   case line(String)
-  /// Ctrl-D on an empty line, or the terminal went away.
+  /// Ctrl-D on an empty line, or the terminal was closed.
   case endOfInput
-  /// Ctrl-C or SIGINT; whether a line was thrown away.
+  /// Ctrl-C or SIGINT, with whether a line with text was discarded.
   case interrupted(hadText: Bool)
   /// SIGTERM.
   case terminated
@@ -14,22 +14,22 @@ package enum LineInput: Equatable, Sendable {
 
 /// Reads edited lines from the terminal that is both standard input and standard output.
 ///
-/// From the first line until `close` the terminal echoes nothing by itself; between two lines Ctrl-C
-/// and Ctrl-Z act as signals. A terminal without cursor movement (`TERM` is `dumb` or unset) is left
-/// as it is, and edits its lines itself. Not safe for use from several threads.
+/// From the initializer until `close` the terminal does not echo input; between two lines Ctrl-C and
+/// Ctrl-Z send signals. The settings of a terminal without cursor movement (`TERM` is `dumb`, empty
+/// or unset) are not changed, and the system edits its lines. Not safe for use from several threads.
 package final class LineReader {
   private let output: StandardOutput
   private var editor = LineEditor()
   private var decoder = KeyDecoder()
   private var painter = LinePainter()
-  /// Keys that were typed ahead or pasted without brackets.
+  /// Keys that were typed ahead, or pasted without bracketed paste.
   private var waiting: [Key] = []
-  /// Whether the terminal edits its lines itself.
+  /// Whether the system edits the lines.
   private let isPlain = Environment.isDumb
-  /// Bytes after the last line, of a terminal that edits its lines itself.
+  /// The bytes after the last line when the system edits the lines.
   private var plainBytes: [UInt8] = []
 
-  /// Takes the terminal; nil when standard input or standard output is none.
+  /// Takes over the terminal; nil when standard input or standard output is not a terminal.
   package init?(output: StandardOutput) {
     guard output.isTerminal, TerminalMode.prepare() else { return nil }
     self.output = output
@@ -41,18 +41,18 @@ package final class LineReader {
 
   deinit { close() }
 
-  /// Gives the terminal back as it was found.
+  /// Restores the terminal's original settings.
   package func close() {
     TerminalMode.restore()
   }
 
-  /// Adds a line to those that the up arrow brings back.
+  /// Adds a line to the history.
   package func remember(_ line: String) { editor.remember(line) }
 
   /// Reads a line.
   ///
-  /// - Parameter prompt: What stands before the line.
-  /// - Returns: The line without its end, or what came instead.
+  /// - Parameter prompt: The text shown before the line.
+  /// - Returns: The line without its line feed, or the event that came instead.
   /// - Throws: `OutputError` when the terminal cannot be written to.
   package func readLine(prompt: String) throws(OutputError) -> LineInput {
     if isPlain { return try readPlainLine(prompt) }
@@ -94,7 +94,7 @@ package final class LineReader {
     }
   }
 
-  /// Waits for bytes and decodes them; returns what ends the line otherwise.
+  /// Waits for bytes and decodes them; returns an event that ends the line, or nil.
   private func waitForKeys(_ prompt: String) throws(OutputError) -> LineInput? {
     while true {
       if InterruptFlag.isTerminated {
@@ -121,11 +121,11 @@ package final class LineReader {
     }
   }
 
-  /// The next bytes; none at the end of input, nil when there are none yet.
+  /// The next bytes; empty at the end of input, nil when there are none yet.
   private func readBytes() -> ArraySlice<UInt8>? {
     var input = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
-    // A signal may be handled by another thread, or come just before `poll`; a fifth of a second
-    // later the caller sees its flag all the same.
+    // A signal that another thread handles, or that comes just before `poll`, does not interrupt it;
+    // therefore `poll` ends after 200 ms, and the caller checks the flags.
     guard unsafe poll(&input, 1, 200) > 0 else { return nil }
     var bytes = [UInt8](repeating: 0, count: 4096)
     let count = unsafe bytes.withUnsafeMutableBytes { unsafe read(0, $0.baseAddress, $0.count) }
@@ -133,7 +133,7 @@ package final class LineReader {
     return bytes[..<max(0, count)]
   }
 
-  /// Reads a line that the terminal has edited and echoed.
+  /// Reads a line that the system has edited and echoed.
   private func readPlainLine(_ prompt: String) throws(OutputError) -> LineInput {
     try write(prompt)
     while true {

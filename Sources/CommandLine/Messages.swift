@@ -1,26 +1,26 @@
 internal import DuetSystem
 internal import Glibc
 
-/// The lines that an executable writes to standard error, each `name: sentence`.
+/// A writer of an executable's messages to standard error, each a line `name: sentence`.
 ///
-/// Everything is escaped so that a line stays a line and no text from a file reaches the terminal
-/// as a control sequence. Not safe for use from several threads.
+/// Text is escaped, so that a message is one line and no text from a file reaches the terminal as a
+/// control sequence. Not safe for use from several threads.
 package final class Messages {
-  /// How much is told.
+  /// The amount of messages.
   package enum Level: Sendable {
     /// Warnings and errors only.
     case quiet
-    /// Notes too.
+    /// Also notes.
     case normal
-    /// Details too.
+    /// Also details.
     case verbose
   }
 
   private let name: String
   private let descriptor: Int32
-  /// How much is told.
+  /// The amount of messages.
   package let level: Level
-  /// Erases the progress line that stands on the terminal, if one does.
+  /// Erases the progress line on the terminal, if there is one.
   var eraseProgress: (() -> Void)?
 
   /// Makes a writer of messages of the executable `name`.
@@ -30,18 +30,18 @@ package final class Messages {
     self.descriptor = descriptor
   }
 
-  /// Tells of an error; always shown.
+  /// Writes an error; always shown.
   package func error(_ sentence: String) { line("\(name): \(sentence)") }
 
-  /// Tells of something that the user should know although the run goes on; always shown.
+  /// Writes a warning, something important that does not end the run; always shown.
   package func warning(_ sentence: String) { line("\(name): warning: \(sentence)") }
 
-  /// Tells of something normal; not shown with `--quiet`.
+  /// Writes a note; not shown with `--quiet`.
   package func note(_ sentence: String) {
     if level != .quiet { line("\(name): \(sentence)") }
   }
 
-  /// Tells of a detail; shown with `--verbose` only.
+  /// Writes a detail; shown with `--verbose` only.
   package func detail(_ sentence: String) {
     if level == .verbose { line("\(name): \(sentence)") }
   }
@@ -54,7 +54,7 @@ package final class Messages {
   }
 }
 
-/// Writes `text` as far as the descriptor takes it; nobody could be told of a failure.
+/// Writes `text` to a descriptor; an error ends the writing and is not reported.
 func writeToDescriptor(_ descriptor: Int32, _ text: String) {
   let bytes = Array(text.utf8)
   var start = 0

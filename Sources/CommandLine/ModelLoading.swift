@@ -2,8 +2,7 @@ package import DuetRuntime
 internal import DuetSystem
 
 extension Invocation {
-  /// Loads the model in `folder` as `--no-mmap` and `--verify` ask, and warns of tensors that it does
-  /// not use.
+  /// Loads the model in `folder` by `--no-mmap` and `--verify`, and warns about unused tensors.
   ///
   /// - Throws: `CheckpointError`, and `ChecksumError` with `--verify`.
   package func loadModel(_ folder: String) throws -> Model {
@@ -26,7 +25,7 @@ extension Invocation {
 }
 
 extension Arguments {
-  /// How weights come into memory, by `--no-mmap` where the command has it.
+  /// Whether weights are mapped or read; read with `--no-mmap`.
   package var weightLoading: Checkpoint.Loading {
     self[CommonOptions.withoutMapping] ? .read : .mapped
   }

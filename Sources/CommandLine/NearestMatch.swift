@@ -1,7 +1,7 @@
 /// The candidate that `word` is most likely a misspelling of, or nil when none is close.
 ///
-/// Close means: at most one edit per three letters, and never fewer than one allowed. Equal distances
-/// go to the earlier candidate.
+/// A candidate is close when it needs at most one edit per three letters of the longer word, or one
+/// edit. Of candidates with equal distance the first is returned.
 ///
 /// - Complexity: O(candidates * word length * candidate length), with `word` cut after 64 scalars.
 package func nearestMatch(to word: String, among candidates: [String]) -> String? {
@@ -22,7 +22,7 @@ package func nearestMatch(to word: String, among candidates: [String]) -> String
 ///
 /// This is the optimal string alignment distance: no part is edited twice.
 func editDistance(_ a: [Unicode.Scalar], _ b: [Unicode.Scalar]) -> Int {
-  // Rows of the usual table: two back, one back, current.
+  // Rows of the table of distances of prefixes: the one before the last, the last, the current one.
   var beforeLast: [Int] = []
   var last = Array(0...b.count)
   for i in a.indices {

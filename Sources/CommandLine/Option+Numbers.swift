@@ -24,7 +24,7 @@ extension Option where Value == Int? {
 }
 
 extension Option where Value == [Int] {
-  /// Declares an option with integers of a range, separated by commas, as its value.
+  /// Declares an option with a list of integers of a range, separated by commas, as its value.
   package static func integers(
     _ name: String, short: Character? = nil, _ placeholder: String, in range: ClosedRange<Int>,
     default initial: [Int], help: String
@@ -97,7 +97,7 @@ private func readInteger(_ text: String, in range: ClosedRange<Int>) -> Int? {
 }
 
 private func readNumber(_ text: String, in range: ClosedRange<Double>) -> Double? {
-  // Not-a-number is in no range, so it needs no case of its own.
+  // Not-a-number is in no range, so it needs no separate check.
   Double(text).flatMap { range.contains($0) ? $0 : nil }
 }
 

@@ -1,10 +1,10 @@
-/// What the parser and `--help` know of an option.
+/// The properties of an option that the parser and `--help` use.
 package struct OptionDeclaration: Sendable {
   /// The long name without dashes, in kebab-case.
   package let name: String
-  /// The one-letter name, for the few options that everybody expects one for.
+  /// The one-letter name, for the few options where one is customary.
   package let short: Character?
-  /// The stand-in for the value in `--help`, or nil for a flag, which takes no value.
+  /// The placeholder for the value in `--help`, or nil for a flag, which takes no value.
   package let placeholder: String?
   /// What the option does, without a full stop.
   package let help: String
@@ -14,15 +14,15 @@ package struct OptionDeclaration: Sendable {
   package let isRepeated: Bool
   /// Whether the option must be given.
   package let isRequired: Bool
-  /// What a value must be, for the error message: "an integer from 1 to 8".
+  /// The accepted values, for the error message: "an integer from 1 to 8".
   let expected: String
   /// Whether a single value is acceptable.
   let accepts: @Sendable (String) -> Bool
 }
 
-/// A declaration of any type of option, to put options of several types into one table.
+/// An option with a value of any type, so that options of several types fit into one array.
 package protocol DeclaredOption: Sendable {
-  /// What the parser needs to know.
+  /// The properties that the parser uses.
   var declaration: OptionDeclaration { get }
 }
 
@@ -33,25 +33,25 @@ package protocol DeclaredOption: Sendable {
 ///     let context = Option.integer("context", short: "c", "N", in: 1...1_000_000, default: 4096,
 ///       help: "Tokens of context")
 package struct Option<Value: Sendable>: DeclaredOption {
-  /// What the parser needs to know.
+  /// The properties that the parser uses.
   package let declaration: OptionDeclaration
   /// The value when the option is absent.
   let initial: Value
-  /// The value from the texts given, at least one, each accepted by the declaration.
+  /// Makes the value from the given texts, at least one, each accepted by the declaration.
   let value: @Sendable ([String]) -> Value?
 
-  /// Declares an option whose value is read by a function of the caller's.
+  /// Declares an option whose value is read by a given function.
   ///
   /// - Parameters:
   ///   - name: The long name without dashes.
   ///   - short: The one-letter name.
-  ///   - placeholder: The stand-in for the value in `--help`.
+  ///   - placeholder: The placeholder for the value in `--help`.
   ///   - help: What the option does, without a full stop.
   ///   - initial: The value when the option is absent.
   ///   - defaultText: The default as `--help` shows it.
   ///   - isRequired: Whether the option must be given.
-  ///   - expected: What a value must be: "a size such as 8GiB".
-  ///   - read: The value of a text, or nil when the text is not acceptable.
+  ///   - expected: The accepted values, for the error message: "a size such as 8GiB".
+  ///   - read: Reads a text; returns nil when the text is not acceptable.
   package init(
     _ name: String, short: Character? = nil, _ placeholder: String, help: String,
     initial: Value, defaultText: String? = nil, isRequired: Bool = false, expected: String,
@@ -96,7 +96,7 @@ extension Option where Value == String {
       expected: "a text", read: { $0 })
   }
 
-  /// Declares an option that must be given.
+  /// Declares an option with any text as its value that must be given.
   package static func required(
     _ name: String, short: Character? = nil, _ placeholder: String, help: String
   ) -> Option {
@@ -131,7 +131,7 @@ extension Option where Value == String? {
 }
 
 extension Option where Value == [String] {
-  /// Declares an option that may be given many times.
+  /// Declares an option with any text as its value that may be given several times.
   package static func strings(
     _ name: String, short: Character? = nil, _ placeholder: String, isRequired: Bool = false,
     help: String

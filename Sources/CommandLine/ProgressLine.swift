@@ -1,19 +1,19 @@
 internal import DuetRuntime
 internal import Glibc
 
-/// How far a long piece of work has come, on standard error.
+/// The progress of long work, shown on standard error.
 ///
-/// On a terminal one line rewrites itself at most ten times a second; elsewhere a plain line comes
+/// On a terminal one line is rewritten at most ten times a second; elsewhere a new line is written
 /// after each 30 seconds or 5 % of the work. No escape sequences are used: the line is rewritten
 /// with a carriage return and spaces. Not safe for use from several threads.
 package final class ProgressLine {
-  /// How the line is shown.
+  /// The style in which the line is shown.
   package enum Style: Sendable {
-    /// Not at all.
+    /// Not shown.
     case silent
     /// As lines of a log.
     case plain
-    /// As one line that rewrites itself, cut to so many columns.
+    /// As one line that is rewritten, cut to fit into `columns` columns.
     case rewriting(columns: Int)
   }
 
@@ -28,7 +28,7 @@ package final class ProgressLine {
   private var schedule: ProgressSchedule
   private var shownWidth = 0
 
-  /// Whether progress on standard error is one line that rewrites itself, not lines of a log.
+  /// Whether progress on standard error is one line that is rewritten, not lines of a log.
   package static var isRewriting: Bool { Environment.rewritesLines(on: 2) }
 
   /// Starts a progress line on standard error.
@@ -38,7 +38,7 @@ package final class ProgressLine {
   ///   - total: The number of units in all.
   ///   - unit: The unit, in the plural: "tok".
   ///   - startingAt: The units done before, which do not count for the rate.
-  ///   - messages: The messages of the run; with `--quiet` nothing is shown.
+  ///   - messages: The messages of the run; with `--quiet` no progress is shown.
   package convenience init(
     _ label: String, total: Int, unit: String, startingAt: Int = 0, messages: Messages
   ) {
@@ -52,16 +52,16 @@ package final class ProgressLine {
     messages.eraseProgress = { [weak self] in self?.erase() }
   }
 
-  /// Starts a progress line with its surroundings given, for tests.
+  /// Starts a progress line with a given style, clock and output, for tests.
   ///
   /// - Parameters:
   ///   - label: What is being done, one word.
   ///   - total: The number of units in all.
   ///   - unit: The unit, in the plural.
   ///   - startingAt: The units done before, which do not count for the rate.
-  ///   - style: How the line is shown.
+  ///   - style: The style in which the line is shown.
   ///   - now: The time in seconds from any origin.
-  ///   - emit: Writes to the place of the line.
+  ///   - emit: Writes a text to the output.
   package init(
     _ label: String, total: Int, unit: String, startingAt: Int = 0, style: Style,
     now: @escaping () -> Double, emit: @escaping (String) -> Void
@@ -77,10 +77,10 @@ package final class ProgressLine {
     schedule = ProgressSchedule(style: style, total: total, time: started, done: startingAt)
   }
 
-  /// Tells that `done` units are done in all, and shows it when it is time to.
+  /// Sets the number of units done in all, and shows the line when it is due.
   ///
   /// - Parameters:
-  ///   - done: The units done, those before the start included.
+  ///   - done: The units done, including those before the start.
   ///   - detail: A text at the end of the line, such as a running result.
   package func update(_ done: Int, detail: String = "") {
     let time = now()
@@ -88,7 +88,7 @@ package final class ProgressLine {
     show(line(done, detail, elapsed: time - started))
   }
 
-  /// Removes the line from a terminal; a log gets the last state if it has not had it.
+  /// Removes the line from a terminal; a log gets the last state if it does not have it yet.
   package func finish(_ done: Int, detail: String = "") {
     if case .plain = style, schedule.hasShown, schedule.lastDone != done {
       show(line(done, detail, elapsed: now() - started))
@@ -107,7 +107,7 @@ package final class ProgressLine {
     case .silent: break
     case .plain: emit(text + "\n")
     case .rewriting(let columns):
-      // The last column stays free: writing there may wrap.
+      // The last column stays empty, because writing there may wrap.
       let line = String(text.prefix(max(1, columns - 1)))
       let padding = String(repeating: " ", count: max(0, shownWidth - line.count))
       emit("\r" + line + padding)
@@ -115,7 +115,7 @@ package final class ProgressLine {
     }
   }
 
-  /// Removes the line from a terminal, for work that is given up.
+  /// Removes the line from a terminal, also when the work is not complete.
   package func erase() {
     guard shownWidth > 0 else { return }
     emit("\r" + String(repeating: " ", count: shownWidth) + "\r")
@@ -123,7 +123,7 @@ package final class ProgressLine {
   }
 }
 
-/// When a progress line is due.
+/// The times at which a progress line is due.
 struct ProgressSchedule {
   private let interval: Double
   private let step: Int
@@ -142,7 +142,7 @@ struct ProgressSchedule {
     lastDone = done
   }
 
-  /// Whether to show now, noting that it was shown.
+  /// Returns whether the line is due, and then records that it was shown.
   mutating func isDue(time: Double, done: Int) -> Bool {
     guard !isSilent, time - lastTime >= interval || done - lastDone >= step else { return false }
     lastTime = time
@@ -152,7 +152,7 @@ struct ProgressSchedule {
   }
 }
 
-/// The text of a progress line: done/total, rate, elapsed, time left.
+/// The text of a progress line: done/total, rate, time elapsed and time left.
 ///
 ///     calibrate  41/128 samples  8.1 samples/s  elapsed 0:05  ETA 0:11
 func progressText(
@@ -184,9 +184,9 @@ package func durationText(_ seconds: Double) -> String {
   return hours > 0 ? "\(hours):\(two(minutes)):\(two(rest))" : "\(minutes):\(two(rest))"
 }
 
-/// A number rounded to so many digits after the point.
+/// A number rounded to `digits` digits after the point.
 ///
-/// Magnitudes from 10^15 on, and what is not finite, are written as Swift writes them.
+/// Magnitudes from 10^15 on and values that are not finite are written as by string interpolation.
 package func decimalText(_ value: Double, digits: Int) -> String {
   let digits = min(max(digits, 0), 9)
   var scale = 1

@@ -2,7 +2,7 @@ internal import DuetSystem
 internal import DuetText
 internal import Glibc
 
-/// What the body of an executable works with.
+/// The arguments and outputs of a run of an executable.
 package struct Invocation {
   /// The parsed arguments.
   package let arguments: Arguments
@@ -16,7 +16,7 @@ package struct Invocation {
 ///
 /// An error becomes one line `name: sentence` on standard error, or with JSON output the document
 /// `{"error":{"code":...,"message":...}}` on standard output, where the code is the exit code.
-/// A reader that goes away ends the process without a word.
+/// When the reader of standard output closes it, the process ends without a message.
 ///
 /// - Parameters:
 ///   - command: The table of options.
@@ -27,7 +27,7 @@ package func run(_ command: Command, _ body: (Invocation) throws -> ExitCode) ->
   chooseBLASCore()
   // A closed pipe must become an error of `write`, so that the terminal is restored on the way out.
   _ = signal(SIGPIPE, SIG_IGN)
-  // So must a file that grows beyond what the system allows the process: a full disk by another name.
+  // A file that grows beyond the process's limit must become an error of `write` too.
   _ = signal(SIGXFSZ, SIG_IGN)
   CrashSignals.install()
   MappedFile.installTruncationHandler(beforeExit: { TerminalMode.restore() })
@@ -72,8 +72,8 @@ private func report(
 ) -> ExitCode {
   let code = (error as? any DuetError).map { ExitCode($0.category) } ?? .failure
   let sentence = printable(String(describing: error), limit: 10_000)
-  // A document that is already on its way cannot be taken back, and a second one would make the
-  // output unreadable; the sentence then goes to standard error like any other.
+  // A partly written document cannot be withdrawn, and a second one would make the output
+  // unreadable; in that case the sentence is written to standard error.
   if isJSON, !output.hasWritten, !(error is OutputError) {
     output.discard()
     let document: JSONOutput = [
@@ -86,7 +86,7 @@ private func report(
     } catch .closed {
       return .outputClosed
     } catch {
-      // Falls through to standard error.
+      // Continue below: write the sentence to standard error.
     }
   }
   try? output.flush()
@@ -95,7 +95,7 @@ private func report(
 }
 
 extension Arguments {
-  /// How much to tell, by `--quiet` and `--verbose` where the command has them.
+  /// The amount of messages, by `--quiet` and `--verbose`.
   fileprivate var level: Messages.Level {
     if self[CommonOptions.quiet] { return .quiet }
     return self[CommonOptions.verbose] ? .verbose : .normal

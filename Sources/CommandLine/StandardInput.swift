@@ -1,21 +1,21 @@
 package import DuetSystem
 internal import Glibc
 
-/// A text on standard input that cannot be used.
+/// An error of reading a text from standard input.
 package enum InputError: DuetError, Equatable {
   /// The system refused to read.
   case failed(code: Int32)
   /// The bytes at an offset are not UTF-8.
   case notUTF8(offset: Int)
-  /// There is more than the caller accepts.
+  /// The text has more bytes than the caller accepts.
   case tooLong(limit: Int)
 
-  /// Text that was read and refused, or a read that failed.
+  /// A failed read is an input error; a text that cannot be used is refused data.
   package var category: FailureCategory {
     if case .failed = self { .inputOutput } else { .refusedData }
   }
 
-  /// What is wrong with the input.
+  /// A sentence that describes the error.
   package var description: String {
     switch self {
     case .failed(let code):
@@ -26,15 +26,15 @@ package enum InputError: DuetError, Equatable {
   }
 }
 
-/// Standard input read as a whole.
+/// Functions that read standard input.
 package enum StandardInput {
   /// Whether standard input is a terminal.
   package static var isTerminal: Bool { isatty(0) == 1 }
 
   /// All of standard input as text.
   ///
-  /// - Parameter limit: The number of bytes accepted.
-  /// - Returns: The text; carriage returns and a byte order mark stay as they are.
+  /// - Parameter limit: The largest number of bytes accepted.
+  /// - Returns: The text, including carriage returns and a byte order mark.
   /// - Throws: `InputError`.
   package static func readText(limit: Int) throws(InputError) -> String {
     var bytes: [UInt8] = []

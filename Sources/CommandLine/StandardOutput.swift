@@ -2,17 +2,17 @@ package import DuetSystem
 package import DuetText
 internal import Glibc
 
-/// Output that could not be written.
+/// An error of writing to standard output.
 package enum OutputError: DuetError, Equatable {
-  /// The reader of a pipe went away.
+  /// The reader of a pipe has closed it.
   case closed
   /// The system refused, with its error number.
   case failed(code: Int32)
 
-  /// Output problems are the system's.
+  /// All output errors are errors of input and output.
   package var category: FailureCategory { .inputOutput }
 
-  /// What happened to the output.
+  /// The reason why the output could not be written.
   package var description: String {
     switch self {
     case .closed: "nobody reads standard output any more"
@@ -22,7 +22,7 @@ package enum OutputError: DuetError, Equatable {
   }
 }
 
-/// The one buffered way to standard output; no result is lost without an error.
+/// A buffered writer to standard output that reports every failed write.
 ///
 /// Not safe for use from several threads.
 package final class StandardOutput {
@@ -35,18 +35,18 @@ package final class StandardOutput {
   /// Whether the output is a terminal.
   package let isTerminal: Bool
 
-  /// Makes a writer for a descriptor: standard output unless told otherwise.
+  /// Makes a writer for a descriptor, by default standard output.
   package init(descriptor: Int32 = 1) {
     self.descriptor = descriptor
     isTerminal = isatty(descriptor) == 1
   }
 
-  /// Adds `text`, and writes when 16 KiB have come together.
+  /// Adds `text` to the buffer, and writes the buffer when it has 16 KiB or more.
   ///
   /// - Throws: `OutputError` when writing fails.
   package func write(_ text: String) throws(OutputError) {
     buffer.append(contentsOf: text.utf8)
-    // A pipe's capacity is 64 KiB; a quarter keeps the reader busy while the next part is made.
+    // A quarter of a pipe's capacity (64 KiB): the reader works while the next part is produced.
     if buffer.count >= 16_384 { try flush() }
   }
 
@@ -65,10 +65,10 @@ package final class StandardOutput {
     try writeLine(document.text)
   }
 
-  /// Writes everything that is waiting.
+  /// Writes the buffer.
   ///
-  /// - Throws: `OutputError` when writing fails; what was waiting is dropped, so that a second
-  ///   attempt cannot repeat a part of it.
+  /// - Throws: `OutputError` when writing fails; the buffer is then empty, so that a second attempt
+  ///   cannot repeat a part of it.
   package func flush() throws(OutputError) {
     guard !buffer.isEmpty else { return }
     let bytes = buffer
@@ -87,7 +87,7 @@ package final class StandardOutput {
       switch errno {
       case EINTR: continue
       case EAGAIN:
-        // Somebody made the descriptor nonblocking; wait until it takes more.
+        // The descriptor is nonblocking; wait until it accepts more.
         var wait = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
         _ = unsafe poll(&wait, 1, -1)
       case EPIPE: throw .closed
@@ -96,7 +96,7 @@ package final class StandardOutput {
     }
   }
 
-  /// Drops what is waiting.
+  /// Empties the buffer without writing it.
   func discard() {
     buffer.removeAll()
   }

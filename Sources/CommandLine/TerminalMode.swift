@@ -1,19 +1,19 @@
 internal import Glibc
 internal import Synchronization
 
-/// The terminal's line settings, changed for editing and put back whatever happens.
+/// The terminal's line settings, which are changed for editing and then restored.
 ///
-/// All functions but `prepare` may be called from signal handlers: the saved settings lie in memory
-/// that is allocated once and never freed, and `tcsetattr` is async-signal-safe (POSIX.1-2017,
-/// 2.4.3).
+/// All functions except `prepare` may be called from signal handlers: the saved settings are in
+/// memory that is allocated once and never freed, and `tcsetattr` is async-signal-safe
+/// (POSIX.1-2017, 2.4.3).
 enum TerminalMode {
-  /// Which settings are in force.
+  /// The settings that can be active.
   enum Kind: Int {
-    /// Those found at the start.
+    /// The settings at the start.
     case original
-    /// Keys come one by one, unechoed, Ctrl-C and Ctrl-Z as keys: for editing a line.
+    /// For editing a line: each key is received at once, without echo, also Ctrl-C and Ctrl-Z.
     case keys
-    /// As `keys`, but Ctrl-C and Ctrl-Z send signals: while an answer is printed.
+    /// For printing an answer: as `keys`, but Ctrl-C and Ctrl-Z send signals.
     case silent
   }
 
@@ -32,7 +32,7 @@ enum TerminalMode {
     guard unsafe tcgetattr(0, &original) == 0 else { return false }
     var keys = original
     keys.c_lflag &= ~tcflag_t(ICANON | ECHO | ISIG | IEXTEN)
-    // Carriage return must arrive as it is, and Ctrl-S must not stop the output for good.
+    // A carriage return must not be translated, and Ctrl-S must not stop the output.
     keys.c_iflag &= ~tcflag_t(ICRNL | INLCR | IGNCR | ISTRIP | IXON)
     keys.c_cflag |= tcflag_t(CS8)
     keys.c_cc.6 = 1  // VMIN
@@ -46,22 +46,22 @@ enum TerminalMode {
     return true
   }
 
-  /// Puts settings into force.
+  /// Activates the given settings.
   static func enter(_ new: Kind) {
     guard isPrepared.load(ordering: .acquiring) else { return }
     kind.store(new.rawValue, ordering: .releasing)
     apply(new.rawValue)
   }
 
-  /// Puts the original settings back and ends bracketed paste, if anything was changed.
+  /// Restores the original settings and ends bracketed paste, if the settings were changed.
   static func restore() {
     guard suspend() else { return }
     kind.store(Kind.original.rawValue, ordering: .releasing)
   }
 
-  /// Puts the original settings back for a while.
+  /// Restores the original settings until `resume`.
   ///
-  /// - Returns: Whether others were in force.
+  /// - Returns: Whether other settings were active.
   @discardableResult
   static func suspend() -> Bool {
     guard kind.load(ordering: .acquiring) != Kind.original.rawValue else { return false }
@@ -69,15 +69,15 @@ enum TerminalMode {
     return true
   }
 
-  /// Puts the settings back into force that `suspend` took away.
+  /// Activates the settings that were active before `suspend`.
   static func resume() {
     let current = kind.load(ordering: .acquiring)
     if current != Kind.original.rawValue { apply(current) }
   }
 
   private static func apply(_ index: Int) {
-    // From the background the call would stop the process for good while it is ending; a shell
-    // that has the terminal back has also put its settings right.
+    // In a background process `tcsetattr` would stop the process, even while it is ending. The
+    // shell, which then controls the terminal, has already restored the settings.
     guard tcgetpgrp(0) == getpgrp() else { return }
     if index == Kind.original.rawValue {
       pasteOff.withUTF8Buffer { text in _ = unsafe write(1, text.baseAddress, text.count) }
@@ -85,7 +85,7 @@ enum TerminalMode {
     while unsafe tcsetattr(0, TCSANOW, settings.advanced(by: index)) != 0, errno == EINTR {}
   }
 
-  /// What asks the terminal to mark pasted text.
+  /// The escape sequences that turn bracketed paste on and off.
   static let pasteOn: StaticString = "\u{1B}[?2004h"
   static let pasteOff: StaticString = "\u{1B}[?2004l"
 }

@@ -1,7 +1,7 @@
 internal import Glibc
 internal import Synchronization
 
-/// Handlers for stopping (Ctrl-Z), going on and resizing while the terminal is in our hands.
+/// Handlers for the signals of stopping (Ctrl-Z), continuing and resizing while lines are edited.
 enum TerminalSignals {
   private static let wasResized = Atomic<Bool>(false)
   private static let wasResumed = Atomic<Bool>(false)
@@ -22,13 +22,13 @@ enum TerminalSignals {
     }
   }
 
-  /// Whether the window's size has changed since the last call.
+  /// Returns whether the window's size has changed since the last call.
   static func takeResized() -> Bool { wasResized.exchange(false, ordering: .acquiringAndReleasing) }
 
-  /// Whether the process was stopped and went on since the last call.
+  /// Returns whether the process was stopped and continued since the last call.
   static func takeResumed() -> Bool { wasResumed.exchange(false, ordering: .acquiringAndReleasing) }
 
-  /// Stops the process group as Ctrl-Z does, and returns when it goes on.
+  /// Stops the process group as Ctrl-Z does, and returns when it is continued.
   static func stop() {
     kill(0, SIGTSTP)
   }
@@ -36,8 +36,8 @@ enum TerminalSignals {
   private static func installStop() {
     SignalAction.install(SIGTSTP) { _ in
       TerminalMode.suspend()
-      // The default action stops the process, once the signal is no longer held back by its own
-      // handler. Execution goes on here after SIGCONT, whose handler takes the terminal again.
+      // The default action stops the process as soon as the signal, blocked while its handler runs,
+      // is unblocked. Execution continues here after SIGCONT, whose handler takes over the terminal.
       _ = signal(SIGTSTP, SIG_DFL)
       _ = raise(SIGTSTP)
       var mask = sigset_t()

@@ -2,31 +2,31 @@ package import DuetSystem
 
 /// A command line that cannot be understood.
 package enum UsageError: DuetError, Equatable {
-  /// An option that the command does not have; the nearest one is named when there is one.
+  /// An option that the command does not have, and a similarly named option if there is one.
   case unknownOption(String, nearest: String?)
-  /// A subcommand that the command does not have.
+  /// A subcommand that the command does not have, and a similarly named one if there is one.
   case unknownSubcommand(String, nearest: String?)
-  /// An option that needs a value and stands last, or before another option.
+  /// An option without its value: it is the last argument, or another option follows.
   case missingValue(option: String, placeholder: String, following: String?)
   /// A value given to an option that takes none.
   case unexpectedValue(option: String, value: String)
   /// A value that the option does not accept.
   case invalidValue(option: String, value: String, expected: String)
-  /// An option given twice that may be given once.
+  /// An option that was given twice but may be given only once.
   case repeatedOption(String)
-  /// An option that must be given.
+  /// A required option that was not given.
   case missingOption(String, placeholder: String)
-  /// A positional argument that must be given.
+  /// A required positional argument that was not given.
   case missingOperand(String)
-  /// A positional argument too many.
+  /// A positional argument after the last one that the command takes.
   case unexpectedOperand(String)
-  /// Options or arguments that do not go together, told in a sentence.
+  /// Options or arguments that cannot be combined, described in a sentence.
   case conflict(String)
 
-  /// A wrong command line is always the caller's.
+  /// All errors of the command line are usage errors.
   package var category: FailureCategory { .usage }
 
-  /// What is wrong with the command line, and what to write instead.
+  /// The error in the command line, and what to write instead.
   package var description: String {
     switch self {
     case .unknownOption(let option, let nearest):

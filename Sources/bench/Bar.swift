@@ -2,31 +2,31 @@ import DuetCommandLine
 import DuetRuntime
 import DuetText
 
-/// What a figure must reach, from the project's table of bars.
+/// A value that a measurement must reach, from the project's table of bars.
 struct Bar {
-  /// What is compared, with its unit: "GB/s".
+  /// The unit of the value: "GB/s".
   let quantity: String
   let must: Double
-  /// Whether less is better.
+  /// Whether the bar is an upper limit.
   var isUpper = false
-  /// What the figure is multiplied by to be printed.
+  /// The factor by which values are multiplied for printing.
   var scale = 1.0
 
-  /// A share that must be reached.
+  /// A bar for a share, printed in percent.
   static func share(_ must: Double) -> Bar { Bar(quantity: "%", must: must, scale: 100) }
 
   func isReached(by value: Double) -> Bool { isUpper ? value <= must : value >= must }
 
-  /// As a person reads it: "must 65 %: reached".
+  /// The bar as text: "must 65 %: reached".
   func text(_ value: Double) -> String {
-    // 0.55 * 100 is not quite 55.
+    // 0.55 * 100 is not exactly 55.
     let isWhole = abs(must * scale - (must * scale).rounded()) < 1e-9
     let digits = isWhole ? 0 : 2
     return "must \(isUpper ? "<= " : "")\(decimalText(must * scale, digits: digits)) \(quantity): "
       + (isReached(by: value) ? "reached" : "missed")
   }
 
-  /// As an object of a JSON document.
+  /// The bar as an object of a JSON document.
   func json(_ value: Double) -> JSONOutput {
     [
       "quantity": .string(scale == 1 ? quantity : "share"),
@@ -37,22 +37,23 @@ struct Bar {
 }
 
 extension Bar {
-  /// Packed bytes per second from the cache, one thread.
+  /// The bar for packed bytes per second from the cache, with one thread.
   static func cached(_ format: WeightFormat) -> Bar? {
     let must: [WeightFormat: Double] = [.int2: 45, .int3: 40, .int4: 55, .e8p: 18]
     return must[format].map { Bar(quantity: "GB/s", must: $0) }
   }
 
-  /// The time of Q + LR over that of Q alone, divided by the ratio of their bytes.
+  /// The bar for the time of Q + LR over the time of Q alone, divided by the ratio of their bytes.
   static let lowRank = Bar(quantity: "time ratio / byte ratio", must: 1.15, isUpper: true)
 
-  /// An empty job of the worker pool with two threads, the best run.
+  /// The bar for the time of an empty job of the worker pool with two threads, in the best run.
   static let emptyJob = Bar(quantity: "us", must: 2, isUpper: true)
 }
 
 extension BenchSubject {
-  /// The bar of a test, which only a whole model of the shape of llama-2-7b has, compressed with groups of
-  /// 128 and rank 128 in int4.
+  /// The bar of a test, or nil when it has none.
+  ///
+  /// Only the complete shape llama-2-7b has bars, compressed with groups of 128 and rank 128 in int4.
   func bar(of measurement: Measurement) -> Bar? {
     guard let compression = configuration.compression, configuration.isReference,
       let best = KernelSet.supported.first
@@ -75,7 +76,7 @@ extension BenchSubject {
 }
 
 extension Configuration {
-  /// Whether this is the compressed model that the bars are about, all of it.
+  /// Whether this is the compressed model that has bars, with all its layers.
   fileprivate var isReference: Bool {
     guard let compression, let shape = Configuration.preset(named: "llama-2-7b") else {
       return false

@@ -2,7 +2,7 @@ import DuetCommandLine
 import DuetRuntime
 import DuetSystem
 
-/// What `bench` refuses to do.
+/// An error of `bench`.
 enum BenchError: DuetError, Equatable {
   case neitherModelNorShape
   case modelAndShape
@@ -11,7 +11,7 @@ enum BenchError: DuetError, Equatable {
   case nothingSelected([String])
   case outputExists(path: String)
   case cannotCreate(path: String)
-  /// A shape that the free memory does not hold; `layerCount` layers would fit.
+  /// A shape that does not fit in the free memory; `layerCount` layers would fit.
   case doesNotFit(shape: String, byteCount: Int, freeByteCount: Int, layerCount: Int)
 
   var description: String {

@@ -2,7 +2,7 @@ import DuetCommandLine
 import DuetRuntime
 import DuetText
 
-/// How the random weights of a shape are stored: dense, or compressed.
+/// The storage format of the random weights of a shape: dense or compressed.
 enum ShapeFormat: String, CaseIterable, Sendable {
   case bf16, f16, f32
   case int2, int3, int4, e8p
@@ -21,7 +21,7 @@ enum ShapeFormat: String, CaseIterable, Sendable {
   var packed: WeightFormat? { WeightFormat(rawValue: rawValue) }
 }
 
-/// How a result is printed.
+/// The format in which a result is printed.
 enum OutputFormat: String, CaseIterable, Sendable {
   case md, json
 }
@@ -32,36 +32,37 @@ enum Options {
     "model", short: "m", "DIR", help: "The folder of a checkpoint to measure")
   static let shape: Option<String?> = .string(
     "shape", "NAME",
-    help: "Measure random weights of this shape instead: "
+    help: "Measure random weights of this shape instead of a checkpoint: "
       + Configuration.presetNames.joined(separator: ", "))
   static let layers: Option<Int?> = .integer(
     "layers", "N", in: 1...1000, defaultText: "all",
-    help: "Decoder layers of the shape; fewer need less memory")
+    help: "The number of decoder layers of the shape; fewer need less memory")
   static let format = Option<ShapeFormat>.choice(
     "format", default: .bf16,
-    help: "How the random weights are stored; from int2 on they are compressed")
+    help: "How the random weights are stored: dense as bf16, f16 or f32, otherwise compressed")
   static let groupSize = Option<GroupSize>.choice(
     "group-size", default: .columns128, help: "Columns that share a scale in a compressed matrix")
   static let rank = Option<Int>.integer(
     "rank", "R", in: 0...4096, default: 128,
-    help: "Rank of the low-rank part beside every compressed matrix but the head; 0 for none")
+    help: "Rank of the low-rank part of every compressed matrix except the head; 0 for none")
   static let factorFormat = Option<FactorFormat>.choice(
     "lr-format", default: .int4, help: "How the low-rank factors are stored")
   static let prompt = Option<Int>.integer(
     "prompt-tokens", short: "p", "N", in: 0...65536, default: 512,
-    help: "Tokens of the prompt test; 0 skips it")
+    help: "The number of tokens of the prompt test; 0 skips it")
   static let generated = Option<Int>.integer(
     "max-tokens", short: "n", "N", in: 0...65536, default: 64,
-    help: "Tokens of the generation test; 0 skips it")
+    help: "The number of tokens of the generation test; 0 skips it")
   static let threads = Option<[Int]>.integers(
     "threads", short: "t", "N,N", in: 1...1024, default: [SessionOptions.processorCount],
     help: "Numbers of threads to measure with")
   static let repeats = Option<Int>.integer(
-    "repeats", short: "r", "N", in: 1...1000, default: 5, help: "Measurements of each test")
+    "repeats", short: "r", "N", in: 1...1000, default: 5,
+    help: "The number of measurements of each test")
   static let output = Option<OutputFormat>.choice(
     "output", short: "o", default: .md, help: "A table, or one JSON document")
   static let cache = Option<KVCacheType>.choice(
-    "kv-cache", default: .f16, help: "The type of keys and values in memory")
+    "kv-cache", default: .f16, help: "The element type of keys and values in memory")
   static let activations = CommonOptions.activations
   static let kernelSet: Option<String?> = .string(
     "kernel-set", "NAME", defaultText: "the best",
@@ -70,13 +71,13 @@ enum Options {
     "shape", "NAME", help: "The shape: " + Configuration.presetNames.joined(separator: ", "))
   static let shards = Option<Int>.integer(
     "shards", "N", in: 1...99999, default: 1,
-    help: "Files that the weights are spread over, at most; as large checkpoints come")
+    help: "The largest number of files that the weights are divided into, as in large checkpoints")
   static let folder = Option.required(
     "output", short: "o", "DIR", help: "The folder to write; it must not exist yet")
 
   static let command = Command(
     name: "bench",
-    summary: "how fast a model runs, as a share of what the machine allows",
+    summary: "the speed of a model, also as a share of a limit of the machine",
     options: [
       model, shape, layers, format, groupSize, rank, factorFormat, prompt, generated, threads,
       repeats, output, cache, activations, kernelSet, CommonOptions.json, CommonOptions.quiet,
@@ -85,17 +86,18 @@ enum Options {
       kernelBenchmarkCommand, compressBenchmarkCommand, tokenizerBenchmarkCommand, writing,
     ],
     notes: [
-      "Generation is compared with a plain read loop over the same weights, run just before and just "
-        + "after each measurement: what no program can beat. A prompt is compared with OpenBLAS's "
-        + "own sgemm on the shapes of the linear layers, its weights in F32 and its own threads. The "
-        + "share is the median over the measurements, the speed their mean and standard deviation.",
-      "A compressed --format makes a whole compressed model: Q in that format and L R, rotated on both "
-        + "sides, the output head in eight bits in groups of 128, the embedding in half precision. A "
-        + "prompt of a compressed model is compared with the peak of the kernels' dot product, counting "
-        + "two operations for each weight of the linear layers, those of the low-rank factors included; "
-        + "norms, rotations and attention take time and count nothing.",
-      "With -m it also says how long the checkpoint took to open, when the first token was there, "
-        + "and how much memory the process held at most.",
+      "Generation is compared with a loop that only reads the same weights, run immediately before and "
+        + "after each measurement: no program can be faster. A prompt is compared with the sgemm of "
+        + "OpenBLAS on the shapes of the linear layers, with weights in F32 and OpenBLAS's threads. "
+        + "The share is the median over the measurements; the speed is their mean and standard "
+        + "deviation.",
+      "A compressed --format makes a complete compressed model: Q in that format and L R, rotated on "
+        + "both sides, the output head in eight bits in groups of 128, and the embedding in half "
+        + "precision. A prompt of a compressed model is compared with the peak of the kernels' dot "
+        + "product, counting two operations for each weight of the linear layers and of the low-rank "
+        + "factors; the operations of norms, rotations and attention are not counted, but their time is.",
+      "With -m, also prints the time to open the checkpoint, the time to the first token, and the "
+        + "largest memory of the process.",
     ])
 
   static let writing = Command(

@@ -3,7 +3,7 @@ import DuetRuntime
 import DuetSystem
 import DuetText
 
-/// What opening a checkpoint and its first token cost.
+/// The time and memory to open a checkpoint and to evaluate its first token.
 struct LoadingCost {
   /// Seconds until the model was ready to run.
   let openSeconds: Double
@@ -13,17 +13,17 @@ struct LoadingCost {
   let cacheByteCount: Int
   let peakByteCount: Int
 
-  /// What the process may hold: the files, the KV cache and 200 MB.
+  /// The memory allowed by the bar: the files, the KV cache and 200 MB.
   private var allowedByteCount: Int { fileByteCount + cacheByteCount + 200_000_000 }
-  /// The memory over what it may be.
+  /// The memory used, divided by the memory allowed.
   var memoryShare: Double { Double(peakByteCount) / Double(allowedByteCount) }
   static let memoryBar = Bar(
     quantity: "% of files + KV cache + 200 MB", must: 1, isUpper: true, scale: 100)
-  /// A first token with the files in the page cache.
+  /// The bar for the seconds to the first token, with the files in the page cache.
   static let firstTokenBar = Bar(quantity: "s", must: 1, isUpper: true)
 }
 
-/// What was measured: the columns that all tests of a run of `bench` share.
+/// The measured model: the columns that are equal for all tests of a run of `bench`.
 struct BenchSubject {
   let name: String
   let format: String
@@ -36,7 +36,7 @@ struct BenchSubject {
   let bitsPerWeight: Double
   let headFormat: String
 
-  /// A model as it runs.
+  /// Makes the subject of a loaded model.
   init(_ model: Model, name: String, format: String, kernelSet: KernelSet) {
     self.name = name
     configuration = model.configuration
@@ -54,7 +54,7 @@ struct BenchSubject {
       model.multipliedWeightCount + norms + (configuration.tiesEmbeddings ? 0 : embedding)
   }
 
-  /// What a JSON document says of compressed weights.
+  /// The members of a JSON document about compressed weights.
   fileprivate var json: [JSONOutput.Member] {
     guard let compression = configuration.compression else { return [] }
     return [
@@ -75,7 +75,7 @@ struct BenchReport {
   let subject: BenchSubject
   let loading: LoadingCost?
   var measurements: [Measurement] = []
-  /// The time of a token over that of its kernels, of a model that the cache holds.
+  /// The time of a token divided by the time of its kernels, for a model that fits in the cache.
   var kernelRatio: Double?
   private static let kernelBar = Bar(quantity: "times", must: 1.3, isUpper: true)
 
@@ -123,7 +123,7 @@ struct BenchReport {
     return measurement.pairs.text + (bar ?? "")
   }
 
-  /// Everything, as one document.
+  /// The results as one JSON document.
   var json: JSONOutput {
     var members: [JSONOutput.Member] = [
       .init("model", .string(subject.name)), .init("format", .string(subject.format)),

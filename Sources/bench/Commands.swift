@@ -4,7 +4,7 @@ import DuetRuntime
 import DuetSystem
 import Glibc
 
-/// `bench -m DIR` and `bench --shape NAME`.
+/// Runs `bench -m DIR` and `bench --shape NAME`.
 func benchmarkModel(_ invocation: Invocation) throws {
   let arguments = invocation.arguments
   try checkCombination(arguments)
@@ -30,9 +30,9 @@ func benchmarkModel(_ invocation: Invocation) throws {
   }
 }
 
-/// The random weights of the shape and the format that the arguments ask for, in memory.
+/// Makes random weights of the shape and the format of the arguments, in memory.
 ///
-/// - Throws: `BenchError.doesNotFit` before any are made.
+/// - Throws: `BenchError.doesNotFit` before memory is allocated.
 func randomCheckpoint(_ shape: String, _ arguments: Arguments) throws -> Checkpoint {
   let configuration = try configuration(shape, arguments[Options.layers])
   let format = arguments[Options.format]
@@ -45,7 +45,7 @@ func randomCheckpoint(_ shape: String, _ arguments: Arguments) throws -> Checkpo
   return try compressed.checkpoint()
 }
 
-/// The compressed shape that the arguments ask for, or nil when they ask for dense weights.
+/// The compressed shape of the arguments, or nil for dense weights.
 func compressedShape(
   _ configuration: Configuration, _ arguments: Arguments
 ) -> CompressedShape? {
@@ -58,7 +58,7 @@ func compressedShape(
   }
 }
 
-/// Refuses options that would be ignored.
+/// Throws an error for options that would be ignored.
 private func checkCombination(_ arguments: Arguments) throws(UsageError) {
   try checkFormat(arguments)
   if arguments[Options.model] != nil, arguments.isGiven(Options.format) {
@@ -66,7 +66,7 @@ private func checkCombination(_ arguments: Arguments) throws(UsageError) {
   }
 }
 
-/// Refuses options of compressed weights beside dense ones.
+/// Throws an error for options of compressed weights when the weights are dense.
 func checkFormat(_ arguments: Arguments) throws(UsageError) {
   let isPacked = arguments[Options.format].packed != nil
   let packedOnly = [
@@ -82,14 +82,14 @@ func checkFormat(_ arguments: Arguments) throws(UsageError) {
   }
 }
 
-/// The set called `name`, or the one to use unless another is asked for.
+/// The kernel set called `name`, or the standard one for nil.
 func kernelSet(_ name: String?) throws(BenchError) -> KernelSet {
   guard let name else { return .standard }
   guard let set = KernelSet(named: name) else { throw .unknownKernelSet(name) }
   return set
 }
 
-/// Measures a model with every number of threads and prints the report.
+/// Measures a model with each number of threads and prints the report.
 private func measure(
   _ model: Model, _ options: SessionOptions, _ report: BenchReport, _ invocation: Invocation
 ) throws {
@@ -111,7 +111,7 @@ private func measure(
 /// A test with a number of tokens.
 private typealias Test = (_ tokenCount: Int) throws -> Measurement
 
-/// Adds the tests that `tests` makes for each number of threads to `report`, and prints it.
+/// Runs the tests that `tests` makes for each number of threads, and prints `report` with them.
 private func printReport(
   _ report: BenchReport, _ invocation: Invocation,
   _ tests: (_ threadCount: Int) throws -> (prompt: Test, generation: Test)
@@ -137,7 +137,7 @@ private func printReport(
   }
 }
 
-/// Opens a checkpoint and evaluates one prompt and one token, taking the time and the memory.
+/// Opens a checkpoint, evaluates one token and one prompt, and measures time and memory.
 private func load(_ folder: String, _ options: SessionOptions) throws -> (Model, LoadingCost) {
   let clock = ContinuousClock()
   let start = clock.now
@@ -147,7 +147,7 @@ private func load(_ folder: String, _ options: SessionOptions) throws -> (Model,
   var session = try Session(model, options: options)
   try session.append([0])
   let first = start.duration(to: clock.now)
-  // A whole batch touches the buffers of a long prompt too.
+  // A full batch also uses the buffers of a long prompt.
   let batch = min(options.batchSize, session.contextLength - 1)
   try session.append([Int](repeating: 0, count: batch))
   let cache = KVCache.byteCount(
@@ -161,7 +161,7 @@ private func load(_ folder: String, _ options: SessionOptions) throws -> (Model,
   )
 }
 
-/// The shape called `name`, with fewer layers if asked.
+/// The configuration of the shape called `name`, with `layerCount` layers if it is not nil.
 func configuration(_ name: String, _ layerCount: Int?) throws -> Configuration {
   guard var configuration = Configuration.preset(named: name) else {
     throw BenchError.unknownShape(name)

@@ -7,20 +7,20 @@ import DuetText
 private enum CompressOptions {
   static let method = Option.word(
     "method", among: MethodList.all.map { $0.name }, default: MethodList.standard.name,
-    help: "What the matrices are decomposed by")
+    help: "The method that decomposes the matrices")
   static let format = Option<WeightFormat?>(
     "format", CompressedFormat.quantizedFormats.map(\.rawValue).joined(separator: "|"),
-    help: "How Q is stored", initial: nil, defaultText: "that of the method",
+    help: "How Q is stored", initial: nil, defaultText: "the default of the method",
     expected: "one of \(CompressedFormat.quantizedFormats.map(\.rawValue).joined(separator: ", "))",
     read: { text in
       CompressedFormat.quantizedFormats.first { $0.rawValue == text }.map { .some($0) }
     })
   static let rank = Option<Int?>.integer(
-    "rank", "R", in: 0...4096, defaultText: "that of the method", help: "The rank of L R")
+    "rank", "R", in: 0...4096, defaultText: "the default of the method", help: "The rank of L R")
   static let square = Option.flag("square-only", help: "Leave out 4096 x 11008")
 }
 
-/// The table of `bench compress`.
+/// The command line of `bench compress`.
 let compressBenchmarkCommand = Command(
   name: "bench compress",
   summary:
@@ -30,9 +30,9 @@ let compressBenchmarkCommand = Command(
     CommonOptions.threads, CommonOptions.json,
   ],
   notes: [
-    "Every step is timed once, between two measurements of sgemm on 2048 x 2048 matrices, the higher "
-      + "of which is its limit. BLAS is the share of the threads' time inside OpenBLAS. All other "
-      + "choices of the plan are the defaults of compress."
+    "Every step is timed once, between two measurements of sgemm on 2048 x 2048 matrices; the higher "
+      + "of the two is its limit. BLAS is the share of the threads' time inside OpenBLAS. All other "
+      + "options of the plan have the defaults of compress."
   ])
 
 /// Runs `bench compress`.

@@ -3,21 +3,21 @@ import DuetCompressor
 import DuetRuntime
 import DuetSystem
 
-/// The measurement of one compression step after another, each beside the speed of plain sgemm.
+/// The measurement of each compression step, compared with the speed of sgemm.
 struct CompressBenchmark {
   /// A step that was timed.
   struct Row {
     let step: String
     let shape: String
     let seconds: Double
-    /// Multiplications and additions of the step, where they say something.
+    /// The number of multiplications and additions of the step, or nil where it means little.
     var operations: Double?
     /// The share of the threads' time inside OpenBLAS, 0 to 1.
     let shareOfBLAS: Double
-    /// Operations per second of sgemm right before and after, the higher.
+    /// The operations per second of sgemm, the higher of the values before and after the step.
     let limit: Double
 
-    /// Operations per second, of two for a multiplication with an addition.
+    /// The operations per second; a multiplication with an addition counts as two.
     var rate: Double? { operations.map { $0 / seconds } }
   }
 
@@ -31,7 +31,7 @@ struct CompressBenchmark {
     self.plan = plan
   }
 
-  /// Operations per second of a product of 2048 x 2048 matrices in tiles, the best of three.
+  /// The operations per second of a product of 2048 x 2048 matrices in tiles, the best of three runs.
   func productRate() -> Double {
     let size = 2048
     let a = Matrix<Float>.random(size, size, seed: 1)
@@ -44,7 +44,7 @@ struct CompressBenchmark {
     return best
   }
 
-  /// Times `body` with sgemm before and after.
+  /// Times `body`, and sgemm before and after it.
   private mutating func time(
     _ step: String, _ shape: String, operations: Double? = nil, _ body: () throws -> Void
   ) rethrows {
@@ -61,7 +61,7 @@ struct CompressBenchmark {
 
   /// Accumulates a Hessian and compresses a matrix (outputSize, inputSize) of random weights.
   ///
-  /// Activations are Gaussian but for sixteen channels of thirty times the size, as models have them.
+  /// Activations are Gaussian, and sixteen channels are thirty times as large, as in real models.
   mutating func run(outputSize: Int, inputSize: Int) throws {
     let shape = "\(outputSize) x \(inputSize)"
     let tokenCount = 4096
@@ -72,9 +72,10 @@ struct CompressBenchmark {
     var accumulator = HessianAccumulator(
       size: inputSize, layer: 0, input: "benchmark", algebra)
     let span = activations.elements.span
-    // A run adds some sixty times as many tokens to the same sums, so their memory is there.
+    // A compression adds about sixty times as many tokens to the same sums, whose memory is then
+    // already allocated; the first call allocates it here.
     try accumulator.add(span, stride: inputSize, tokenCount: tokenCount)
-    // The upper triangle alone is computed: n^2 operations for a token.
+    // Only the upper triangle is computed: n^2 operations for a token.
     try time(
       "hessian of \(tokenCount) tokens", shape,
       operations: Double(inputSize * inputSize) * Double(tokenCount)
@@ -126,12 +127,13 @@ struct CompressBenchmark {
     rows.first { $0.step == step && $0.shape == shape }?.seconds ?? 0
   }
 
-  /// The hours that Llama-2-7B would take, from the rows of 4096 x 4096 and 4096 x 11008.
+  /// The estimated hours for Llama-2-7B, from the rows of 4096 x 4096 and 4096 x 11008.
   ///
-  /// A layer has four matrices of 4096 x 4096, two of 11008 x 4096, counted like the former times the
-  /// ratio of their rows, and one of 4096 x 11008; three Hessians of 4096 inputs and one of 11008; and 128
-  /// samples of 2048 tokens run through 202 million weights, at the rate of sgemm: twice, or where the
-  /// matrices are corrected 5.3 times, as in `CompressionForecast`, with the moments of 4096 differences.
+  /// A layer has four matrices of 4096 x 4096; two of 11008 x 4096, which count as 4096 x 4096 times
+  /// the ratio of the rows; and one of 4096 x 11008. It has three Hessians of 4096 inputs and one of
+  /// 11008. 128 samples of 2048 tokens run through 202 million weights at the rate of sgemm: twice, or,
+  /// when matrices are corrected, 5.3 times as in `CompressionForecast`, plus the moments of 4096
+  /// differences.
   var hours: Double? {
     let (square, wide) = ("4096 x 4096", "4096 x 11008")
     let decompose = "decompose and pack"
@@ -153,7 +155,7 @@ struct CompressBenchmark {
 }
 
 extension Matrix where Element == Float {
-  /// A matrix of numbers that are nearly Gaussian, of variance 1: sums of four even ones.
+  /// A matrix of approximately Gaussian numbers of variance 1: sums of four uniform numbers.
   fileprivate static func random(_ rowCount: Int, _ columnCount: Int, seed: UInt64) -> Matrix {
     var generator = RandomGenerator(seed: seed)
     var result = Matrix(rowCount: rowCount, columnCount: columnCount)
@@ -161,7 +163,7 @@ extension Matrix where Element == Float {
       let bits = generator.next()
       var sum: Float = 0
       for part in 0..<4 { sum += Float(bits >> (16 * UInt64(part)) & 0xFFFF) * 0x1p-16 - 0.5 }
-      // The variance of an even number from -1/2 to 1/2 is 1/12.
+      // The variance of a uniform number from -1/2 to 1/2 is 1/12, and of the sum of four 1/3.
       result.elements[index] = sum * Float(3).squareRoot()
     }
     return result

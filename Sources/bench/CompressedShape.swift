@@ -1,14 +1,13 @@
 import DuetCompressor
 import DuetRuntime
 
-/// A compressed model of a published shape with random weights, before there are any: what its tensors are
-/// and what they take.
+/// A compressed model of a published shape with random weights, which are made by `checkpoint`.
 struct CompressedShape {
   /// The sizes, and the formats of the compressed weights.
   let configuration: Configuration
   private let format: CompressedFormat
 
-  /// The shape of `configuration` with all linear layers and the output head compressed.
+  /// Makes the shape of `configuration` with all linear layers and the output head compressed.
   init(_ configuration: Configuration, _ format: CompressedFormat) {
     var configuration = configuration
     configuration.compression = format
@@ -18,7 +17,7 @@ struct CompressedShape {
     self.format = format
   }
 
-  /// What the tensors take in memory.
+  /// The memory that the tensors take.
   var memory: ShapeMemory {
     let layer = Self.linears(0, configuration).reduce(0) { sum, linear in
       sum + parts(linear.name, linear.size).reduce(0) { $0 + $1.byteCount }
@@ -106,7 +105,7 @@ struct CompressedShape {
     return parts
   }
 
-  /// A matrix as it is stored.
+  /// A stored matrix: packed, or in half precision.
   private enum Part {
     case packed(String, PackedLayout)
     case half(String, [Int])
@@ -130,7 +129,7 @@ struct CompressedShape {
 }
 
 extension CompressedFormat {
-  /// As a person reads it.
+  /// The format as text.
   var text: String {
     "\(format?.rawValue ?? "no Q") group \(groupSize.rawValue)"
       + (rank > 0 ? " rank \(rank) \(factors.format.rawValue)" : "")

@@ -3,19 +3,19 @@ import DuetRuntime
 import DuetText
 
 extension KernelBenchmark {
-  /// More than the last-level cache holds.
+  /// A number of bytes that does not fit in the last-level cache.
   var uncachedByteCount: Int { max(256 << 20, 2 * machine.lastCacheByteCount) }
 
-  /// The largest matrix of the cases from the cache: half of the usual second-level cache.
+  /// The bytes of the largest matrix of the cases from the cache: half of a usual second-level cache.
   private static let cachedByteCount = 512 << 10
 
-  /// The columns of all shapes but the down projection of a model of seven billion weights.
+  /// The columns of all matrices of a model of seven billion weights except the down projection.
   private static let columns = 4096
-  /// The rows of gate and up.
+  /// The rows of the gate and up projections.
   private static let gateRows = 11008
   private static let promptTokenCount = 512
 
-  /// One token times a matrix in the second-level cache, on one thread.
+  /// Measures one token times a matrix in the second-level cache, on one thread.
   func measureFromCache(_ emit: (KernelRow) throws -> Void) throws {
     let variants =
       GroupSize.allCases.filter { $0 != .columns128 }.map {
@@ -46,7 +46,7 @@ extension KernelBenchmark {
     }
   }
 
-  /// One token times several matrices, gate and up, that come from memory.
+  /// Measures one token times several gate and up matrices that are read from memory.
   func measureFromMemory(_ emit: (KernelRow) throws -> Void) throws {
     for format in WeightFormat.allCases {
       let kernel = "packed_matvec \(format.rawValue), memory"
@@ -72,7 +72,7 @@ extension KernelBenchmark {
     ) { stack.run(engine) }
   }
 
-  /// A prompt times a square matrix.
+  /// Measures a prompt times a square matrix.
   func measurePrompts(_ emit: (KernelRow) throws -> Void) throws {
     for format in WeightFormat.allCases {
       let kernel = "packed_matmul \(format.rawValue), \(Self.promptTokenCount) tokens"
@@ -95,7 +95,7 @@ extension KernelBenchmark {
     }
   }
 
-  /// Q + L R over Q alone, turn by turn, from memory.
+  /// Measures Q + L R and Q alone in turn, from memory, and their ratio.
   func measureLowRank(_ emit: (KernelRow) throws -> Void) throws {
     let kernel = "packed_matvec int2 + L R over Q, memory"
     guard isSelected(kernel) else { return }
@@ -124,7 +124,7 @@ extension KernelBenchmark {
   }
 }
 
-/// As many linear layers of a size as a number of bytes holds, one after the other.
+/// A list of equal linear layers that takes at least a given number of bytes.
 private struct LinearStack {
   let recipe: PackedRecipe
   let linears: [PackedLinear]
@@ -144,10 +144,10 @@ private struct LinearStack {
     station = LinearStation(linears[0], tokenCount: 1)
   }
 
-  /// The first of them alone.
+  /// A stack of only the first layer.
   var first: LinearStack { LinearStack(recipe, [linears[0]]) }
 
-  /// The same matrices without their low-rank parts.
+  /// The matrices without their low-rank parts.
   var quantizedAlone: LinearStack {
     LinearStack(
       recipe.quantizedAlone,

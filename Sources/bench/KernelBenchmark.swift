@@ -2,24 +2,25 @@ import DuetCommandLine
 import DuetRuntime
 import DuetText
 
-/// The table of `bench kernels`.
+/// The command line of `bench kernels`.
 let kernelBenchmarkCommand = Command(
   name: "bench kernels",
-  summary: "Measure every kernel on its own, as a share of what the machine allows.",
+  summary: "Measure the speed of every kernel, also as a share of a limit of the machine.",
   options: [
     KernelOptions.kernelSet, KernelOptions.only, KernelOptions.threads, KernelOptions.repeats,
     CommonOptions.json, CommonOptions.quiet,
   ],
   notes: [
-    "Products of one token are compared with a plain read loop over the same bytes, products of 512 "
-      + "tokens with the peak of the kernels' dot product, both measured just before and just after "
-      + "each repeat; the share is the median over the repeats. Products from memory and of prompts "
-      + "are those of linear layers, with quantising their input, fewer with the portable kernels, which "
-      + "are written to be checked against; all others are calls of one function. "
-      + "From the cache means a matrix of at most 512 KiB and one thread, from memory several that "
-      + "the last-level cache cannot hold.",
-    "GB/s are packed bytes, or bytes read and written; GOP/s count two for a multiply-add; the spread "
-      + "is that of the repeats over their median. Bars are those of the project, for its best kernels.",
+    "Products of one token are compared with a loop that only reads the same bytes, products of 512 "
+      + "tokens with the peak of the kernels' dot product. Both limits are measured immediately before "
+      + "and after each repeat; the share is the median over the repeats. Products from memory and of "
+      + "prompts are products of linear layers, including the quantisation of their input; they are "
+      + "fewer or smaller with the portable kernels, which serve as the reference of the others. All "
+      + "other rows are calls of one function. \"cache\" means a matrix of at most 512 KiB and one thread, "
+      + "\"memory\" several matrices that do not fit in the last-level cache.",
+    "GB/s counts packed bytes, or bytes read and written; GOP/s counts a multiply-add as two "
+      + "operations. The spread is the longest time of a repeat less the shortest, over the median. "
+      + "The bars are the project's, for its best kernels.",
   ])
 
 /// The options of `bench kernels`.
@@ -29,16 +30,17 @@ enum KernelOptions {
     help: "Kernels to measure: all, "
       + KernelSet.supported.map(\.name).joined(separator: ", "))
   static let only: Option<[String]> = .strings(
-    "only", "TEXT", help: "Measure only kernels with this text in the first column")
+    "only", "TEXT", help: "Measure only kernels whose name has this text")
   static let threads = Option<[Int]>.integers(
     "threads", short: "t", "N,N", in: 1...1024,
     default: Array(Set([1, SessionOptions.processorCount])).sorted(),
-    help: "Numbers of threads for products from memory and of prompts")
+    help: "The numbers of threads for products from memory and of prompts")
   static let repeats = Option<Int>.integer(
-    "repeats", short: "r", "N", in: 1...1000, default: 7, help: "Measurements of each kernel")
+    "repeats", short: "r", "N", in: 1...1000, default: 7,
+    help: "The number of measurements of each kernel")
 }
 
-/// Runs `bench kernels`: prints a line per kernel, or one document.
+/// Runs `bench kernels`: prints a line per kernel, or one JSON document.
 func runKernelBenchmark(_ invocation: Invocation) throws {
   let arguments = invocation.arguments
   let name = arguments[KernelOptions.kernelSet]
@@ -73,7 +75,7 @@ struct KernelBenchmark {
   let kernelSets: [KernelSet]
   let threadCounts: [Int]
   let timer: KernelTimer
-  /// Texts of which a kernel's name must hold one, unless there is none.
+  /// Texts of which a kernel's name must contain at least one; empty for all kernels.
   let only: [String]
   let machine: MachineRecord
 
@@ -81,7 +83,7 @@ struct KernelBenchmark {
     only.isEmpty || only.contains { kernel.contains($0) }
   }
 
-  /// Measures the selected kernels and hands each row to `emit` when it is done.
+  /// Measures the selected kernels and calls `emit` with each row.
   func run(_ emit: (KernelRow) throws -> Void) throws {
     try measureFromCache(emit)
     try measureFromMemory(emit)
@@ -100,7 +102,7 @@ struct KernelBenchmark {
 
   // MARK: - Single functions
 
-  /// Every function of the table that is no packed product.
+  /// Measures every function of the kernel table that is not a packed product.
   private func measureFunctions(_ emit: (KernelRow) throws -> Void) throws {
     for set in kernelSets {
       let engine = Engine(set, threadCount: 1)
@@ -126,7 +128,7 @@ struct KernelBenchmark {
     ) { call.run(engine.context) }
   }
 
-  /// Jobs of nothing, by two threads: the best of ten runs counts.
+  /// Measures empty jobs of two threads; the best of ten runs is compared with the bar.
   private func measureWorkerPool(_ emit: (KernelRow) throws -> Void) throws {
     let kernel = "worker pool, empty jobs"
     guard isSelected(kernel) else { return }

@@ -3,11 +3,11 @@ import DuetSystem
 import Kernels
 
 extension KernelCall {
-  /// The functions of `kernelSet` that work on the numbers of a token, which the cache holds.
+  /// The functions of `kernelSet` that work on the numbers of one token, which fit in the cache.
   ///
-  /// Sizes are those of a model of seven billion weights: 4096 numbers, 11008 in the middle of a
-  /// feed-forward layer, 32 heads of 128, 32000 logits. This is the one place where such a function is
-  /// listed: its name, its sizes, the bytes it reads and writes, the call.
+  /// The sizes are of a model of seven billion weights: 4096 numbers, 11008 in the middle of a
+  /// feed-forward layer, 32 heads of 128, 32000 logits. Each function is listed only here, with its
+  /// name, its sizes, the bytes it reads and writes, and the call.
   static func elementwise(_ kernelSet: KernelSet) -> [KernelCall] {
     let table = unsafe kernelSet.table
     let o = Operands()
@@ -49,7 +49,7 @@ extension KernelCall {
         "rotate", "\(heads) heads of \(headSize)", reads: 4 * hidden + 4 * headSize,
         writes: 4 * hidden
       ) {
-        // The cosines and sines are both the square root of a half, so that lengths stay.
+        // The cosines and sines are both the square root of a half, so lengths do not change.
         unsafe table.pointee.rotate(
           o.turned.pointer, heads, headSize, o.halfRoots.pointer, o.halfRoots.pointer)
       },
@@ -60,7 +60,7 @@ extension KernelCall {
         unsafe table.pointee.multiply_signs(o.signs.pointer, o.x.pointer, hidden, o.y.pointer)
       },
       call("hadamard", "\(hidden)", reads: 4 * hidden, writes: 4 * hidden) {
-        // The scale keeps lengths, so that numbers neither grow nor fade.
+        // With this scale lengths do not change, so repeated calls neither overflow nor vanish.
         unsafe table.pointee.hadamard(o.turned.pointer, 1, hidden, 1 / 64)
       },
       call(
@@ -83,7 +83,7 @@ extension KernelCall {
     ]
   }
 
-  /// The dense factor of a rotation of order * columns numbers.
+  /// The product with the dense factor of a rotation of order * columns numbers.
   private static func mixing(
     order: Int, columns: Int, _ o: Operands, _ table: UnsafePointer<kernels_set>
   ) -> KernelCall {
@@ -99,7 +99,7 @@ extension KernelCall {
     }
   }
 
-  /// One query of a head against 512 keys.
+  /// The attention of one query of a head to 512 keys.
   private static func attention(
     _ name: String, _ attend: @escaping kernels_attend, elementByteCount: Int, _ o: Operands
   ) -> KernelCall {
@@ -114,7 +114,7 @@ extension KernelCall {
         unsafe withUnsafePointer(to: o.y.pointer) { output in
           unsafe withUnsafePointer(to: 0) { first in
             unsafe withUnsafePointer(to: keyCount) { last in
-              // Any memory of ordinary numbers serves as keys and values.
+              // Any memory with normal numbers can be used as keys and values.
               let keys = unsafe UnsafeRawPointer(
                 elementByteCount == 2
                   ? UnsafeRawPointer(o.halves.pointer) : UnsafeRawPointer(o.x.pointer))
@@ -131,7 +131,7 @@ extension KernelCall {
 
 /// The inputs and outputs of the element-wise calls.
 private final class Operands {
-  /// Room for the keys and values of attention, the most that a call reads.
+  /// The number of keys and values of attention, the largest operand of a call.
   private static let count = 2 * 512 * 128
 
   let x = MachineProbe.gaussians(count: count)
@@ -160,7 +160,7 @@ private final class Operands {
     }
   }
 
-  /// As many bytes as a call reads, for the plain read loop.
+  /// A region of as many bytes as a call reads, for the read loop.
   func region(byteCount: Int) -> MemoryRegion {
     unsafe MemoryRegion(x.pointer, min(byteCount, x.count * 4))
   }

@@ -2,24 +2,24 @@ import DuetRuntime
 import DuetSystem
 import Kernels
 
-/// A call of one function of a kernel set on memory of its own, to be timed.
+/// A call of one function of a kernel set, with its operands, to be timed.
 ///
-/// `KernelCall.elementwise(_:)` is the list of the functions that stay in the cache and
-/// `KernelCall.dense(_:byteCount:)` that of the products that come from memory; a function that is added
-/// to the table joins one of them.
+/// `KernelCall.elementwise(_:)` lists the functions whose operands fit in the cache, and
+/// `KernelCall.dense(_:byteCount:)` the products of matrices in memory. A function that is added to
+/// the kernel table must be added to one of them.
 struct KernelCall {
   /// The name of the function in the table.
   let name: String
-  /// The sizes, as a person reads them.
+  /// The sizes as text.
   let shape: String
-  /// The bytes that a call reads and writes.
+  /// The number of bytes that a call reads and writes.
   let byteCount: Int
-  /// The bytes that a call reads, which the plain read loop reads in its place.
+  /// The number of bytes that a call reads, which the read loop is compared with.
   let readByteCount: Int
-  /// The additions and multiplications of a call, where they are what it is about; else 0.
+  /// The number of additions and multiplications of a call, or 0 where it means little.
   let operationCount: Int
 
-  /// What the plain read loop reads: the same memory, or as much.
+  /// The regions that the read loop reads: the memory of the call, or the same number of bytes.
   private let regions: [MemoryRegion]
   private let body: (WorkerPool) -> Void
 
@@ -36,25 +36,26 @@ struct KernelCall {
     self.body = body
   }
 
-  /// Calls the function once; products share their rows among the threads of `context`.
+  /// Calls the function once; products divide their rows among the threads of `context`.
   func run(_ context: borrowing ExecutionContext) { body(context.pool) }
 
-  /// Reads the bytes that a call reads, again and again if they are few, and returns their number.
+  /// Reads the bytes that a call reads, repeatedly if they are few, and returns their number.
   func read(_ context: borrowing ExecutionContext) -> Int {
     let lineCount = regions.reduce(0) { $0 + $1.lineCount }
-    // Starting a job takes as long as reading tens of kilobytes from a cache: 8 MiB make it vanish.
+    // Starting a job takes as long as reading tens of kilobytes from a cache; next to 8 MiB this is
+    // negligible.
     let times = min(max((8 << 20) / MemoryRegion.lineByteCount / max(lineCount, 1), 1), 2048)
     return MachineProbe.read((0..<times).flatMap { _ in regions }, context).byteCount
   }
 }
 
 extension KernelCall {
-  /// One token times `matrix`, on the calling thread, without quantising its input.
+  /// Makes the product of `matrix` and one token that is already quantised, on the calling thread.
   ///
   /// - Parameters:
-  ///   - matrix: Small enough for the cache that is to be measured.
+  ///   - matrix: A matrix that fits in the cache to measure.
   ///   - kernelSet: The kernels.
-  /// - Returns: A call that the plain read loop over codes and scales stands for.
+  /// - Returns: The call; its read loop reads the codes and scales.
   static func packed(_ matrix: PackedMatrix, _ kernelSet: KernelSet) -> KernelCall {
     let table = unsafe kernelSet.table
     let input = MachineProbe.gaussians(count: matrix.inputSize)
@@ -73,7 +74,7 @@ extension KernelCall {
     }
   }
 
-  /// The products of dense matrices, each with a matrix of about `byteCount` bytes.
+  /// The products of dense matrices, each of about `byteCount` bytes.
   static func dense(_ kernelSet: KernelSet, byteCount: Int) -> [KernelCall] {
     let table = unsafe kernelSet.table
     return [
@@ -107,7 +108,7 @@ extension KernelCall {
   }
 }
 
-/// What a packed product works on.
+/// The operands of a packed product other than its matrix.
 private final class PackedProductMemory {
   private let activations: QuantizedActivations
   private let output: Buffer<Float>
@@ -128,7 +129,7 @@ private final class PackedProductMemory {
   }
 }
 
-/// What a dense product works on.
+/// The operands of a dense product.
 private final class DenseOperands {
   let weights: Buffer<UInt8>
   let input: Buffer<Float>
@@ -138,17 +139,17 @@ private final class DenseOperands {
     weights = Buffer(count: weightByteCount)
     input = MachineProbe.gaussians(count: columns)
     output = Buffer(count: rows)
-    // 0x34 in every byte is an ordinary number of all three types: 0.26 in F16, 1.7e-7 in the others.
-    // Writing it puts memory behind pages that would otherwise all be one page of zeros.
+    // 0x34 in every byte is a normal number of all three types: 0.26 in F16, 1.7e-7 in the others.
+    // Before they are written, all pages would be mapped to one physical page of zeros.
     unsafe weights.pointer.update(repeating: 0x34, count: weightByteCount)
   }
 }
 
 extension MachineProbe {
-  /// `count` numbers of about the normal distribution, the same in every run.
+  /// `count` numbers of approximately the normal distribution, the same in every run.
   ///
-  /// Sums of four uniform numbers, scaled to mean 0 and variance 1; they repeat after 65,521, a prime,
-  /// so that no two tokens are alike.
+  /// They are sums of four uniform numbers, scaled to mean 0 and variance 1. They repeat after 65,521
+  /// numbers, a prime, so that the tokens of a prompt differ.
   static func gaussians(count: Int) -> Buffer<Float> {
     let period = 65521
     var generator = RandomGenerator(seed: 1)
@@ -156,7 +157,7 @@ extension MachineProbe {
     for index in 0..<min(period, count) {
       let bits = generator.next()
       let sum = (0..<4).reduce(0) { $0 + Double(bits >> UInt64(16 * $1) & 0xFFFF) }
-      // The variance of a uniform number of 0 ..< 65536 is 65536^2 / 12, of four a third of 65536^2.
+      // The variance of a uniform number of 0 ..< 65536 is 65536^2 / 12, of the sum of four 65536^2 / 3.
       unsafe numbers.pointer[index] = Float((sum / 65536 - 2) * 3.0.squareRoot())
     }
     for index in stride(from: period, to: count, by: 1) {

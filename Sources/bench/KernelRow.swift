@@ -1,32 +1,32 @@
 import DuetCommandLine
 import DuetText
 
-/// One kernel on one shape: its times, and its shares of the limits measured around them.
+/// The measurement of a kernel on one shape: its times, and their shares of the limits.
 struct KernelRow {
   let kernel: String
-  /// The kernel set, or nil where it does not matter.
+  /// The kernel set, or nil where none is used.
   let set: String?
   let shape: String
-  /// What else the JSON document says of the shape.
+  /// Further members of the JSON document about the shape.
   var details: [JSONOutput.Member] = []
   let threadCount: Int
-  /// The bytes that a call moves; 0 where that says nothing.
+  /// The number of bytes that a call moves, or 0 where it means little.
   let byteCount: Int
-  /// The additions and multiplications of a call; 0 where that says nothing.
+  /// The number of additions and multiplications of a call, or 0 where it means little.
   let operationCount: Int
-  /// Calls before the first repeat.
+  /// The number of calls before the first repeat.
   let warmUpCount: Int
-  /// Calls in each repeat.
+  /// The number of calls in each repeat.
   let callCount: Int
-  /// Seconds of a call, in each repeat.
+  /// The seconds of a call, for each repeat.
   let seconds: [Double]
   var pairs: [PairedRuns] = []
-  /// The bar and the figure that it is about.
+  /// The bar and the value to compare with it.
   var bar: (bar: Bar, value: Double)?
 
   var median: Double { middle(seconds) }
   var best: Double { seconds.min() ?? .nan }
-  /// The longest time less the shortest, over the median.
+  /// The longest time minus the shortest, divided by the median.
   var spread: Double { ((seconds.max() ?? .nan) - best) / median }
 
   static let header = [
@@ -46,7 +46,7 @@ struct KernelRow {
     return "| \(cells.joined(separator: " | ")) |"
   }
 
-  /// Billions per second, to three digits or so.
+  /// Billions per second, with about three digits.
   private func rateText(_ amount: Int) -> String {
     let rate = Double(amount) / median / 1e9
     return amount == 0 ? "-" : decimalText(rate, digits: rate < 10 ? 2 : rate < 100 ? 1 : 0)
@@ -60,7 +60,7 @@ struct KernelRow {
     }
   }
 
-  /// An object of a JSON document.
+  /// The row as an object of a JSON document.
   var json: JSONOutput {
     func rate(_ amount: Int) -> JSONOutput {
       amount == 0 ? .null : .number(Double(amount) / median)
@@ -88,5 +88,5 @@ struct KernelRow {
   }
 }
 
-/// The middle value, under a name that a member called `median` does not hide.
+/// The median, under a name that the member `median` does not hide.
 private func middle(_ values: [Double]) -> Double { median(values) }

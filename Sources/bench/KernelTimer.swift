@@ -2,7 +2,7 @@ import DuetCommandLine
 import DuetRuntime
 import DuetText
 
-/// A kernel set and a team of threads, which timers and limits share.
+/// A kernel set and a team of threads that run both the kernels and their limits.
 final class Engine {
   let context: ExecutionContext
 
@@ -12,24 +12,25 @@ final class Engine {
 
   var setName: String { context.kernelSet.name }
   var threadCount: Int { context.pool.threadCount }
-  /// Whether its kernels are the best that this processor can run, which the bars are about.
+  /// Whether the kernels are the best that this processor can run; only these have bars.
   var isBest: Bool { setName == KernelSet.supported.first?.name }
 
-  /// Whether its kernels are those that the others are checked against, which take a hundred times as
-  /// long: their cases are smaller.
+  /// Whether the kernels are the portable reference.
+  ///
+  /// They take a hundred times as long, so their cases are smaller.
   var isPortable: Bool { setName == "portable" }
 
-  /// How long a limit is measured, before and after each repeat.
+  /// The time for which a limit is measured before and after each repeat.
   private static let probeDuration = Duration.milliseconds(20)
 
-  /// The peak of the dot product, which `operationCount` operations are compared with.
+  /// The limit of the peak dot product, for a call of `operationCount` operations.
   func peak(_ operationCount: Int) -> KernelLimit {
     KernelLimit(limit: .dotProduct, amount: operationCount) {
       MachineProbe.multiplicationPeak(self.context, for: Self.probeDuration)
     }
   }
 
-  /// The plain read loop that `read` is, which `byteCount` bytes are compared with.
+  /// The limit of the read loop `read`, for a call that reads `byteCount` bytes.
   func reading(_ byteCount: Int, _ read: @escaping () -> Int) -> KernelLimit {
     KernelLimit(limit: .reading, amount: byteCount) {
       self.context.rate(for: Self.probeDuration, read)
@@ -37,25 +38,29 @@ final class Engine {
   }
 }
 
-/// A limit and what a call of the kernel amounts to in its unit.
+/// A limit, and the amount of work of one call of a kernel.
 struct KernelLimit {
   let limit: Limit
+  /// The bytes or operations of a call, as in the unit of the limit.
   let amount: Int
   /// Measures the limit once.
   let rate: () -> Double
 }
 
-/// Times calls between measurements of their limits.
+/// A timer of kernel calls that measures their limits before and after.
 struct KernelTimer {
   let repeats: Int
 
-  /// The shortest repeat: well above the microsecond or so that reading the clock and a late thread cost.
+  /// The shortest repeat in seconds.
+  ///
+  /// It is far longer than the microsecond that reading the clock or a late thread takes.
   private static let shortestRepeat = 0.005
 
   /// Times `body`.
   ///
-  /// `byteCount` are the bytes that a call moves, `operationCount` its additions and multiplications,
-  /// and `limits` are measured around every repeat. `details` go into the JSON document.
+  /// `byteCount` is the number of bytes that a call moves, `operationCount` its number of additions
+  /// and multiplications. `limits` are measured before and after every repeat. `details` are added to
+  /// the JSON document.
   func row(
     _ kernel: String, _ shape: String, _ engine: Engine, byteCount: Int, operationCount: Int,
     details: [JSONOutput.Member] = [], limits: [KernelLimit], _ body: () -> Void

@@ -1,7 +1,7 @@
 import DuetRuntime
 import DuetSystem
 
-/// The input and output of linear layers of one size.
+/// The buffers for the input and output of linear layers of one size.
 final class LinearStation {
   private let tokenCount: Int
   private let input: Buffer<Float>
@@ -9,7 +9,7 @@ final class LinearStation {
   private var scratch: LowRankScratch
   private var output: Buffer<Float>
 
-  /// Room for `tokenCount` tokens through a layer like `linear`.
+  /// Makes buffers for `tokenCount` tokens and layers of the size of `linear`.
   init(_ linear: PackedLinear, tokenCount: Int) {
     self.tokenCount = tokenCount
     input = MachineProbe.gaussians(count: tokenCount * linear.inputSize)
@@ -28,7 +28,7 @@ final class LinearStation {
 }
 
 extension ExecutionContext {
-  /// The sum of what `body` returns, per second, when it is called again and again for `duration`.
+  /// Calls `body` repeatedly for `duration`, and returns the sum of its results per second.
   func rate(for duration: Duration, _ body: () -> Int) -> Double {
     let clock = ContinuousClock()
     let start = clock.now

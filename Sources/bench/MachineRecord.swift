@@ -3,17 +3,17 @@ import DuetRuntime
 import DuetSystem
 import DuetText
 
-/// What a benchmark ran on: figures without it mean nothing.
+/// The machine and compiler of a benchmark, needed to compare results.
 struct MachineRecord {
-  /// The processor's name, or nil where the system does not tell.
+  /// The processor's name, or nil when it is unknown.
   let processor: String?
-  /// The processors that this process may use.
+  /// The number of processors that this process may use.
   let processorCount = SessionOptions.processorCount
   /// The caches of the first processor, smallest first.
   let caches: [Cache]
-  /// The frequency governor, or nil where there is none to be read.
+  /// The frequency governor, or nil when it is unknown.
   let governor: String?
-  /// How many threads ran or waited for a processor in the last minute; nil where that is not told.
+  /// The load of the last minute: the threads that ran or waited for a processor; nil when unknown.
   let load: Double?
   /// The compiler of this program.
   let compiler = MachineRecord.compilerName
@@ -35,7 +35,7 @@ struct MachineRecord {
     }
   }
 
-  /// The machine that this process runs on.
+  /// Reads the properties of the machine that this process runs on.
   init() {
     let line = lines(ofSystemFile: "/proc/cpuinfo").first { $0.hasPrefix("model name") }
     processor = line.flatMap { $0.split(separator: ":", maxSplits: 1).last }
@@ -56,10 +56,10 @@ struct MachineRecord {
       .flatMap { Double($0) }
   }
 
-  /// The bytes of the last-level cache; 0 where the system does not tell.
+  /// The bytes of the last-level cache, or 0 when they are unknown.
   var lastCacheByteCount: Int { caches.map(\.byteCount).max() ?? 0 }
 
-  /// One line.
+  /// The record as one line of text.
   var text: String {
     let parts =
       [processor ?? "unknown processor", "\(processorCount) processors"] + caches.map(\.text)
@@ -70,7 +70,7 @@ struct MachineRecord {
     return "machine: " + parts.joined(separator: ", ")
   }
 
-  /// An object of a JSON document.
+  /// The record as an object of a JSON document.
   var json: JSONOutput {
     [
       "processor": processor.map { .string($0) } ?? .null,
@@ -82,7 +82,7 @@ struct MachineRecord {
     ]
   }
 
-  // The language has conditions on its compiler's version but no name for it.
+  // Swift can test the compiler's version only in conditions; there is no constant with its name.
   private static var compilerName: String {
     #if compiler(>=6.4)
       "Swift 6.4 or later"

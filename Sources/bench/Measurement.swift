@@ -1,15 +1,15 @@
 import DuetCommandLine
 import DuetRuntime
 
-/// What a speed is a share of.
+/// A limit that a speed is compared with.
 enum Limit {
-  /// A plain loop that reads the same bytes, in bytes per second.
+  /// A loop that only reads the same bytes, in bytes per second.
   case reading
   /// OpenBLAS's sgemm on the same shapes, in operations per second.
   case sgemm
   /// The dot product of bytes in registers, in operations per second.
   case dotProduct
-  /// The same products without their low-rank part, in bytes per second.
+  /// The product without its low-rank part, in bytes per second.
   case quantizedAlone
 
   /// The name in JSON documents.
@@ -22,7 +22,7 @@ enum Limit {
     }
   }
 
-  /// The limit `rate`, as a person reads it.
+  /// The limit with its value `rate` as text.
   func text(_ rate: Double) -> String {
     switch self {
     case .reading: "reading \(decimalText(rate / 1e9, digits: 1)) GB/s"
@@ -33,8 +33,9 @@ enum Limit {
   }
 }
 
-/// Runs that are each compared with a limit measured just before and just after: the machine's speed
-/// swings within seconds, a ratio of neighbours much less.
+/// Runs that are each compared with a limit measured immediately before and after.
+///
+/// The machine's speed varies within seconds; the ratio of measurements close in time varies much less.
 struct PairedRuns {
   let limit: Limit
   /// The limit before the first run and after every run.
@@ -42,7 +43,7 @@ struct PairedRuns {
   /// The speed of every run, in the limit's unit.
   private(set) var rates: [Double] = []
 
-  /// No run yet; `rate` is the limit before the first.
+  /// Makes an empty list of runs; `rate` is the limit before the first run.
   init(_ limit: Limit, before rate: Double) {
     self.limit = limit
     limits = [rate]
@@ -56,19 +57,19 @@ struct PairedRuns {
 
   /// The limit around each run: the mean of the two measurements.
   private var limitsAround: [Double] { zip(limits, limits.dropFirst()).map { ($0 + $1) / 2 } }
-  /// The share of the limit around it that each run reached.
+  /// The speed of each run as a share of the limit around it.
   var shares: [Double] { zip(rates, limitsAround).map { $0 / $1 } }
-  /// The middle share.
+  /// The median share.
   var share: Double { median(shares) }
-  /// The middle limit.
+  /// The median limit.
   var limitRate: Double { median(limitsAround) }
-  /// The share and the limit, as a person reads them.
+  /// The share and the limit as text.
   var text: String { "\(percentText(share)) of \(limit.text(limitRate))" }
 }
 
-/// One test of a model: its speed in each measurement, and its share of the machine's limit.
+/// The measurements of one test of a model, and their shares of the machine's limit.
 struct Measurement {
-  /// `pp512`: a prompt of 512 tokens; `tg64`: 64 tokens one after the other.
+  /// The name: `pp512` for a prompt of 512 tokens, `tg64` for 64 tokens evaluated one by one.
   let test: String
   let threadCount: Int
   /// Tokens per second of each measurement.
@@ -85,14 +86,14 @@ func measure(_ body: () throws -> Void) rethrows -> Double {
   try ContinuousClock().measure(body) / .seconds(1)
 }
 
-/// The middle value, or the mean of the two in the middle.
+/// The median: the middle value, or the mean of the two middle values.
 func median(_ values: [Double]) -> Double {
   let sorted = values.sorted()
   guard !sorted.isEmpty else { return .nan }
   return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
 }
 
-/// The mean, and the standard deviation (n - 1) where there is one.
+/// The mean and the standard deviation (n - 1), which is 0 for one value.
 func meanAndDeviation(_ values: [Double]) -> (mean: Double, deviation: Double) {
   let mean = values.reduce(0, +) / Double(values.count)
   let squares = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }

@@ -1,16 +1,20 @@
 import DuetRuntime
 
-/// Measures prompt and generation speed of one model.
+/// The measurement of the prompt and generation speed of a model.
 struct ModelBenchmark {
   let model: Model
   var options: SessionOptions
   let repeats: Int
 
-  /// The shortest run that is compared with a limit: a scheduler's tick should not show in it.
+  /// The shortest run in seconds that is compared with a limit.
+  ///
+  /// It is long compared with a time slice of the scheduler.
   private static let shortestRun = 0.1
 
-  /// Tokens one after the other from an empty context, the read loop over the weights between any two
-  /// runs of a tenth of a second or one token.
+  /// Measures the evaluation of single tokens from an empty context.
+  ///
+  /// A run is a tenth of a second, or one token if that takes longer; before and after each run the
+  /// read loop over the weights is measured.
   func generation(tokenCount: Int) throws -> Measurement {
     var session = try session(contextLength: tokenCount + 1)
     try session.append(0)
@@ -36,8 +40,10 @@ struct ModelBenchmark {
       test: "tg\(tokenCount)", threadCount: session.threadCount, speeds: speeds, pairs: pairs)
   }
 
-  /// A whole prompt at once, the limit before and after each measurement: for a compressed model the peak
-  /// of the dot product, else sgemm.
+  /// Measures a prompt that is evaluated at once.
+  ///
+  /// The limit is measured before and after each run: for a compressed model the peak of the dot
+  /// product, else sgemm.
   func prompt(tokenCount: Int) throws -> Measurement {
     var session = try session(contextLength: tokenCount)
     let tokens = (0..<tokenCount).map(token)
@@ -64,17 +70,18 @@ struct ModelBenchmark {
       test: "pp\(tokenCount)", threadCount: session.threadCount, speeds: speeds, pairs: pairs)
   }
 
-  /// The time of a token over that of its kernels, on one thread.
+  /// The time of a token divided by the time of its kernels, on one thread.
   ///
-  /// The token is one of 64 from an empty context, and the result the median over the repeats: nil for a
-  /// model that the last-level cache does not hold.
+  /// The time of a token is the mean over 64 tokens from an empty context, and the result is the median
+  /// over the repeats. Nil for a model with more than 16 MiB of weights per token, which may not fit in
+  /// the last-level cache.
   func kernelRatio() throws -> Double? {
     let tokenCount = 64
     guard model.byteCountPerToken <= 16 << 20 else { return nil }
     var one = self
     one.options.threadCount = 1
     var session = try one.session(contextLength: tokenCount)
-    // Half of the positions on the average.
+    // On average, a token sees half of the positions.
     let kernels = TokenKernels(model, options.kernelSet, keyCount: tokenCount / 2)
     var ratios: [Double] = []
     for run in 0...repeats {
@@ -94,11 +101,10 @@ struct ModelBenchmark {
     return try Session(model, options: options)
   }
 
-  /// Some token of the vocabulary: which one does not matter for speed.
+  /// A token of the vocabulary; the speed does not depend on the choice.
   private func token(_ index: Int) -> Int { index * 31 % model.configuration.vocabularySize }
 
-  /// Bytes per second of a plain read of all weights that a token reads; small models are read often
-  /// enough to be measured.
+  /// The bytes per second of reading all weights that a token reads, repeated for at least 50 ms.
   private func readRate(_ session: borrowing Session) -> Double {
     var byteCount = 0
     let clock = ContinuousClock()
@@ -109,7 +115,7 @@ struct ModelBenchmark {
     return Double(byteCount) / (start.duration(to: clock.now) / .seconds(1))
   }
 
-  /// Operations per second of sgemm on the linear layers of one decoder layer.
+  /// The operations per second of sgemm on the linear layers of one decoder layer.
   private func multiplicationRate(_ tokenCount: Int, _ threadCount: Int) -> Double {
     guard let layer = model.layers.first else { return .nan }
     var operations = 0.0

@@ -2,7 +2,7 @@ import DuetCommandLine
 import DuetRuntime
 import DuetText
 
-/// How a random packed matrix is stored: the format, and the low-rank part beside it.
+/// The storage of a random packed matrix: its format, and the low-rank part added to it.
 struct PackedRecipe {
   var format: WeightFormat
   var groupSize = GroupSize.columns128
@@ -11,13 +11,13 @@ struct PackedRecipe {
   var factorFormat = WeightFormat.int4
   var hasOffsets = false
 
-  /// As a person reads it.
+  /// The recipe as text.
   var text: String {
     "\(format.rawValue) group \(groupSize.rawValue)" + (hasOffsets ? " with offsets" : "")
       + (rank > 0 ? " rank \(rank) \(factorFormat.rawValue)" : "")
   }
 
-  /// The same as members of a JSON document.
+  /// The recipe as members of a JSON document.
   var json: [JSONOutput.Member] {
     [
       .init("weight_format", .string(format.rawValue)),
@@ -27,7 +27,7 @@ struct PackedRecipe {
     ]
   }
 
-  /// The same without the low-rank part.
+  /// The recipe without the low-rank part.
   var quantizedAlone: PackedRecipe {
     var recipe = self
     recipe.rank = 0
@@ -39,7 +39,7 @@ struct PackedRecipe {
     let quantized = PackedLayout(
       format, groupSize: groupSize, outputSize: size.outputSize, inputSize: size.inputSize)
     guard rank > 0 else { return (quantized, []) }
-    // A group of L is no longer than its rows, which would otherwise be padded.
+    // A group of L is not much longer than its rows, so that they need little padding.
     let group = GroupSize(columnCount: rank <= 32 ? 32 : rank <= 64 ? 64 : 128) ?? .columns128
     return (
       quantized,
@@ -86,9 +86,10 @@ struct MatrixSize {
 }
 
 extension PackedMatrix {
-  /// Random codes, of which any bytes are valid, and scales of either sign between 2^-7 and 2^-6.
+  /// Makes a matrix of random codes, and of scales of either sign between 2^-7 and 2^-6.
   ///
-  /// Subnormal scales would be slow and large ones would overflow; speed depends on nothing else.
+  /// All bytes are valid codes. Subnormal scales would be slow and large ones would overflow; otherwise
+  /// the speed does not depend on the values.
   static func random(
     _ layout: PackedLayout, hasOffsets: Bool = false, _ pool: WorkerPool
   ) throws(PackedMatrixError) -> PackedMatrix {
@@ -100,8 +101,8 @@ extension PackedMatrix {
         pool.run((byteCount + step - 1) / step) { piece, _ in
           var generator = RandomGenerator(seed: UInt64(piece))
           for offset in stride(from: piece * step, to: min((piece + 1) * step, byteCount), by: 8) {
-            // Scales and offsets are halves with the sign and the fraction drawn and the exponent 8,
-            // which is biased by 15.
+            // Scales and offsets are F16 with random sign and fraction, and the biased exponent 8,
+            // which is 2^(8 - 15).
             let word = generator.next()
             unsafe bytes.storeBytes(
               of: offset < codesEnd ? word : word & 0x83FF_83FF_83FF_83FF | 0x2000_2000_2000_2000,

@@ -1,22 +1,22 @@
 import DuetSystem
 
-/// What the weights of a shape take in memory.
+/// The memory that the weights of a shape take.
 struct ShapeMemory {
   /// The bytes of a decoder layer.
   let layerByteCount: Int
-  /// The bytes of everything else.
+  /// The bytes of all other tensors.
   let otherByteCount: Int
   let layerCount: Int
 
   /// The bytes of all weights.
   var byteCount: Int { layerCount * layerByteCount + otherByteCount }
 
-  /// The memory of the machine that is left to the rest, for buffers and other programs.
+  /// The bytes of memory that are left free for buffers and other programs.
   private static let reserve = 256 << 20
 
-  /// Refuses a shape that does not fit into the memory that is free now.
+  /// Checks that the shape fits into the memory that is free now.
   ///
-  /// - Throws: `BenchError.doesNotFit`, with the number of layers that do.
+  /// - Throws: `BenchError.doesNotFit`, with the number of layers that would fit.
   func check(_ shape: String) throws(BenchError) {
     guard let free = availableByteCount(), byteCount + Self.reserve > free else { return }
     throw .doesNotFit(

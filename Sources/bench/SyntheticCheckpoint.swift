@@ -3,8 +3,9 @@ import DuetSystem
 
 /// A checkpoint with random weights of a published shape, for measuring speed without the model.
 enum SyntheticCheckpoint {
-  /// The checkpoint of `configuration` in memory: matrices of numbers between 2^-7 and 2^-6 of either
-  /// sign, norms of ones.
+  /// Makes a checkpoint of `configuration` in memory.
+  ///
+  /// Elements of matrices have random signs and magnitudes between 2^-7 and 2^-6; norms are ones.
   static func inMemory(
     _ configuration: Configuration, elementType: ElementType
   ) throws(FileError) -> Checkpoint {
@@ -12,7 +13,7 @@ enum SyntheticCheckpoint {
     return Checkpoint(configuration: configuration, tensors: tensors)
   }
 
-  /// Tensors of `shapes` in one block of memory: matrices of random numbers, vectors of ones.
+  /// Makes tensors of `shapes` in one block of memory: matrices of random numbers, vectors of ones.
   static func tensors(
     of shapes: [(name: String, sizes: [Int])], elementType: ElementType
   ) throws(FileError) -> [StoredTensor] {
@@ -36,7 +37,7 @@ enum SyntheticCheckpoint {
     }
   }
 
-  /// What `inMemory` takes.
+  /// The memory that the tensors of `inMemory` take.
   static func memory(_ configuration: Configuration, _ elementType: ElementType) -> ShapeMemory {
     func byteCount(layerCount: Int) -> Int {
       var configuration = configuration
@@ -50,7 +51,7 @@ enum SyntheticCheckpoint {
       layerCount: configuration.layerCount)
   }
 
-  /// Every tensor of a model, by the names of Hugging Face checkpoints.
+  /// The name and shape of every tensor of a model, as in Hugging Face checkpoints.
   static func tensorShapes(_ configuration: Configuration) -> [(name: String, sizes: [Int])] {
     let hidden = configuration.hiddenSize
     var result = [("model.embed_tokens.weight", [configuration.vocabularySize, hidden])]
@@ -72,8 +73,9 @@ enum SyntheticCheckpoint {
     return result.map { (name: $0.0, sizes: $0.1) }
   }
 
-  /// Fills memory with random signs and fractions under a fixed exponent, 2^-7: 120 in the biased
-  /// exponent of F32 and BF16, 8 in that of F16.
+  /// Fills memory with numbers of random sign and fraction and the fixed exponent 2^-7.
+  ///
+  /// The biased exponent is 120 for F32 and BF16, and 8 for F16.
   private static func fill(_ bytes: inout MutableRawSpan, _ elementType: ElementType) {
     let (kept, exponent): (UInt64, UInt64) =
       switch elementType {

@@ -2,12 +2,14 @@ import DuetRuntime
 import DuetSystem
 import Kernels
 
-/// The calls of a token that multiply no weights: norms, sums, positions, attention, the gate.
+/// The kernel calls of a token that do not multiply weights.
+///
+/// They are norms, sums, checks for finite numbers, rotary embeddings, attention and the gate.
 struct NumberKernels {
   /// The calls by kind of kernel.
   let kinds: [[() -> Void]]
 
-  /// The calls of a token that sees `keyCount` positions.
+  /// Makes the calls of a token that sees `keyCount` positions.
   init(_ configuration: Configuration, _ kernelSet: KernelSet, keyCount: Int) {
     let table = unsafe kernelSet.table
     let memory = TokenMemory(configuration, keyCount: keyCount)
@@ -51,7 +53,7 @@ struct NumberKernels {
   }
 }
 
-/// What these calls work on: ordinary numbers that do not grow.
+/// The operands of `NumberKernels`: normal numbers that do not grow in repeated calls.
 @safe
 private final class TokenMemory {
   let x: Buffer<Float>
@@ -88,7 +90,7 @@ private final class TokenMemory {
     first = [Int](repeating: 0, count: group)
     last = [Int](repeating: keyCount, count: group)
     for index in 0..<halfRoots.count {
-      // The cosines and sines are both the square root of a half, so that lengths stay.
+      // The cosines and sines are both the square root of a half, so lengths do not change.
       unsafe halfRoots.pointer[index] = Float(0.5).squareRoot()
     }
     for index in 0..<halves.count {
@@ -96,7 +98,7 @@ private final class TokenMemory {
     }
   }
 
-  /// The queries of one key-value head against `keyCount` keys.
+  /// Computes the attention of the queries of one key-value head to `keyCount` keys.
   func attend(_ table: UnsafePointer<kernels_set>, _ configuration: Configuration, keyCount: Int) {
     let (headSize, group) = (configuration.headSize, configuration.queriesPerKeyValueHead)
     unsafe queries.withUnsafeBufferPointer { queries in
@@ -110,7 +112,7 @@ private final class TokenMemory {
   }
 }
 
-/// One token times a dense matrix, on the calling thread.
+/// The product of one token and a dense matrix, on the calling thread.
 final class DenseCall {
   private let matrix: DenseMatrix
   private let kernelSet: KernelSet

@@ -2,16 +2,15 @@ import DuetRuntime
 import DuetSystem
 import Kernels
 
-/// The kernels that one token of a model calls, each by itself, on one thread: what a token cannot take
-/// less than in all.
+/// The kernel calls of one token of a model, on one thread; their time is a lower limit for a token.
 ///
-/// Every kernel meets the matrices of the model, or buffers of the right size, in calls of its own; kernels
-/// of a kind follow each other, so that a small model stays in the cache as it does when it runs.
+/// Every call has a matrix of the model, or buffers of the right size. Calls of one kind of kernel are
+/// made one after the other, so that a small model stays in the cache as in a real run.
 struct TokenKernels {
   /// The calls of a token by kind of kernel.
   private let kinds: [[() -> Void]]
 
-  /// The kernels of a token that sees `keyCount` positions, itself included.
+  /// Makes the calls of a token that sees `keyCount` positions, including its own.
   init(_ model: Model, _ kernelSet: KernelSet, keyCount: Int) {
     let linears = model.layers.flatMap(\.linears) + [model.head]
     let numbers = NumberKernels(model.configuration, kernelSet, keyCount: keyCount)
@@ -34,14 +33,14 @@ struct TokenKernels {
     kinds = numbers.kinds + [contexts, packed, rotating, dense]
   }
 
-  /// The seconds that all calls of one token take, kind after kind.
+  /// The seconds that all calls of one token take, measured separately for each kind.
   func measured() -> Double {
     kinds.reduce(0) { sum, calls in
       if calls.isEmpty { return sum }
       var count = 0
       let clock = ContinuousClock()
       let start = clock.now
-      // Several milliseconds, so that reading the clock does not show.
+      // After several milliseconds the time of reading the clock is negligible.
       repeat {
         for call in calls { call() }
         count += 1
@@ -64,7 +63,7 @@ struct TokenKernels {
   }
 }
 
-/// The input and the products of R of a linear layer, as they are quantised.
+/// The buffers to quantise the input of a linear layer and its products with R.
 private final class QuantizedVectors {
   private let numbers: Buffer<Float>
   private var inputs: QuantizedActivations
@@ -87,7 +86,7 @@ private final class QuantizedVectors {
   }
 }
 
-/// A vector that is rotated in place, which keeps its length.
+/// A vector that is rotated in place; its length does not change.
 private final class RotatedVector {
   private let rotation: IncoherenceTransform
   private var numbers: Buffer<Float>

@@ -3,18 +3,18 @@ import DuetRuntime
 import DuetText
 import Glibc
 
-/// The table of `bench tokenizer`.
+/// The command line of `bench tokenizer`.
 let tokenizerBenchmarkCommand = Command(
   name: "bench tokenizer",
   summary: "Measure the tokenizer on 1 MB and 10 MB of very long words.",
   options: [CommonOptions.model, CommonOptions.json],
   notes: [
-    "The ratio is the time of 10 MB divided by ten times that of 1 MB: 1 means that time grows "
-      + "like the length. All figures are processor time, best of three runs: the tokenizer uses one "
-      + "thread, and other programs on the machine should not count."
+    "The ratio is the time of 10 MB divided by ten times the time of 1 MB: 1 means that time grows "
+      + "linearly with the length. All times are processor time, the best of three runs: the tokenizer "
+      + "uses one thread, and the time of other programs on the machine is not counted."
   ])
 
-/// Runs `bench tokenizer`: prints the speed for each kind of text, and how it grows.
+/// Runs `bench tokenizer`: prints the speed for each kind of text and how it depends on the length.
 func runTokenizerBenchmark(_ invocation: Invocation) throws -> ExitCode {
   let folder = invocation.arguments[CommonOptions.model]
   let start = processorSeconds()
@@ -59,7 +59,7 @@ private func processorSeconds() -> Double {
   Double(clock()) / 1e6
 }
 
-/// What was measured with one kind of text.
+/// The measurements with one kind of text.
 private struct TokenizerBenchmarkRow {
   let name: String
   /// The number of tokens in 10 MB.
@@ -84,15 +84,15 @@ private struct TokenizerBenchmarkRow {
   }
 }
 
-/// Text of words that are long or have no end, the same in every run.
+/// A text of very long words, or of one endless word, the same in every run.
 private enum LongWords: String, CaseIterable {
-  /// English words glued together.
+  /// English words without spaces between them.
   case words
-  /// One letter again and again.
+  /// One letter, repeated.
   case letter
-  /// Letters in no order.
+  /// Random letters.
   case noise
-  /// The same with a space after every two thousand: many words, each of several windows.
+  /// Random letters with a space after every two thousand: many words, each of several windows.
   case spaced = "noise, spaced"
 
   private static let dictionary = [

@@ -5,7 +5,7 @@ import DuetSystem
 import DuetText
 import Glibc
 
-/// `bench write`: a checkpoint of random weights in a new folder, config.json last.
+/// Runs `bench write`: writes a checkpoint of random weights to a new folder, config.json last.
 func writeSyntheticCheckpoint(_ invocation: Invocation) throws {
   let arguments = invocation.arguments
   let folder = arguments[Options.folder]
@@ -40,7 +40,7 @@ func writeSyntheticCheckpoint(_ invocation: Invocation) throws {
     "\(printable(folder)): \(checkpoint.byteCount) bytes of weights, files: \(plan.shards.count)")
 }
 
-/// What config.json says of a configuration.
+/// The JSON document of config.json for a configuration.
 private func configurationDocument(_ configuration: Configuration) -> JSONOutput {
   [
     "model_type": .string(configuration.architecture.rawValue),

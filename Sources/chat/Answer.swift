@@ -1,11 +1,11 @@
 internal import DuetCommandLine
 package import DuetText
 
-/// Why an answer ended.
+/// The reason why an answer ended.
 package enum StopReason: String, Sendable {
-  /// The model wrote a token that ends a text.
+  /// The model chose a token that ends a text.
   case endOfText = "eos"
-  /// As many tokens as were asked for.
+  /// The answer has the largest number of tokens allowed.
   case maximum = "max-tokens"
   /// The context is full.
   case contextFull = "context"
@@ -13,25 +13,25 @@ package enum StopReason: String, Sendable {
   case interrupted
 }
 
-/// What is known of an answer besides its text.
+/// The tokens and statistics of an answer.
 package struct Answer: Sendable, Equatable {
   /// The tokens of the answer, without the one that ended it.
   package var tokens: [Int] = []
-  /// Why it ended.
+  /// The reason why it ended.
   package var stop = StopReason.endOfText
-  /// Tokens of the conversation before the answer.
+  /// The number of tokens of the conversation before the answer.
   package var promptCount = 0
-  /// Those of them that had to be evaluated; the others stood from before.
+  /// The number of these tokens that were evaluated; the others were reused from earlier answers.
   package var evaluatedCount = 0
-  /// Seconds that took.
+  /// The seconds that their evaluation took.
   package var promptSeconds = 0.0
-  /// Seconds that the answer took.
+  /// The seconds that the answer took.
   package var answerSeconds = 0.0
-  /// Tokens that were dropped to make room.
+  /// The number of tokens that were dropped because the context was full.
   package var droppedCount = 0
-  /// Tokens that stand in the context now.
+  /// The number of tokens in the context after the answer.
   package var contextUsed = 0
-  /// Tokens that fit in the context.
+  /// The number of tokens that fit in the context.
   package var contextLength = 0
 
   package init() {}

@@ -1,9 +1,9 @@
 package import DuetCommandLine
 package import DuetText
 
-/// A conversation with a model: makes answers, prints them as they come, and reports on them.
+/// A conversation with a model that prints answers as they are generated, and their statistics.
 package final class Chat<Engine: TextEngine & ~Copyable> {
-  /// What was said so far.
+  /// The messages so far.
   package var conversation: Conversation
   /// The last answer, for `/stats`.
   package private(set) var lastAnswer: Answer?
@@ -21,13 +21,13 @@ package final class Chat<Engine: TextEngine & ~Copyable> {
   /// Makes a conversation.
   ///
   /// - Parameters:
-  ///   - responder: What makes the answers.
-  ///   - conversation: What was said before.
-  ///   - format: How the conversation becomes tokens, for its kind of text.
-  ///   - tokenizer: What turns tokens into text.
+  ///   - responder: The generator of answers.
+  ///   - conversation: The messages before.
+  ///   - format: The way the conversation is encoded as tokens.
+  ///   - tokenizer: The tokenizer that decodes the answers.
   ///   - seed: The seed, for statistics.
-  ///   - output: Where answers go.
-  ///   - messages: Where everything else goes.
+  ///   - output: The output for answers.
+  ///   - messages: The output for warnings and progress.
   package init(
     _ responder: consuming Responder<Engine>, conversation: Conversation, format: ChatFormat,
     tokenizer: Tokenizer, seed: UInt64, output: StandardOutput, messages: Messages
@@ -44,20 +44,21 @@ package final class Chat<Engine: TextEngine & ~Copyable> {
 
   /// Answers the last message and adds the answer to the conversation.
   ///
-  /// An answer without any text, stopped before its beginning, is not added.
+  /// An answer that is interrupted before it has text is not added.
   ///
   /// - Parameters:
-  ///   - prints: Whether the text goes to standard output as it comes, ended by a line break.
+  ///   - prints: Whether the text is printed to the output as it is generated, with a line break at
+  ///     the end.
   ///   - isCancelled: Whether to stop.
   /// - Returns: The answer and its text.
-  /// - Throws: As `Responder.answer`, and `OutputError`.
+  /// - Throws: The errors of `Responder.answer`, and `OutputError`.
   package func answer(
     prints: Bool, isCancelled: () -> Bool
   ) throws -> (answer: Answer, text: String) {
     var text = AnswerText(tokenizer)
     var progress: ProgressLine?
     var conversation = self.conversation
-    // What was said so far and what stands in the model stay true when something fails half-way.
+    // The conversation is stored also after an error, so that it agrees with the evaluated tokens.
     defer {
       self.conversation = conversation
       progress?.erase()
@@ -67,7 +68,7 @@ package final class Chat<Engine: TextEngine & ~Copyable> {
       case .prompt(let tokens):
         if format.isPlain { text.continue(tokens) }
       case .evaluated(let done, let total):
-        // Short prompts are done before a line could be read.
+        // A short prompt is evaluated in one step and needs no progress line.
         if progress == nil, total > done {
           progress = ProgressLine("reading", total: total, unit: "tok", messages: messages)
         }
@@ -98,7 +99,7 @@ package final class Chat<Engine: TextEngine & ~Copyable> {
     return (answer, text.text)
   }
 
-  /// The evaluated tokens, for checks of their consistency.
+  /// The evaluated tokens, for consistency checks.
   package var evaluated: [Int] { responder.evaluated }
 
   private func print(_ text: String) throws {

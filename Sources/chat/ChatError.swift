@@ -1,24 +1,24 @@
 package import DuetSystem
 package import DuetText
 
-/// What can be wrong with a conversation or its file.
+/// An error of a conversation or its file.
 package enum ChatError: DuetError, Equatable {
-  /// The conversation does not fit in the context, even after everything droppable was dropped.
+  /// The conversation does not fit in the context, even after all turns that may be dropped are.
   case tooLong(tokens: Int, contextLength: Int, hasOlderTurns: Bool)
   /// There is no text for the model to continue.
   case nothingToContinue
-  /// A file is not a conversation that was saved.
+  /// A file is not a saved conversation.
   case notAConversation(path: String, problem: String)
-  /// A file of another kind is in the way.
+  /// The file to write exists and is not a saved conversation.
   case wouldOverwrite(path: String)
   /// A file cannot be read or written.
   case file(FileError)
   /// A file is not JSON.
   case json(JSONError)
-  /// The tokenizer knows no tokens.
+  /// The tokenizer has no tokens.
   case emptyVocabulary(folder: String)
 
-  /// One sentence that says what is wrong and what to do.
+  /// A sentence that describes the error and how to resolve it.
   package var description: String {
     switch self {
     case .tooLong(let tokens, let contextLength, let hasOlderTurns):
@@ -37,7 +37,7 @@ package enum ChatError: DuetError, Equatable {
     }
   }
 
-  /// The kind of trouble, for the exit code.
+  /// The category of the error, for the exit code.
   package var category: FailureCategory {
     switch self {
     case .tooLong, .nothingToContinue, .wouldOverwrite: .usage

@@ -1,13 +1,13 @@
 package import DuetText
 import Glibc
 
-/// How a conversation becomes tokens: by the model's template, or as plain text.
+/// The way a conversation is encoded as tokens: by a template, or as plain text.
 package struct ChatFormat: Sendable {
   private let template: ChatTemplate?
   private let tokenizer: Tokenizer
   private let date: CalendarDate
 
-  /// A format; without a template the contents of all messages are one text that the model continues.
+  /// Makes a format; without a template the contents of all messages are joined to one text.
   package init(template: ChatTemplate?, tokenizer: Tokenizer, date: CalendarDate = .today) {
     self.template = template
     self.tokenizer = tokenizer
@@ -17,12 +17,12 @@ package struct ChatFormat: Sendable {
   /// Whether the model continues plain text.
   package var isPlain: Bool { template == nil }
 
-  /// Where the template is from, "none" for plain text.
+  /// The origin of the template, or "none" for plain text.
   package var name: String { template?.origin ?? "none" }
 
-  /// The tokens of a conversation, up to where the answer begins.
+  /// The tokens of a conversation, up to the beginning of the answer.
   ///
-  /// Special tokens that somebody typed stay plain text.
+  /// The text of a special token in a message is encoded as plain text.
   package func tokens(for messages: [ChatMessage]) throws(ChatTemplateError) -> [Int] {
     if let template {
       return try template.tokens(for: messages, tokenizer: tokenizer, date: date)
@@ -36,10 +36,10 @@ package struct ChatFormat: Sendable {
 }
 
 extension CalendarDate {
-  /// The date here and now; the first day of 1970 if the system does not know.
+  /// The local date and time, or the first day of 1970 if the system does not provide it.
   package static var today: CalendarDate {
     var now = time(nil)
-    // `tm` holds a pointer to the time zone's name, which is not looked at.
+    // `tm` holds a pointer to the time zone's name, which is not used.
     var parts = unsafe tm()
     let year = unsafe localtime_r(&now, &parts) == nil ? 0 : Int(parts.tm_year) + 1900
     guard (1...9999).contains(year) else { return CalendarDate(year: 1970, month: 1, day: 1) }
@@ -49,13 +49,13 @@ extension CalendarDate {
   }
 }
 
-/// The text of an answer as its tokens come.
+/// The text of an answer, decoded token by token.
 package struct AnswerText: Sendable {
   private let tokenizer: Tokenizer
   private var stream: TokenStream
-  /// Bytes of the text before the answer that the stream still holds back.
+  /// The bytes of the text before the answer that the stream has not returned yet.
   private var held = 0
-  /// Everything so far.
+  /// The text so far.
   package private(set) var text = ""
 
   package init(_ tokenizer: Tokenizer) {
@@ -63,17 +63,17 @@ package struct AnswerText: Sendable {
     stream = TokenStream(tokenizer)
   }
 
-  /// Makes the answer the continuation of a text, so that the space before its first word stays.
+  /// Makes the answer continue the text of `tokens`, so that the space before its first word is kept.
   package mutating func `continue`(_ tokens: [Int]) {
     var written = 0
     for token in tokens { written += stream.append(token).utf8.count }
     held = tokenizer.decode(tokens, skippingSpecialTokens: true).utf8.count - written
   }
 
-  /// Takes a token and returns the text that is now certain, often none.
+  /// Adds a token and returns the text that is now complete, which may be empty.
   package mutating func append(_ token: Int) -> String { take(stream.append(token)) }
 
-  /// Ends the answer and returns what was held back.
+  /// Ends the answer and returns the rest of its text.
   package mutating func finish() -> String { take(stream.finish()) }
 
   private mutating func take(_ piece: String) -> String {

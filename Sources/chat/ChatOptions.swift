@@ -2,9 +2,9 @@ package import DuetCommandLine
 package import DuetRuntime
 import DuetText
 
-/// Which chat template to use.
+/// The choice of a chat template.
 package enum TemplateChoice: String, CaseIterable, Sendable {
-  /// The model's own.
+  /// The template of the model.
   case auto
   case llama2 = "llama-2"
   case llama3 = "llama-3"
@@ -24,43 +24,44 @@ package enum ChatOptions {
     "system", "TEXT", help: "Instructions for the whole conversation")
   package static let context: Option<Int?> = .integer(
     "context", short: "c", "N", in: 1...16_777_216,
-    defaultText: "4096, or what the model was made for if that is less",
-    help: "Tokens of context")
+    defaultText: "4096, or the model's context length if that is shorter",
+    help: "The number of tokens of the context")
   package static let maximum = Option.integer(
     "max-tokens", short: "n", "N", in: 1...16_777_216, default: 512,
-    help: "The most tokens of an answer")
+    help: "The largest number of tokens of an answer")
   package static let temperature: Option<Double?> = .number(
     "temperature", "X", in: 0...1000, defaultText: advised("0.7"),
-    help: "Below 1 likely tokens become likelier; 0 always takes the likeliest")
+    help: "Below 1, likely tokens become more likely; 0 always chooses the likeliest token")
   package static let topK: Option<Int?> = .integer(
     "top-k", "N", in: 0...16_777_216, defaultText: advised("40"),
     help: "Choose among the N likeliest tokens; 0 means all")
   package static let topP: Option<Double?> = .number(
     "top-p", "X", in: 0...1, defaultText: advised("0.95"),
-    help: "Choose among the likeliest tokens that have this share of the probability")
+    help: "Choose among the likeliest tokens that together have this share of the probability")
   package static let minP: Option<Double?> = .number(
     "min-p", "X", in: 0...1, defaultText: advised("0.05"),
     help: "Choose among tokens with at least this share of the likeliest one's probability")
   package static let repeatPenalty: Option<Double?> = .number(
     "repeat-penalty", "X", in: 0.01...1000, defaultText: advised("1.0"),
-    help: "Above 1 tokens seen lately become less likely")
+    help: "Above 1, recent tokens become less likely")
   package static let seed: Option<UInt64?> = .seed(
-    "seed", short: "s", "N", defaultText: "random, told by --stats",
+    "seed", short: "s", "N", defaultText: "random, shown by --stats",
     help: "The seed of the random choices")
   package static let raw = Option.flag(
-    "raw", help: "Continue the prompt as plain text, without a template; as --template none")
+    "raw", help: "Continue the prompt as plain text, without a template; same as --template none")
   package static let template: Option<TemplateChoice> = .choice(
-    "template", default: .auto, help: "The chat template; auto takes the model's own")
+    "template", default: .auto, help: "The chat template; auto uses the model's own")
   package static let onFull: Option<FullContextPolicy> = .choice(
     "on-full", default: .stop,
-    help: "When the context is full: end the answer, or drop the oldest turns after the system's")
+    help: "When the context is full: end the answer, or drop the oldest turns but not the system "
+      + "text")
   package static let cache: Option<KVCacheType> = .choice(
     "kv-cache", default: .f16, help: "The element type of keys and values in memory")
   package static let statistics = Option.flag(
-    "stats", help: "Print a line of figures on standard error after each answer")
+    "stats", help: "Print a line of statistics on standard error after each answer")
 
   private static func advised(_ text: String) -> String {
-    "\(text), or what generation_config.json says"
+    "\(text), or the value in generation_config.json"
   }
 
   package static let command = Command(
@@ -74,15 +75,16 @@ package enum ChatOptions {
     ],
     notes: [
       "Interactive when standard input and standard output are terminals and there is no -p; "
-        + "otherwise it answers once, to -p or to what comes on standard input without its last line break, and exits. "
-        + "The answer goes to standard output and ends with a line break; everything else goes to "
-        + "standard error. On a terminal, control characters in the answer are shown escaped.",
-      "At the prompt, /help lists the commands. Ctrl-C stops an answer and keeps what was written; "
-        + "at an empty prompt, twice within two seconds leaves.",
+        + "otherwise it answers once and exits. The prompt is then the text of -p, or standard input "
+        + "without its last line break. The answer goes to standard output and ends with a line break; "
+        + "everything else goes to standard error. On a terminal, control characters in the answer are "
+        + "shown escaped.",
+      "At the prompt, /help lists the commands. Ctrl-C stops an answer and keeps its text so far; "
+        + "pressed twice within two seconds at an empty prompt, it ends the program.",
     ])
 }
 
-/// The options as they apply to a model.
+/// The values of the options for a model.
 package struct ChatSettings: Sendable {
   package let system: String?
   package let maximumCount: Int
@@ -93,7 +95,7 @@ package struct ChatSettings: Sendable {
   package let showsStatistics: Bool
   package let isJSON: Bool
 
-  /// Reads the options, checks that they go together, and fills in what the model's makers advise.
+  /// Reads the options, checks that they can be combined, and takes defaults from `advice`.
   ///
   /// - Throws: `UsageError.conflict`.
   package init(

@@ -2,7 +2,7 @@ import DuetCommandLine
 import DuetRuntime
 import DuetText
 
-/// The program: loads what the options name and talks once or many times.
+/// The program: loads the model and answers one prompt or runs an interactive chat.
 enum ChatProgram {
   /// The longest prompt read from standard input, in bytes.
   private static let inputLimit = 64_000_000
@@ -16,7 +16,7 @@ enum ChatProgram {
     if isInteractive, arguments[CommonOptions.json] {
       throw UsageError.conflict("--json needs a prompt: -p TEXT, or text on standard input")
     }
-    // Checked before anything is loaded, with no advice: what the options say alone.
+    // The options are checked before the model is loaded, therefore without the model's defaults.
     _ = try ChatSettings(arguments, advice: GenerationConfiguration(), randomSeed: 0)
 
     let model = try invocation.loadModel(folder)
@@ -125,7 +125,7 @@ enum ChatProgram {
       invocation.messages.note("reading the prompt from the terminal; Ctrl-D at its end")
     }
     let text = try StandardInput.readText(limit: inputLimit)
-    // `echo` and editors end a text with a line break that is no part of what was meant.
+    // `echo` and editors add a line break at the end, which is not part of the prompt.
     return text.utf8.last == UInt8(ascii: "\n") ? String(text.unicodeScalars.dropLast()) : text
   }
 
@@ -150,7 +150,7 @@ enum ChatProgram {
 private enum Clock {
   private static let origin = ContinuousClock.now
 
-  /// Seconds since some moment, never going back.
+  /// The seconds since the first call, by a monotonic clock.
   static func seconds() -> Double {
     origin.duration(to: .now) / .seconds(1)
   }

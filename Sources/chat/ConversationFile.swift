@@ -3,14 +3,14 @@ import DuetSystem
 import DuetText
 import Glibc
 
-/// Conversations on disk: `{"messages":[{"role":"user","content":"..."}, ...]}`.
+/// The file of a conversation: `{"messages":[{"role":"user","content":"..."}, ...]}`.
 package enum ConversationFile {
-  /// The largest file read: longer than any context, as JSON.
+  /// The limits of the file; the number of bytes is larger than the JSON of any context.
   private static let limits = JSONLimits(byteCount: 64_000_000, depth: 8)
 
   /// The conversation in a file.
   ///
-  /// - Throws: `ChatError` when the file cannot be read or is something else.
+  /// - Throws: `ChatError` when the file cannot be read or is not a conversation.
   package static func load(_ path: String) throws(ChatError) -> Conversation {
     let bytes: [UInt8]
     do {
@@ -21,12 +21,12 @@ package enum ConversationFile {
     return Conversation(messages: try messages(of: try parse(bytes, path).root, path))
   }
 
-  /// Writes a conversation under a name that is free or belongs to another saved conversation.
+  /// Writes a conversation to a new file, or replaces the file of another saved conversation.
   ///
-  /// The file is complete whenever it is there: it is written under another name first.
+  /// It is first written to a temporary file, which is then renamed; so the file is never incomplete.
   ///
   /// - Returns: Whether an older file was replaced.
-  /// - Throws: `ChatError`; an older file is then as it was.
+  /// - Throws: `ChatError`; an older file is then not changed.
   @discardableResult
   package static func save(
     _ conversation: Conversation, to path: String
@@ -79,7 +79,7 @@ package enum ConversationFile {
     return messages
   }
 
-  /// Whether a file is there that may be replaced; throws for one that may not.
+  /// Whether a file exists that may be replaced; throws for one that may not.
   private static func mayReplace(_ path: String) throws(ChatError) -> Bool {
     do {
       _ = try load(path)

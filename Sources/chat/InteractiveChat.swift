@@ -2,7 +2,7 @@ package import DuetCommandLine
 import DuetSystem
 import DuetText
 
-/// The loop at the prompt: lines in, answers and commands out.
+/// The interactive loop that reads lines, answers messages and runs commands.
 package struct InteractiveChat<Engine: TextEngine & ~Copyable> {
   private let chat: Chat<Engine>
   private let showsStatistics: Bool
@@ -12,22 +12,22 @@ package struct InteractiveChat<Engine: TextEngine & ~Copyable> {
   private let takeInterrupt: () -> Bool
   private let isTerminated: () -> Bool
   private let now: () -> Double
-  /// When Ctrl-C was last pressed at an empty prompt.
+  /// The time in seconds when Ctrl-C was last pressed at an empty prompt.
   private var lastInterrupt = -Double.infinity
 
-  /// Within so many seconds a second Ctrl-C leaves.
+  /// The number of seconds within which a second Ctrl-C ends the program.
   private static var patience: Double { 2 }
 
   /// Makes the loop.
   ///
   /// - Parameters:
   ///   - chat: The conversation.
-  ///   - showsStatistics: Whether each answer is followed by its figures.
-  ///   - readLine: Reads a line after a prompt.
-  ///   - remember: Adds a line to what the up arrow brings back.
+  ///   - showsStatistics: Whether statistics are shown after each answer.
+  ///   - readLine: Shows a prompt and reads a line.
+  ///   - remember: Adds a line to the history.
   ///   - isCancelled: Whether to stop an answer.
-  ///   - takeInterrupt: Whether Ctrl-C has come since the last call.
-  ///   - isTerminated: Whether the process is asked to end.
+  ///   - takeInterrupt: Whether Ctrl-C was pressed since the last call.
+  ///   - isTerminated: Whether the process has received SIGTERM.
   ///   - now: The time in seconds.
   package init(
     _ chat: Chat<Engine>, showsStatistics: Bool,
@@ -46,10 +46,10 @@ package struct InteractiveChat<Engine: TextEngine & ~Copyable> {
     self.now = now
   }
 
-  /// Talks until the user leaves.
+  /// Runs until the user ends the program.
   ///
   /// - Returns: The exit code.
-  /// - Throws: What ends the program: output that fails, and numbers that are none.
+  /// - Throws: The errors that end the program: of output, and of the model's numbers.
   package mutating func run() throws -> ExitCode {
     while true {
       switch try readLine("> ") {
@@ -111,7 +111,7 @@ package struct InteractiveChat<Engine: TextEngine & ~Copyable> {
 
   private func say(_ text: String) throws {
     let isBlank = text.allSatisfy(\.isWhitespace)
-    // An empty line lets a model without a template go on with the text.
+    // At an empty line a model without a template continues the text.
     if isBlank, !chat.format.isPlain || chat.conversation.turns.isEmpty { return }
     chat.conversation.append(.user, text)
     if try !answer() { chat.conversation.withdraw(.user) }
@@ -119,7 +119,7 @@ package struct InteractiveChat<Engine: TextEngine & ~Copyable> {
 
   /// Answers the last message.
   ///
-  /// - Returns: Whether there is an answer.
+  /// - Returns: Whether an answer was added.
   private func answer() throws -> Bool {
     _ = takeInterrupt()
     do {

@@ -1,35 +1,35 @@
 import DuetRuntime
 package import DuetText
 
-/// What to do when the context is full.
+/// The action when the context is full.
 package enum FullContextPolicy: String, CaseIterable, Sendable {
   /// End the answer.
   case stop
-  /// Drop the oldest turns after the system's and go on.
+  /// Drop the oldest turns, but not the system's message, and continue.
   case dropOldest = "drop-oldest"
 }
 
-/// Something that happens while an answer is made.
+/// An event during the generation of an answer.
 package enum AnswerEvent: Equatable, Sendable {
   /// The conversation as tokens, before the answer begins.
   case prompt([Int])
-  /// So many of the tokens to evaluate are done.
+  /// The number of tokens that are evaluated so far, and of all that have to be.
   case evaluated(Int, of: Int)
-  /// Turns were dropped to make room.
+  /// Turns were dropped because the context was full.
   case dropped(turns: Int, tokens: Int)
   /// The next token of the answer.
   case token(Int)
 }
 
-/// Makes answers, keeping the evaluated tokens in step with the conversation.
+/// A generator of answers that reuses the tokens evaluated for earlier answers.
 ///
-/// Each answer starts from the tokens of the whole conversation. Those that stand evaluated from
-/// before are reused up to the first difference; only the rest is evaluated. So a conversation may be
-/// edited, cut or replaced between two answers at will.
+/// Each answer starts from the tokens of the whole conversation. Tokens that are already evaluated are
+/// reused up to the first difference; only the rest is evaluated. Therefore a conversation may be
+/// edited, shortened or replaced between two answers.
 package struct Responder<Engine: TextEngine & ~Copyable>: ~Copyable {
   /// The model's state.
   package private(set) var engine: Engine
-  /// The evaluated tokens: as many as the engine's position.
+  /// The evaluated tokens; their number is the engine's position.
   package private(set) var evaluated: [Int] = []
 
   private let maximumCount: Int
@@ -38,17 +38,17 @@ package struct Responder<Engine: TextEngine & ~Copyable>: ~Copyable {
   private let encode: ([ChatMessage]) throws -> [Int]
   private let now: () -> Double
 
-  /// Tokens evaluated between two looks at the progress: a batch of the session.
+  /// The number of tokens evaluated between two progress events: a batch of the session.
   private static var chunk: Int { 512 }
 
   /// Makes a responder.
   ///
   /// - Parameters:
-  ///   - engine: The model's state, nothing evaluated.
-  ///   - maximumCount: The most tokens of an answer.
-  ///   - policy: What to do when the context is full.
+  ///   - engine: The model's state, without evaluated tokens.
+  ///   - maximumCount: The largest number of tokens of an answer.
+  ///   - policy: The action when the context is full.
   ///   - isStop: Whether a token ends an answer.
-  ///   - encode: The tokens of a conversation, up to where the answer begins.
+  ///   - encode: The tokens of a conversation, up to the beginning of the answer.
   ///   - now: The time in seconds.
   package init(
     _ engine: consuming Engine, maximumCount: Int, policy: FullContextPolicy,
@@ -66,13 +66,13 @@ package struct Responder<Engine: TextEngine & ~Copyable>: ~Copyable {
   /// Answers the last message of a conversation.
   ///
   /// - Parameters:
-  ///   - conversation: The conversation; turns may be dropped from what the model sees of it.
-  ///   - isCancelled: Whether to stop; asked between tokens and while tokens are evaluated.
-  ///   - handle: Told of everything that happens, in order.
-  /// - Returns: The answer's tokens and measurements. What `handle` was given is in it even when it
-  ///   was cancelled.
-  /// - Throws: `ChatError` when the conversation does not fit, `GenerationError`, and what encoding
-  ///   and `handle` throw. The evaluated tokens stay consistent.
+  ///   - conversation: The conversation; turns that the model sees may be dropped.
+  ///   - isCancelled: Whether to stop; called between tokens and while tokens are evaluated.
+  ///   - handle: Called for each event, in order.
+  /// - Returns: The answer's tokens and statistics. A cancelled answer has all tokens that were given
+  ///   to `handle`.
+  /// - Throws: `ChatError` when the conversation does not fit, `GenerationError`, and errors of
+  ///   `encode` and `handle`. After an error `evaluated` still agrees with the engine.
   package mutating func answer(
     _ conversation: inout Conversation, isCancelled: () -> Bool,
     _ handle: (AnswerEvent) throws -> Void
@@ -102,7 +102,7 @@ package struct Responder<Engine: TextEngine & ~Copyable>: ~Copyable {
     return answer
   }
 
-  /// Writes tokens until one of the reasons to stop.
+  /// Generates tokens until a reason to stop.
   private mutating func generate(
     _ answer: inout Answer, _ conversation: inout Conversation, _ isCancelled: () -> Bool,
     _ handle: (AnswerEvent) throws -> Void
@@ -129,8 +129,10 @@ package struct Responder<Engine: TextEngine & ~Copyable>: ~Copyable {
     }
   }
 
-  /// The tokens of the conversation, after dropping what the policy allows until there is room for
-  /// them, the `count` tokens of the answer so far, and some more.
+  /// Drops turns, if the policy allows it, until the context has room, and encodes the rest.
+  ///
+  /// - Returns: The tokens of the conversation, which fit in the context together with the `count`
+  ///   tokens of the answer so far; after dropping usually with room for more.
   private func fit(
     _ conversation: inout Conversation, following count: Int, _ answer: inout Answer,
     _ handle: (AnswerEvent) throws -> Void
@@ -140,7 +142,7 @@ package struct Responder<Engine: TextEngine & ~Copyable>: ~Copyable {
     let before = prompt.count
     var turns = 0
     if policy == .dropOldest {
-      // Room for a quarter of the context, so that dropping does not come with every token.
+      // Room for a quarter of the context, so that turns are not dropped at every token.
       let room = min(maximumCount - count, max(1, engine.contextLength / 4))
       while prompt.count + count + room > engine.contextLength, conversation.dropOldestTurn() {
         turns += 1
@@ -159,9 +161,9 @@ package struct Responder<Engine: TextEngine & ~Copyable>: ~Copyable {
     return prompt
   }
 
-  /// Brings the engine to exactly these tokens, the last one evaluated just now.
+  /// Makes `tokens` the evaluated tokens of the engine; at least the last one is evaluated anew.
   ///
-  /// - Returns: How many tokens were evaluated.
+  /// - Returns: The number of tokens that were evaluated.
   private mutating func evaluate(
     _ tokens: [Int], _ isCancelled: () -> Bool, _ handle: (AnswerEvent) throws -> Void
   ) throws -> Int {
@@ -182,14 +184,14 @@ package struct Responder<Engine: TextEngine & ~Copyable>: ~Copyable {
 
   private mutating func append(_ tokens: [Int], _ isCancelled: () -> Bool) throws {
     let before = engine.position
-    // Also when cancelled half-way: what the engine counts is what stands.
+    // Also after cancellation: the engine's position tells how many tokens were evaluated.
     defer { evaluated += tokens.prefix(engine.position - before) }
     try engine.append(tokens, isCancelled: isCancelled)
   }
 }
 
 extension Conversation {
-  /// Whether `dropOldestTurn` has something to drop.
+  /// Whether `dropOldestTurn` can drop a turn.
   fileprivate var canDrop: Bool {
     var copy = self
     return copy.dropOldestTurn()

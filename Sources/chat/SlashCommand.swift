@@ -1,19 +1,19 @@
 import DuetCommandLine
 
-/// What a line typed at the prompt means.
+/// The meaning of a line typed at the prompt.
 package enum ChatInput: Equatable, Sendable {
-  /// Something to say to the model.
+  /// A message to the model.
   case message(String)
   /// A command.
   case command(SlashCommand)
-  /// The beginning of a text over several lines, up to `"""`.
+  /// The first line of a message of several lines, which ends with `"""`.
   case beginning(String)
-  /// A line that begins with a slash but names no command; the nearest one, if any is near.
+  /// An unknown command, and a similarly named one if there is one.
   case unknown(String, nearest: String?)
-  /// A command that lacks its argument.
+  /// A command without its argument; the value is its usage.
   case incomplete(String)
 
-  /// Reads a line.
+  /// Parses a line.
   ///
   /// Pasted text of several lines is never a command.
   package init(_ line: String) {
@@ -63,7 +63,7 @@ package enum SlashCommand: Equatable, Sendable {
   case exit
   case clear
   case regenerate
-  /// New instructions; empty to show those that hold.
+  /// Sets new instructions; an empty text shows the current ones.
   case system(String)
   case save(String)
   case load(String)
@@ -74,19 +74,19 @@ package enum SlashCommand: Equatable, Sendable {
     "/exit", "/bye", "/clear", "/regen", "/system", "/save", "/load", "/stats", "/help",
   ]
 
-  /// What `/help` prints.
+  /// The lines that `/help` prints.
   package static let helpLines = [
-    "/exit, /bye    leave (Ctrl-D too)",
+    "/exit, /bye    end the program (also Ctrl-D)",
     "/clear         forget the conversation, keep the system text",
     "/regen         answer the last message again",
     "/system TEXT   set the system text; without TEXT, show it",
     "/save FILE     write the conversation to FILE (JSON)",
     "/load FILE     read the conversation from FILE",
-    "/stats         show the figures of the last answer",
-    "/help          show this",
-    "\"\"\"            begin and end a message of many lines; Alt-Enter breaks a line too",
+    "/stats         show the statistics of the last answer",
+    "/help          show this list",
+    "\"\"\"            begin and end a message of several lines; Alt-Enter also starts a new line",
     "//             begin a message that starts with a slash",
-    "Ctrl-C         stop the answer; what was written stays in the conversation",
+    "Ctrl-C         stop the answer; its text so far stays in the conversation",
   ]
 }
 

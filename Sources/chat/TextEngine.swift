@@ -1,17 +1,16 @@
 package import DuetRuntime
 
-/// What an answer needs of a model: a sequence that grows, can be cut back, and suggests its next
-/// token.
+/// A model with a sequence of evaluated tokens that can be extended, cut back and continued.
 package protocol TextEngine: ~Copyable {
   /// The number of tokens evaluated.
   var position: Int { get }
-  /// The most tokens that fit.
+  /// The largest number of tokens that fit.
   var contextLength: Int { get }
-  /// Evaluates tokens after those that stand.
+  /// Evaluates tokens after the evaluated ones.
   ///
-  /// When cancelled, `position` tells how many of them stand.
+  /// After cancellation, `position` tells how many of them were evaluated.
   mutating func append(_ tokens: [Int], isCancelled: () -> Bool) throws(GenerationError)
-  /// Forgets everything from a position on.
+  /// Removes all tokens from a position on.
   mutating func truncate(to position: Int)
   /// Chooses the token after the last one evaluated.
   mutating func nextToken(history: [Int]) throws(GenerationError) -> Int

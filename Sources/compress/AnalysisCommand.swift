@@ -6,12 +6,13 @@ import Glibc
 
 extension Options {
   static let svg: Option<String?> = .string(
-    "svg", "FILE", defaultText: "none", help: "A picture of all matrices, a strip for each layer")
+    "svg", "FILE", defaultText: "none",
+    help: "Write an SVG picture of all matrices, one strip per layer")
 
   /// `compress analyze`.
   static let analysis = Command(
     name: "compress analyze",
-    summary: "say of every matrix what its weights, its inputs and their rounding are like",
+    summary: "describe the weights, the inputs and the rounding error of every matrix",
     options: [
       MethodOptions.format, MethodOptions.groupSize, MethodOptions.grid, MethodOptions.scaleFit,
       MethodOptions.rank,
@@ -22,19 +23,20 @@ extension Options {
     ],
     operands: [folder],
     notes: [
-      "Runs the samples through the model as it is. eff.rank is (sum of lambda)^2 / sum of lambda^2 over the "
-        + "eigenvalues lambda of W H W^T, H the second moment of the inputs: the number of directions "
-        + "that would hold the outputs if all held as much. top r is the share of their energy in the "
-        + "best L R of rank r.",
-      "outliers are inputs of more than ten times the median second moment, top share the part of the sum of "
-        + "all that the largest one has.",
-      "Q is the relative error of rounding with feedback, Q + LR what is expected with L R of rank r, exact "
-        + "factors; LR alone what L R would leave that takes the bytes of both. favoured is the "
-        + "method with the least of these expected errors, or \(MethodList.withoutLowRank.name) where L R buys less than a twentieth.",
+      "Runs the samples through the original model. eff.rank is (sum of lambda)^2 / sum of lambda^2 "
+        + "over the eigenvalues lambda of W H W^T, where W are the weights and H is the second moment "
+        + "of the inputs: the number of directions of the outputs if all had the same energy. top r is "
+        + "the share of the outputs' energy in the best L R of rank r.",
+      "outliers is the number of inputs with more than ten times the median second moment. top share is "
+        + "the largest second moment as a share of the sum of all.",
+      "Q is the relative error of rounding with feedback. Q + LR is the error expected with L R of rank "
+        + "r and exact factors. LR alone is the error expected of L R without Q in the same number of "
+        + "bytes. favoured is the method with the smallest expected error, or "
+        + "\(MethodList.withoutLowRank.name) if L R reduces the error by less than a twentieth.",
     ])
 }
 
-/// `compress analyze MODEL_DIR`.
+/// Runs `compress analyze MODEL_DIR`.
 func analyze(_ invocation: Invocation) throws -> ExitCode {
   let (arguments, output) = (invocation.arguments, invocation.output)
   let folder = arguments.operands[0]
@@ -86,7 +88,7 @@ func analyze(_ invocation: Invocation) throws -> ExitCode {
   return .success
 }
 
-/// Where temporary files go, as the environment has it.
+/// The folder for temporary files: the value of `TMPDIR`, or `/tmp`.
 private func temporaryFolder() -> String {
   unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
 }

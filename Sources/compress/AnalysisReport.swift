@@ -4,31 +4,31 @@ import DuetRuntime
 import DuetSystem
 import DuetText
 
-/// What an analysis says, for people and for programs.
+/// The results of an analysis as a table and as JSON.
 struct AnalysisReport {
   let folder: String
   let plan: CompressionPlan
   let forecast: CompressionForecast
   let matrices: [MatrixAnalysis]
 
-  /// The figures of a matrix that follow from its spectra.
+  /// The values of a matrix that are computed from its spectra.
   struct Figures {
     /// The rank of L R.
     let rank: Int
     /// The share of the outputs' energy in the best L R of this rank.
     let topShare: Double
-    /// The relative errors expected, by what L R starts from; of L R alone with the bytes of both.
+    /// The expected relative errors, by the start of L R; for L R alone with the bytes of Q and L R.
     let errors: [MatrixAnalysis.Start: Double]
-    /// The rank of L R alone that takes as many bytes.
+    /// The rank of L R alone that takes the bytes of Q and L R.
     let aloneRank: Int
-    /// The method with the least of the errors.
+    /// The method with the smallest of the errors.
     let favoured: String
   }
 
-  /// L R is not worth its bytes when it takes away less than this share of the error.
+  /// The smallest share of the error that L R must remove to be worth its bytes.
   private static let smallestGain = 0.05
 
-  /// What follows from the spectra of a matrix.
+  /// Computes the values of a matrix from its spectra.
   func figures(_ matrix: MatrixAnalysis) -> Figures {
     let (m, n) = (matrix.outputSize, matrix.inputSize)
     let rank = plan.rank(of: matrix.name, outputSize: m, inputSize: n)
@@ -46,7 +46,7 @@ struct AnalysisReport {
       aloneRank: aloneRank, favoured: gains ? best.methodName : MethodList.withoutLowRank.name)
   }
 
-  /// The largest rank of L R alone, in the plan's format of factors, that takes no more bytes than Q and L R.
+  /// The largest rank of L R alone that takes no more bytes than Q and L R in the plan's formats.
   private func aloneRank(_ matrix: MatrixAnalysis, _ rank: Int) -> Int {
     let (m, n) = (matrix.outputSize, matrix.inputSize)
     let factors = MatrixAnalysis.Start.aloneStorage(plan.method)
@@ -63,7 +63,7 @@ struct AnalysisReport {
 
   // MARK: - Text
 
-  /// The table.
+  /// The lines of the table.
   var lines: [String] {
     let rank = figures(matrices[0]).rank
     var rows = [
@@ -92,7 +92,7 @@ struct AnalysisReport {
     return rows.map { row in
       let cells = zip(row, widths).enumerated().map { column, cell in
         let padding = String(repeating: " ", count: cell.1 - cell.0.count)
-        // Names to the left, numbers to the right.
+        // Names are aligned to the left, numbers to the right.
         return column == 0 || column == row.count - 1 ? cell.0 + padding : padding + cell.0
       }
       var line = cells.joined(separator: "  ")
@@ -103,7 +103,7 @@ struct AnalysisReport {
 
   // MARK: - JSON
 
-  /// The document.
+  /// The JSON document.
   var json: JSONOutput {
     [
       "version": .string(duetVersion), "model": .string(folder),

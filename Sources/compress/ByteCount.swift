@@ -1,6 +1,6 @@
 import DuetCommandLine
 
-/// A number of bytes as people write and read it.
+/// A number of bytes with a text such as "8GiB".
 package struct ByteCount: Hashable {
   package let value: Int
 
@@ -21,7 +21,7 @@ package struct ByteCount: Hashable {
       digits = text.dropLast()
     }
     if digits.hasSuffix(" ") { digits = digits.dropLast() }
-    // What Double reads besides digits: signs, exponents, hexadecimal, "inf".
+    // Double would also accept signs, exponents, hexadecimal digits and "inf".
     guard !digits.isEmpty, digits.utf8.allSatisfy({ (48...57).contains($0) || $0 == 46 }),
       let number = Double(digits)
     else { return nil }
@@ -30,7 +30,7 @@ package struct ByteCount: Hashable {
     self.value = Int(value)
   }
 
-  /// Three significant digits or so: "2.01 GiB", "81.4 MiB", "812 KiB", "17 bytes".
+  /// The number with about three significant digits: "2.01 GiB", "81.4 MiB", "812 KiB", "17 bytes".
   package var text: String {
     guard let unit = Self.units.last(where: { value >> $0.1 > 0 }) else { return "\(value) bytes" }
     let number = Double(value) / Double(1 << unit.1)
@@ -38,7 +38,7 @@ package struct ByteCount: Hashable {
   }
 }
 
-/// A large number of things: "6.48 B", "12.6 M", "812 K", "17".
+/// A count with about three significant digits: "6.48 B", "12.6 M", "812 K", "17".
 package func countText(_ count: Int) -> String {
   for (unit, size) in [("B", 1e9), ("M", 1e6), ("K", 1e3)] where Double(count) >= size {
     let number = Double(count) / size

@@ -4,16 +4,17 @@ import DuetSystem
 import DuetText
 
 extension CalibrationSamples {
-  /// The samples of the texts that `--calibration` names, or of the text that came with the model.
+  /// The samples of the texts of `--calibration`, or of `calibration.txt` in the model's folder.
   ///
   /// - Parameters:
   ///   - folder: The model's folder.
-  ///   - arguments: Those of a command with the options about calibration.
+  ///   - arguments: The arguments of a command that has the calibration options.
   ///   - plan: The number and length of samples, and the seed.
-  ///   - messages: Where a warning of fewer samples goes.
-  ///   - isNeeded: Whether to refuse when there is no text.
+  ///   - messages: The output for a warning about fewer samples.
+  ///   - isNeeded: Whether a missing text is an error.
   /// - Returns: The samples, or nil without a text.
-  /// - Throws: `UsageError`, errors of files, of the tokenizer, `CompressionDataError.calibrationTooShort`.
+  /// - Throws: `UsageError`, errors of files and of the tokenizer, and
+  ///   `CompressionDataError.calibrationTooShort`.
   static func reading(
     _ folder: String, _ arguments: Arguments, _ plan: CompressionPlan, _ messages: Messages,
     isNeeded: Bool

@@ -1,12 +1,12 @@
 import DuetSystem
 
-/// A reason not to start a compression that the command line allows.
+/// An error that prevents the start of a compression although the command line is valid.
 enum CompressCommandError: DuetError, Equatable {
-  /// More memory is needed than there is or may be used.
+  /// More memory is needed than is available or allowed.
   case notEnoughMemory(needed: Int, limit: Int, isGiven: Bool)
   /// The source is a compressed model.
   case alreadyCompressed(folder: String)
-  /// All matrices are to stay as they are.
+  /// `--keep` excludes all matrices from compression.
   case nothingToCompress
 
   var category: FailureCategory {

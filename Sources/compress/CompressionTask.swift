@@ -3,11 +3,11 @@ import DuetCompressor
 import DuetRuntime
 import DuetSystem
 
-/// A compression as the command line asks for it, looked at from all sides before it begins.
+/// A compression by the command line, checked before it begins.
 struct CompressionTask {
   let folder: String
   let output: String?
-  /// What the activations are measured on; nil for a forecast without a text.
+  /// The calibration samples; nil for a forecast without a text.
   let samples: CalibrationSamples?
   let checkpoint: Checkpoint
   let plan: CompressionPlan
@@ -16,11 +16,11 @@ struct CompressionTask {
   let memoryLimit: Int?
   let resume: ResumeMode
   let force: Bool
-  /// Where the dense weights go, if anywhere.
+  /// The folder for the dense weights, or nil if they are not written.
   let denseFolder: String?
   let isDryRun: Bool
 
-  /// Reads what the command line names, and refuses what cannot work.
+  /// Reads the checkpoint and the texts of the command line, and checks that the run is possible.
   init(_ invocation: Invocation) throws {
     let arguments = invocation.arguments
     isDryRun = arguments[Options.dryRun]
@@ -38,7 +38,7 @@ struct CompressionTask {
     guard checkpoint.configuration.compression == nil else {
       throw CompressCommandError.alreadyCompressed(folder: folder)
     }
-    // Asks for every tensor, so that a missing one shows now.
+    // The model loads every tensor, so a missing one is an error now.
     let model = try Model(checkpoint)
     let configuration = checkpoint.configuration
     var plan = try request.plan(for: configuration)
@@ -70,16 +70,16 @@ struct CompressionTask {
     }
   }
 
-  /// The memory that the run may hold, or nil when nobody tells.
+  /// The memory that the run may use in bytes, or nil when it is unknown.
   var usableMemory: Int? { memoryLimit ?? machine.availableMemory }
 
-  /// Whether the states of all samples fit into memory beside the rest.
+  /// Whether the hidden states of all samples fit into memory in addition to everything else.
   var keepsHiddenStates: Bool {
     forecast.memory(keepsHiddenStates: true, threadCount: machine.threadCount).peak
       <= usableMemory ?? .max
   }
 
-  /// The memory that the run will hold.
+  /// The memory that the run will use.
   var memory: CompressionForecast.Memory {
     forecast.memory(keepsHiddenStates: keepsHiddenStates, threadCount: machine.threadCount)
   }
@@ -92,9 +92,9 @@ struct CompressionTask {
 
   /// Compresses the model.
   ///
-  /// - Parameter observer: Who is told of the progress and may stop the run.
-  /// - Returns: How it ended.
-  /// - Throws: What the compressor throws: errors of files, of the calibration text, of numbers.
+  /// - Parameter observer: The observer of the progress, which may stop the run.
+  /// - Returns: The summary of the run.
+  /// - Throws: The compressor's errors: of files, of the calibration text, of numbers.
   func run(observer: some CompressionObserver) throws -> CompressionSummary {
     guard let output, let samples else { preconditionFailure("a forecast cannot be run") }
     let options = CompressorOptions(

@@ -3,15 +3,17 @@ import DuetCompressor
 import DuetRuntime
 import DuetSystem
 
-/// A picture of an analysis: for each layer a strip of its matrices, three times, shaded by the error
-/// of Q, by the energy in the best L R, and by the share of the largest input.
+/// A picture of an analysis with three panels, each with a strip of matrices per layer.
+///
+/// The panels are coloured by the error of Q, by the energy in the best L R, and by the share of the
+/// largest input.
 struct HeatStrip {
   private let report: AnalysisReport
 
   init(_ report: AnalysisReport) { self.report = report }
 
   private static let columns = LayerTensors.matrices
-  /// Sizes in the units of the picture, which are pixels unless it is scaled.
+  /// The sizes in units of the picture, which are pixels unless it is scaled.
   private static let (cell, gap, left, top) = (34, 28, 64, 64)
 
   /// One of the three pictures.
@@ -87,7 +89,7 @@ struct HeatStrip {
 
   private func rowMiddle(_ row: Int) -> Int { Self.top + row * Self.cell + Self.cell / 2 + 3 }
 
-  /// From near white to dark blue.
+  /// The colour of a share, from almost white for 0 to dark blue for 1.
   private func color(_ share: Double) -> String {
     func mix(_ low: Double, _ high: Double) -> Int { Int((low + (high - low) * share).rounded()) }
     return "rgb(\(mix(240, 8)),\(mix(244, 48)),\(mix(250, 107)))"

@@ -4,19 +4,19 @@ import DuetSystem
 import DuetText
 import Glibc
 
-/// What the machine has to offer at the moment.
+/// The speed, the available memory and the free disk of the machine.
 struct MachineState {
   let threadCount: Int
   /// Operations per second of a product of two matrices of 1024 x 1024 in F32.
   let rate: Double
-  /// The memory that processes may still take without swapping; nil where the system does not tell.
+  /// The bytes of memory that can be used without swapping; nil when they are unknown.
   let availableMemory: Int?
-  /// The free bytes of the disk that the output will be on; nil without an output or an answer.
+  /// The free bytes of the disk of the output; nil without an output or when they are unknown.
   let freeDisk: Int?
 
   private static let size = 1024
 
-  /// Looks at the machine, which takes about a tenth of a second.
+  /// Measures the machine, which takes about a tenth of a second.
   init(threadCount: Int, output: String?) {
     self.threadCount = threadCount
     let duration = MachineProbe.timeOfBLAS(
@@ -27,7 +27,7 @@ struct MachineState {
     freeDisk = output.flatMap(freeByteCount)
   }
 
-  /// What `--verbose` tells of it.
+  /// The lines that `--verbose` prints.
   var lines: [String] {
     [
       "OpenBLAS kernels for \(BLASCore.name), \(decimalText(rate / 1e9, digits: 0)) GFLOP/s in a "
@@ -36,7 +36,7 @@ struct MachineState {
     ]
   }
 
-  /// An object of a JSON document.
+  /// The object in a JSON document.
   var json: JSONOutput {
     [
       "threads": .integer(threadCount), "kernel_set": .string(KernelSet.standard.name),

@@ -1,13 +1,13 @@
 import DuetCommandLine
 import DuetCompressor
 
-/// An option of methods on the command line, as the library declares it.
+/// A command-line option for an option of methods that the library declares.
 struct MethodArgument: Sendable {
-  /// The option of the command line.
+  /// The command-line option.
   let option: any DeclaredOption
   private let transfer: @Sendable (Arguments, inout MethodChoices) -> Void
 
-  /// The option of the command line for one of the library.
+  /// Makes the command-line option for an option of the library.
   init<Declaration: MethodOptionDeclaration>(_ declaration: Declaration) {
     let typed = declaration.typed
     let help = MethodList.help(of: declaration)
@@ -31,7 +31,7 @@ struct MethodArgument: Sendable {
     }
   }
 
-  /// Adds the value of the option, if it is given, to the choices.
+  /// Adds the value of the option to the choices if it is given.
   func add(from arguments: Arguments, to choices: inout MethodChoices) {
     transfer(arguments, &choices)
   }

@@ -3,20 +3,20 @@ import DuetCompressor
 import DuetRuntime
 import DuetText
 
-/// The command line of `compress`, its defaults those of a plan.
+/// The command line of `compress`; the defaults are the defaults of `CompressionPlan`.
 enum Options {
   private static let plan = CompressionPlan()
 
   static let folder = Operand("MODEL_DIR", help: "The folder of the checkpoint to compress")
   static let output: Option<String?> = .string(
     "output", short: "o", "DIR",
-    help: "The folder of the compressed model; needed but for --dry-run")
+    help: "The folder of the compressed model; required, except with --dry-run")
 
   // MARK: - Matrices
 
   static let method = Option.word(
     "method", among: MethodList.all.map { $0.name }, default: MethodList.standard.name,
-    help: "What a matrix is decomposed by; see below")
+    help: "The method that decomposes a matrix; see below")
   /// The options of the methods.
   static let methodArguments = MethodOptions.all.map { MethodArgument($0) }
   static let headFormat = Option<HeadFormat>.choice(
@@ -27,57 +27,60 @@ enum Options {
     defaultText: defaultText { $0.needs.incoherence.rawValue })
   static let damping = Option<Double>.number(
     "damping", "D", in: 0...1, default: plan.damping,
-    help: "What is added to the diagonal of a Hessian, relative to its mean")
+    help: "The value added to the diagonal of a Hessian, relative to the mean of the diagonal")
   static let keep: Option<String?> = .string(
     "keep", "NAME,NAME", defaultText: "none",
     help:
-      "Matrices that stay as they are, by their names or the ends of these: lm_head, down_proj, "
-      + "layers.0.self_attn.k_proj")
+      "Matrices that are not compressed, by their names or the ends of their names: lm_head, "
+      + "down_proj, layers.0.self_attn.k_proj")
 
   // MARK: - Calibration
 
-  /// The calibration text that a model may bring along, in its folder.
+  /// The file name of a calibration text in the model's folder, which is the default.
   static let bundledText = "calibration.txt"
   /// The largest calibration text that is read, in bytes.
   static let largestText = 1 << 32
 
   static let calibration = Option.strings(
     "calibration", "FILE",
-    help: "A text to measure activations with; needed but for --dry-run")
+    help: "A text to measure activations with; required, except with --dry-run or if the folder of "
+      + "the checkpoint has a \(bundledText)")
   static let samples = Option<Int>.integer(
     "samples", "N", in: 1...1_000_000, default: plan.sampleCount,
-    help: "Calibration samples; without the option, fewer if the text has no more")
+    help: "The number of calibration samples; without this option, fewer if the text "
+      + "has no more")
   static let context: Option<Int?> = .integer(
     "context", short: "c", "C", in: 1...(1 << 20),
-    defaultText: "\(plan.contextLength), and no more than the model was made for",
-    help: "Tokens of a sample")
+    defaultText: "\(plan.contextLength), or the model's context length if that is shorter",
+    help: "The number of tokens of a sample")
   static let propagation = optionalChoice(
     "propagate", Propagation.self,
     help: "The weights that the inputs of later layers are computed with",
     defaultText: defaultText { $0.needs.propagation.rawValue })
   static let seed = Option<UInt64>.seed(
     "seed", short: "s", "S", default: plan.seed,
-    help: "Where the rotations and the choice of samples come from")
+    help: "The seed of the rotations and of the choice of samples")
 
   // MARK: - The run
 
   static let memoryLimit = Option<Int?>(
-    "memory-limit", "SIZE", help: "Memory that the run may hold, such as 8GiB", initial: nil,
-    defaultText: "what is available", expected: "a size such as 512MiB or 8GiB",
+    "memory-limit", "SIZE", help: "The memory that the run may use, such as 8GiB", initial: nil,
+    defaultText: "the available memory", expected: "a size such as 512MiB or 8GiB",
     read: { text in ByteCount(reading: text).map { .some($0.value) } })
   static let dryRun = Option.flag(
     "dry-run", help: "Print the plan with its bytes, memory and time, and stop")
   static let resume = Option<ResumeMode>.choice(
-    "resume", default: .auto, help: "Whether to go on from an earlier run; see below")
+    "resume", default: .auto, help: "Whether to resume an earlier run; see below")
   static let exportDense: Option<String?> = .string(
     "export-dense", "DIR", defaultText: "none",
-    help: "A second folder, for Q + L R as dense F16 weights that other programs read")
+    help: "A second folder, for Q + L R as dense F16 weights, which other programs can read")
   static let force = Option.flag(
-    "force", help: "Write into a folder that is not empty, and over an older compressed model")
+    "force",
+    help: "Write into a folder that is not empty, and overwrite an older compressed model")
 
   static let command = Command(
     name: "compress",
-    summary: "turn the weights of a model into Q + L R, low-bit matrices and low-rank products",
+    summary: "compress the weights of a model to Q + L R, low-bit matrices plus low-rank products",
     options: [
       output, method,
     ] + methodArguments.map(\.option) + [
@@ -89,7 +92,7 @@ enum Options {
     subcommands: [analysis],
     notes: notes)
 
-  /// A default that the methods have each their own of, in words.
+  /// The text of a default that depends on the method.
   private static func defaultText(_ value: (any CompressionMethod) -> String) -> String {
     MethodList.defaultText { value($0.init()) }
   }

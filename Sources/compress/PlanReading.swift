@@ -3,9 +3,9 @@ import DuetCompressor
 import DuetRuntime
 
 extension CompressionRequest {
-  /// What a command line asks for.
+  /// Makes the request of a command line.
   ///
-  /// - Throws: `UsageError` and `CompressionPlanError` for options that do not go together, whatever the
+  /// - Throws: `UsageError` and `CompressionPlanError` for options that cannot be combined for any
   ///   model.
   init(_ arguments: Arguments) throws {
     self.init(method: arguments[Options.method])

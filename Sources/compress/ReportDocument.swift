@@ -10,7 +10,7 @@ enum ReportDocument {
     .object(head(task) + [.init("dry_run", true)])
   }
 
-  /// The document of a run that has ended well.
+  /// The document of a completed run.
   static func result(_ task: CompressionTask, _ summary: CompressionSummary) -> JSONOutput {
     .object(
       head(task) + [
@@ -50,7 +50,7 @@ enum ReportDocument {
     ]
   }
 
-  /// The plan by the names of the command line's options.
+  /// The plan, with the names of the command-line options.
   private static func plan(
     _ plan: CompressionPlan, _ configuration: Configuration
   ) -> JSONOutput {

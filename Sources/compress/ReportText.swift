@@ -3,14 +3,14 @@ package import DuetCompressor
 import DuetRuntime
 import DuetSystem
 
-/// The lines that people read.
+/// The lines of text that a run prints.
 package enum ReportText {
-  /// The heading of a line, padded to the second column.
+  /// A line of a heading, padded to the width of the first column, and a text.
   private static func line(_ heading: String, _ text: String) -> String {
     heading + String(repeating: " ", count: max(1, 11 - heading.count)) + text
   }
 
-  /// What is there: "model      stories  6 layers, 42 matrices, 2.65 M weights to compress, ...".
+  /// The model: "model      stories  6 layers, 42 matrices, 2.65 M weights to compress, ...".
   static func model(_ task: CompressionTask) -> String {
     let forecast = task.forecast
     let configuration = forecast.configuration
@@ -26,7 +26,7 @@ package enum ReportText {
         + "compress, \(head)\(copied) kept as they are")
   }
 
-  /// What becomes of it: "plan       odlri int2 group 128, rank 64 int4: 2.53 bits/weight, ...".
+  /// The plan: "plan       odlri int2 group 128, rank 64 int4: 2.53 bits/weight, ...".
   static func plan(_ task: CompressionTask) -> String {
     let forecast = task.forecast
     let memory = task.memory
@@ -69,15 +69,15 @@ package enum ReportText {
     ]
   }
 
-  /// One matrix that is done.
+  /// The line of a finished matrix.
   ///
   /// - Parameters:
-  ///   - record: What is known of it.
-  ///   - done: The number of matrices done, this one included.
-  ///   - total: The number of all.
+  ///   - record: The record of the matrix.
+  ///   - done: The number of finished matrices, including this one.
+  ///   - total: The number of all matrices.
   ///   - nameWidth: The length of the longest name.
-  ///   - seconds: The time it took, nil for one of an earlier run.
-  ///   - remaining: The seconds that the rest may take, or nil.
+  ///   - seconds: The time it took, or nil for a matrix of an earlier run.
+  ///   - remaining: The estimated seconds for the remaining matrices, or nil.
   /// - Returns: A line.
   static func matrix(
     _ record: MatrixRecord, done: Int, total: Int, nameWidth: Int, seconds: Double?,
@@ -97,7 +97,7 @@ package enum ReportText {
     return line("\(padding)\(count)/\(total)", parts.joined(separator: "  "))
   }
 
-  /// What has come of it.
+  /// The line of a completed run.
   package static func done(_ summary: CompressionSummary, output: String) -> String {
     var text = "\(printable(output))  \(ByteCount(summary.byteCount).text)"
     if let reduction = summary.reduction {
@@ -111,13 +111,13 @@ package enum ReportText {
     return line("done", "\(text), \(durationText(summary.seconds))")
   }
 
-  /// Why a run ended early, and how to go on.
+  /// The sentence that a run was stopped, and how to resume it.
   package static func stopped(_ summary: CompressionSummary) -> String {
     "stopped after \(summary.records.count) of \(summary.matrixCount) matrices, which are kept; give "
       + "the same command again to go on from there"
   }
 
-  /// "odlri int2 group 128, rank 64 int4".
+  /// The method and its formats: "odlri int2 group 128, rank 64 int4".
   private static func method(_ plan: CompressionPlan) -> String {
     let method = plan.method
     var text = method.name

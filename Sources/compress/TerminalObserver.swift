@@ -2,11 +2,11 @@ package import DuetCommandLine
 package import DuetCompressor
 import DuetRuntime
 
-/// Shows a compression to a person: a line for every matrix, a progress line in between.
+/// An observer that prints a line for every matrix and a progress line.
 ///
-/// Lines of matrices are results and go to standard output, unless that is to hold a JSON document; the
-/// progress line is on standard error. A terminal shows how far each phase is; a log gets one progress
-/// over the whole run, in matrices, because lines of every phase of every layer would bury the rest.
+/// Lines of matrices are results and go to standard output, unless it gets a JSON document; the
+/// progress line goes to standard error. A terminal shows the progress of each phase. A log shows one
+/// progress of the whole run, in matrices, because lines for every phase of every layer are too many.
 package final class TerminalObserver: CompressionObserver {
   private let forecast: CompressionForecast
   private let output: StandardOutput?
@@ -22,16 +22,16 @@ package final class TerminalObserver: CompressionObserver {
   private var doneWeights = 0
   private var resumedWeights = 0
 
-  /// Why a line could not be written; the run is then cancelled.
+  /// The error when a line could not be written; the run is then cancelled.
   package private(set) var failure: OutputError?
 
-  /// An observer of a run that begins now.
+  /// Makes an observer of a run that begins now.
   ///
   /// - Parameters:
-  ///   - forecast: What will be done.
-  ///   - output: Where lines of matrices go, nil for nowhere.
+  ///   - forecast: The forecast of the run.
+  ///   - output: The output for the lines of matrices; nil writes them as notes of `messages`.
   ///   - messages: The messages of the run.
-  ///   - isRewriting: Whether the progress line can rewrite itself.
+  ///   - isRewriting: Whether the progress line can be rewritten.
   package init(
     _ forecast: CompressionForecast, output: StandardOutput?, messages: Messages,
     isRewriting: Bool = ProgressLine.isRewriting
@@ -53,18 +53,18 @@ package final class TerminalObserver: CompressionObserver {
   package func progressed(_ done: Int, of total: Int) {
     guard isRewriting else { return showWhole() }
     lastProgress = done
-    // The matrices of a layer have lines of their own.
+    // Each matrix of a layer is a line already.
     if case .decomposing = phase { return }
     let (label, unit) = heading
-    // What a phase says first is what an earlier run had done.
+    // The first value of a phase is the progress of an earlier run.
     let line = line ?? ProgressLine(label, total: total, unit: unit, messages: messages)
     self.line = line
     line.update(done, detail: detail)
   }
 
-  /// Shows the progress of the run in a log, when it is time to.
+  /// Shows the progress of the run in a log, when it is due.
   private func showWhole() {
-    // Begun after the matrices of an earlier run, which took this one no time.
+    // The line begins after the matrices of an earlier run, which take this run no time.
     if case .preparing = phase { return }
     let line =
       line
@@ -105,7 +105,7 @@ package final class TerminalObserver: CompressionObserver {
     lastProgress = 0
   }
 
-  /// The seconds that the rest will take when its weights take as long as those of this run did.
+  /// The seconds for the remaining weights, at the mean time per weight of this run.
   private var remaining: Double? {
     let fresh = doneWeights - resumedWeights
     guard fresh > 0 else { return nil }

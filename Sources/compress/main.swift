@@ -24,7 +24,7 @@ run(Options.command) { invocation in
   InterruptFlag.install()
   let observer = TerminalObserver(
     task.forecast, output: isJSON ? nil : output, messages: invocation.messages)
-  // A progress line must not stand in front of the sentence of an error.
+  // The progress line must be removed before an error is written.
   defer { observer.finishLine() }
   let summary = try task.run(observer: observer)
   observer.finishLine()

@@ -2,10 +2,12 @@ import DuetRuntime
 import DuetSystem
 import DuetText
 
-/// What runs on the same weights have in common.
+/// A digest that identifies a model.
 enum ModelIdentity {
-  /// A SHA-256 over the configuration's file and, of every tensor, its name, type, shape and a sample of
-  /// its bytes; what is changed between the sampled pieces of a tensor goes unnoticed.
+  /// A SHA-256 over the configuration's file and a summary of every tensor.
+  ///
+  /// A summary has the name, type, shape and a sample of the bytes of a tensor. Changes between the
+  /// sampled bytes are not detected.
   ///
   /// - Throws: `FileError` or `CheckpointError` when a file cannot be read.
   /// - Complexity: O(tensors); at most 64 KiB of each are read.

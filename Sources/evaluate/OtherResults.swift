@@ -1,16 +1,16 @@
 import DuetEvaluation
 import DuetText
 
-/// The results of another run that `--compare` names.
+/// The results of another run, given by `--compare`.
 struct OtherResults {
   let path: String
   let model: String
   private let outcomes: [String: EvaluationOutcomes]
 
-  /// The largest document read; HellaSwag takes 20 KB of it.
+  /// The limits of the document; HellaSwag takes 20 KB of it.
   private static let limits = JSONLimits(byteCount: 64_000_000)
 
-  /// Reads the document, and checks that it is of the same questions.
+  /// Reads the document, and checks that it has the same documents and protocol.
   ///
   /// - Throws: `EvaluationError`.
   init(contentsOf path: String, comparableWith planned: [PlannedTask]) throws(EvaluationError) {
@@ -51,7 +51,7 @@ struct OtherResults {
     self.outcomes = outcomes
   }
 
-  /// The counts of a task by metric, this run first.
+  /// The counts of a task for each metric; the first model is the one of this run.
   func counts(
     _ own: EvaluationOutcomes, task: String
   ) -> [(metric: String, counts: PairedCounts)] {

@@ -4,7 +4,7 @@ import DuetRuntime
 import DuetSystem
 import DuetText
 
-/// The threads to compute with.
+/// The number of threads to compute with.
 func threadCount(_ arguments: Arguments) -> Int {
   arguments[CommonOptions.threads] ?? SessionOptions.processorCount
 }
@@ -16,7 +16,7 @@ struct PlannedTask {
   var data: TaskData { plan.data }
   var task: EvaluationTask { plan.data.task }
 
-  /// Reads and encodes the documents, and warns of data that others do not have.
+  /// Reads and encodes the documents, and warns about data that differs from the published data.
   init(
     _ task: EvaluationTask, arguments: Arguments, model: Model, tokenizer: Tokenizer,
     messages: Messages
@@ -37,7 +37,7 @@ struct PlannedTask {
     }
   }
 
-  /// Scores all documents but those that are recorded, with progress on standard error.
+  /// Scores all documents that are not recorded yet, with progress on standard error.
   func scored(_ model: Model, digest: String, _ invocation: Invocation) throws -> [EvaluationSample]
   {
     let arguments = invocation.arguments

@@ -4,7 +4,7 @@ import DuetRuntime
 import DuetText
 
 extension Report {
-  /// The results for programs; those of a task by the names that lm-eval gives them.
+  /// The results as JSON; the results of a task have the names that lm-eval uses.
   func json(digest: String) -> JSONOutput {
     var members: [JSONOutput.Member] = [
       .init("version", .string(duetVersion)),

@@ -17,17 +17,17 @@ struct TaskResult {
   var name: String { planned.task.name }
 }
 
-/// The results of all tasks, for people.
+/// The results of all tasks as text.
 struct Report {
   let model: String
   let results: [TaskResult]
   let other: OtherResults?
   let arguments: Arguments
 
-  /// Whether the numbers are of a part of the documents.
+  /// Whether only a part of the documents was scored.
   var isPartial: Bool { results.contains { $0.planned.plan.isPartial } }
 
-  /// The table, what it is of, and the comparison.
+  /// The definition of the results, the table, the data and the comparison.
   var lines: [String] {
     var lines = [definition, "", "|Task|n|acc|±|acc_norm|±|", "|---|--:|--:|--:|--:|--:|"]
     for result in results {
@@ -92,7 +92,7 @@ struct Report {
     return lines
   }
 
-  /// Two cells of a table: the number and its error.
+  /// Two cells of a table: the number and its standard error.
   private func text(_ estimate: Estimate?) -> String {
     guard let estimate else { return "|" }
     let error = estimate.standardError.map { decimalText($0, digits: 4) } ?? "unknown"

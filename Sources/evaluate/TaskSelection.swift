@@ -3,11 +3,11 @@ import DuetEvaluation
 import DuetRuntime
 import DuetSystem
 
-/// The tasks that `--tasks` names.
+/// The tasks given by `--tasks`.
 struct TaskSelection {
   let tasks: [EvaluationTask]
 
-  /// Reads the option; a task may be named once.
+  /// Reads the option; each task may be named only once.
   init(_ arguments: Arguments) throws(UsageError) {
     let names = arguments[Options.tasks].split(
       separator: ",", omittingEmptySubsequences: false

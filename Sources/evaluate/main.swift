@@ -19,8 +19,8 @@ run(Options.command) { invocation in
   let tokenizer = try Tokenizer(contentsOf: folder)
   let digest = try ModelIdentity.digest(of: model.checkpoint)
 
-  // All data is read, and what to compare with too, before the first document is scored: a mistake
-  // shows at once.
+  // All data and the results to compare with are read before the first document is scored, so that an
+  // error in them is reported at once.
   let planned = try selection.tasks.map { task in
     try PlannedTask(
       task, arguments: arguments, model: model, tokenizer: tokenizer,

@@ -1,4 +1,4 @@
-/// A text that published numbers are measured on.
+/// A text on which published perplexities are measured.
 struct KnownText {
   let name: String
   let fileName: String
@@ -18,13 +18,13 @@ struct KnownText {
     self.digest = digest
   }
 
-  /// The text with a digest.
+  /// Makes the text with the given SHA-256; nil for another text.
   init?(digest: String) {
     guard let text = Self.all.first(where: { $0.digest == digest }) else { return nil }
     self = text
   }
 
-  /// The text that usually has the file name at the end of `path`.
+  /// Makes the text that usually has the file name at the end of `path`; nil for another name.
   init?(fileName path: String) {
     let name = path.split(separator: "/").last.map(String.init) ?? path
     guard let text = Self.all.first(where: { $0.fileName == name }) else { return nil }

@@ -7,28 +7,29 @@ import DuetText
 enum Options {
   static let files = Option.strings(
     "file", short: "f", "FILE", isRequired: true,
-    help: "A text to measure; each file is measured by itself")
+    help: "A text to measure; each file is measured separately")
   static let format = Option<EvaluationTextFormat>.choice(
-    "text-format", default: .auto, help: "How a file becomes text; see below")
+    "text-format", default: .auto, help: "The format of the file; see below")
   static let context: Option<Int?> = .integer(
     "context", short: "c", "C", in: 1...(1 << 24),
-    defaultText: "2048, with llama.cpp 512, and no more than the model was made for",
-    help: "Tokens of a window")
+    defaultText: "2048, with llama.cpp 512, or the model's context length if that is shorter",
+    help: "The number of tokens of a window")
   static let scheme = Option<PerplexityProtocol>.choice(
     "protocol", default: .paper, help: "The definition of perplexity; see below")
   static let beginning = Option<BeginningRule>.choice(
-    "bos", default: .auto, help: "Where a BOS token is put; see below")
+    "bos", default: .auto, help: "Where BOS tokens are inserted; see below")
   static let tail = Option<TailRule?>(
     "tail", "drop|score",
-    help: "Whether tokens that do not fill a window make a last, shorter one (protocol paper)",
+    help: "Whether tokens that do not fill a window are scored in a last, shorter window (protocol "
+      + "paper)",
     initial: nil, defaultText: "drop; score with --bos every", expected: "one of drop, score",
     read: { text in TailRule(rawValue: text).map { .some($0) } })
   static let windows: Option<Int?> = .integer(
     "windows", "N", in: 1...Int.max, defaultText: "all",
-    help: "Score the first N windows only; marks the number as partial")
+    help: "Score only the first N windows; marks the result as partial")
   static let characters: Option<Int?> = .integer(
     "characters", "N", in: 1...Int.max, defaultText: "all",
-    help: "Use the first N Unicode scalars of a file only; marks the number as partial")
+    help: "Use only the first N Unicode scalars of a file; marks the result as partial")
   static let lossy = Option.flag(
     "lossy", help: "Replace bytes that are not UTF-8 by U+FFFD instead of refusing the file")
   static let stripMark = Option.flag(
@@ -39,7 +40,7 @@ enum Options {
       "The model to compare with, such as the uncompressed one: adds KL divergence, the share of "
       + "tokens with the same likeliest token, and the change of perplexity")
   static let cache = Option<KVCacheType>.choice(
-    "kv-cache", default: .f16, help: "The type of keys and values in memory")
+    "kv-cache", default: .f16, help: "The element type of keys and values in memory")
 
   static let command = Command(
     name: "perplexity",
@@ -51,26 +52,27 @@ enum Options {
       CommonOptions.json, CommonOptions.quiet, CommonOptions.verbose,
     ],
     notes: [
-      "Protocol paper: one BOS at the very start, the tokens cut into windows of C, the C - 1 tokens "
-        + "behind the first of each predicted, what does not fill a window dropped; the papers on "
+      "Protocol paper: one BOS at the start of the text, then windows of C tokens, of which all but the "
+        + "first are predicted. Tokens that do not fill a window are dropped. The papers on "
         + "compression report this, with C of 2048 or 4096. The error after ± is over windows.",
-      "Protocol llama.cpp: windows of C, the first token of each replaced by BOS, the last "
-        + "C - C/2 - 1 predicted; at least 2C tokens. The error is over tokens.",
-      "Protocol lm-eval: each document behind a BOS (and the BOS that the tokenizer itself adds), "
-        + "every token predicted once in windows of C; perplexity per word and per byte of the text "
-        + "as it was before detokenization. The error is over documents.",
-      "--bos auto follows the protocol and adds none where the tokenizer adds none. first: once, at "
-        + "the very start (lm-eval: of each document, without the tokenizer's own). every: paper "
-        + "takes windows of C - 1 tokens, each behind a BOS, and predicts all of them, those of a "
-        + "last, shorter window too; llama.cpp replaces the first token of each window. never: none.",
-      "--text-format raw: the file as it is. wikitext-lines: the raw WikiText file, for lm-eval "
-        + "split into pages and detokenized as its wikitext task does, else its lines joined with "
-        + "two line feeds, blank ones emptied, as the papers do. jsonl: an object with a string "
-        + "\"text\" per line, each a document for lm-eval, else joined with two line feeds. auto: "
-        + "jsonl when the name ends in .jsonl; wikitext-lines when the file starts with a blank line "
-        + "and a line \" = Title = \" and the protocol is paper or lm-eval; else raw.",
-      "A byte order mark is text, and carriage returns stay. Special tokens that a text spells are "
-        + "read as such, as the reference tokenizers do.",
-      "A window with an infinity or NaN ends the run with code 5; none is ever left out.",
+      "Protocol llama.cpp: windows of C tokens, the first token of each replaced by BOS and the last "
+        + "C - C/2 - 1 predicted; the text needs at least 2C tokens. The error is over tokens.",
+      "Protocol lm-eval: a BOS before each document (in addition to a BOS that the tokenizer adds), "
+        + "and every token predicted once, in windows of C predictions. Perplexity is per word and per "
+        + "byte of the text before detokenization. The error is over documents.",
+      "--bos auto follows the protocol; with paper and llama.cpp it adds no BOS if the tokenizer adds "
+        + "none. first: one at the start of the text (lm-eval: of each document, without the "
+        + "tokenizer's BOS). every: with paper, windows of a BOS and C - 1 tokens, all of which are "
+        + "predicted, and a last, shorter window too; with llama.cpp, a BOS in place of the first "
+        + "token of each window. never: no BOS.",
+      "--text-format raw: the unchanged file. wikitext-lines: the raw WikiText file. For lm-eval it is "
+        + "split into pages and detokenized as in its wikitext task; otherwise its lines, blank ones "
+        + "emptied, are joined with two line feeds as in the papers. jsonl: an object with a string "
+        + "\"text\" per line; each is a document for lm-eval, otherwise they are joined with two line "
+        + "feeds. auto: jsonl if the name ends in .jsonl; wikitext-lines if the file starts with a "
+        + "blank line and a line \" = Title = \" and the protocol is paper or lm-eval; else raw.",
+      "A byte order mark and carriage returns are part of the text. The text of a special token is "
+        + "encoded as that token, as the reference tokenizers do.",
+      "A window with an infinity or NaN ends the run with code 5; no window is left out.",
     ])
 }

@@ -4,7 +4,7 @@ import DuetRuntime
 import DuetSystem
 import DuetText
 
-/// The threads to compute with.
+/// The number of threads to compute with.
 func threadCount(_ arguments: Arguments) -> Int {
   arguments[CommonOptions.threads] ?? SessionOptions.processorCount
 }
@@ -34,9 +34,9 @@ struct PlannedText {
   let byteCount: Int
   let digest: String
   let text: EvaluationText
-  /// What is scored.
+  /// The windows that are scored.
   let plan: WindowPlan
-  /// The predictions of the protocol in the whole text, those left out by `--windows` included.
+  /// The number of predictions in the whole text, including windows left out by `--windows`.
   let expectedTokenCount: Int
   let expectedWindowCount: Int
 
@@ -58,7 +58,7 @@ struct PlannedText {
       messages.warning(
         "a context of \(context) is longer than the \(limit) tokens that the model was made for")
     }
-    // 1 GiB of text is some 250 million tokens: weeks of computing.
+    // 1 GiB of text is about 250 million tokens, which take weeks to evaluate.
     let bytes = try readFile(path, limit: 1 << 30)
     text = try EvaluationText(
       bytes, path: path, protocol: name,
@@ -107,7 +107,7 @@ struct PlannedText {
     let progress = ProgressLine(
       "perplexity", total: plan.targetCount, unit: "tok", messages: messages)
     var detail = ""
-    // Showing every 16th prediction is often enough for ten lines a second.
+    // An update at every 16th prediction is enough for a line that changes ten times a second.
     func show(_ count: Int) {
       if count % 16 == 0 { progress.update(count, detail: detail) }
     }
@@ -133,7 +133,7 @@ struct PlannedText {
       + "\(measurement.windowsDone)/\(plan.windowCount) windows"
   }
 
-  /// The JSON document of a numerical failure, or nil for another one.
+  /// The JSON document of a numerical error, or nil for another error.
   func failure(_ error: PerplexityError) -> JSONOutput? {
     guard case .nonFinite(_, let window, _, let layer, let tensor, let scored, _) = error else {
       return nil

@@ -3,7 +3,7 @@ import DuetEvaluation
 import DuetSystem
 import DuetText
 
-/// The result of one file, for people and for programs.
+/// The result of one file as text and as JSON.
 struct Report {
   let planned: PlannedText
   let measurement: PerplexityMeasurement
@@ -11,9 +11,9 @@ struct Report {
 
   private var plan: WindowPlan { planned.plan }
 
-  // MARK: - For people
+  // MARK: - Text
 
-  /// The result, its definition and its data, one line each.
+  /// The result with its definition, the data, and the comparison with the reference.
   var lines: [String] {
     var lines = ["\(printable(planned.path))  \(figures)  (\(definition))", "  \(data)"]
     if let folder = arguments[Options.reference], let comparison = measurement.comparison {
@@ -32,7 +32,7 @@ struct Report {
       + "bits_per_byte \(text(result?.bitsPerByte, digits: 4))"
   }
 
-  /// What was averaged over: "paper: 166 windows × 2047 tokens, context 2048, ...".
+  /// The definition of the average: "paper: 166 windows × 2047 tokens, context 2048, ...".
   private var definition: String {
     let partial = planned.isPartial ? "partial, not comparable; " : ""
     let omitted =
@@ -86,7 +86,7 @@ struct Report {
     }
     var definition = "± over \(samplingUnit.rawValue)"
     if samplingUnit == .windows, let error = measurement.loss.standardErrorOverObservations {
-      // What programs print that take tokens as independent; much too small for a mixed text.
+      // Programs that assume independent tokens print this one; it is much too small for a mixed text.
       let overTokens = decimalText(measurement.perplexity * error, digits: 4)
       definition += " (over tokens \(overTokens))"
     }
@@ -117,9 +117,9 @@ struct Report {
     return "\(decimalText(estimate.value, digits: digits)) ± \(error)"
   }
 
-  // MARK: - For programs
+  // MARK: - JSON
 
-  /// The result with everything that defines it.
+  /// The result with all values that define it.
   var json: JSONOutput {
     let loss = measurement.loss
     var members: [JSONOutput.Member] = [

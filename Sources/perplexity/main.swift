@@ -15,7 +15,7 @@ run(Options.command) { invocation in
       contentsOf: folder, loading: arguments.weightLoading, comparableWith: model)
   }
 
-  // Every text is read and planned before the first is scored: a mistake shows at once.
+  // All texts are read before the first is scored, so that an error in them is reported at once.
   let texts = try arguments[Options.files].map { path in
     try PlannedText(
       path: path, arguments: arguments, model: model, tokenizer: tokenizer, reference: reference,

@@ -2,14 +2,14 @@ import DuetCommandLine
 import DuetSystem
 import Glibc
 
-/// The most text that is read at once, in bytes.
+/// The largest text that is read, in bytes.
 let inputLimit = 1 << 30
 
-/// A reason to refuse the text.
+/// An error of the input text.
 enum TokenizeError: DuetError, Equatable {
-  /// The text is not UTF-8 at some byte.
+  /// The text is not UTF-8 at a byte offset.
   case notUTF8(path: String, offset: Int)
-  /// A line of a JSON lines file has no text.
+  /// A line of a JSON Lines file is not an object with a string `text`.
   case noText(path: String, line: Int)
   /// Standard input could not be read.
   case unreadableInput(code: Int32)

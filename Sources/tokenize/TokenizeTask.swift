@@ -3,7 +3,7 @@ import DuetRuntime
 import DuetSystem
 import DuetText
 
-/// What the arguments ask for.
+/// The task given by the arguments: a text to tokenize and the form of the output.
 struct TokenizeTask {
   private enum Source {
     case text(String)
@@ -15,7 +15,7 @@ struct TokenizeTask {
   private let addsSpecialTokens: Bool
   private let isJSON: Bool
 
-  /// The task that the arguments describe.
+  /// Reads the arguments; exactly one source of text must be given.
   init(_ arguments: Arguments) throws(UsageError) {
     var sources: [Source] = []
     if let text = arguments[prompt] { sources.append(.text(text)) }
@@ -61,7 +61,7 @@ struct TokenizeTask {
       return
     }
     for id in ids {
-      // Written as JSON, so that quotes and control characters in a piece cannot be misread.
+      // Pieces are written as JSON, so that quotes and control characters in them are escaped.
       let piece = JSONOutput.string(String(decoding: tokenizer.piece(id) ?? [], as: UTF8.self))
       try output.writeLine("\(id)  \(piece.text)")
     }
@@ -97,7 +97,7 @@ struct TokenizeTask {
     let ids = tokenizer.encode(utf8: text, addingSpecialTokens: addsSpecialTokens)
     try output.write([
       "ids": .array(ids.map { .integer($0) }),
-      // The tokens that the post-processor adds are no part of the text.
+      // The tokens that the post-processor adds are not part of the text.
       "decoded": .string(
         tokenizer.decode(tokenizer.encode(utf8: text, addingSpecialTokens: false))),
     ])

@@ -16,9 +16,9 @@ let command = Command(
   summary: "Show the tokens of a text.",
   options: [CommonOptions.model, prompt, file, lines, withoutSpecial, CommonOptions.json],
   notes: [
-    "Prints ids with their pieces, one per line. With --json, one object with \"ids\" and "
-      + "\"pieces\". With --jsonl, per line an object with \"ids\" and \"decoded\", which is the way "
-      + "to compare tokenizers in bulk.",
+    "Prints ids with their pieces, one per line. With --json, prints one object with \"ids\" and "
+      + "\"pieces\". With --jsonl, prints for each line an object with \"ids\" and \"decoded\", which "
+      + "can be used to compare tokenizers on many texts.",
     "Exactly one of --prompt, --file and --jsonl must be given. The folder needs to hold only "
       + "tokenizer.json or tokenizer.model. Text must be valid UTF-8.",
   ])

@@ -56,23 +56,23 @@ struct CompressCommandTests {
     let plan = CompressionPlan()
     let choices = plan.method.choices
     for line in [
-      "--method odlri|caldera|srr|qera|lqer|lordq|gptq|awq|rtn What",
+      "--method odlri|caldera|srr|qera|lqer|lordq|gptq|awq|rtn The",
       "(default: e8p; int4 with lqer and awq)", "(default: none; 2.5 with lordq)",
       "(default: corrected; original with awq)", "(default: both; none with lqer and awq)",
-      "there is; lordq only (default: \(choices[MethodOptions.factorBlockSize].rawValue))",
+      "there is no Q; lordq only (default: \(choices[MethodOptions.factorBlockSize].rawValue))",
       "(default: \(choices[MethodOptions.scaleFit].rawValue))", "inputs first; gptq only",
       "see below (default: \(plan.method.name))",
       "(default: row with e8p, else 128)",
-      "L and R are stored (default: int4)", "onto their grid (default: feedback)",
+      "L and R are stored (default: int4)", "L and R are rounded (default: feedback)",
       "zero is the default with --outlier-storage int8 (default: low-rank; odlri with odlri)",
       "(default: a sixteenth of the rank, at least 1)",
       "(default: \(choices[MethodOptions.outerIterations]))",
       "(default: \(choices[MethodOptions.innerIterations]))",
       "(default: \(choices[MethodOptions.refinementRounds]); 0 with gptq)",
-      "(default: \(choices[MethodOptions.rank]), or a sixteenth of the hidden size where that is less)",
+      "(default: \(choices[MethodOptions.rank]), or a sixteenth of the hidden size if that is less)",
       "(default: \(plan.damping))", "has no more (default: \(plan.sampleCount))",
-      "(default: \(plan.contextLength), and no more than the model was made for)",
-      "Methods: odlri,", "Formats of Q:", "--resume auto does so", "6 stopped but resumable",
+      "(default: \(plan.contextLength), or the model's context length if that is shorter)",
+      "Methods: odlri,", "Formats of Q:", "--resume auto resumes", "6 stopped but resumable",
     ] { #expect(text.contains(line), "\(line)") }
   }
 

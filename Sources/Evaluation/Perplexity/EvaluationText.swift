@@ -1,44 +1,47 @@
 internal import DuetSystem
 internal import DuetText
 
-/// How the bytes of a file become the text that is measured.
+/// The format of a text file.
 public enum EvaluationTextFormat: String, CaseIterable, Sendable {
   /// Chosen by the name and the beginning of the file; see `EvaluationText`.
   case auto
-  /// The file as it is.
+  /// The unchanged file.
   case raw
-  /// The raw WikiText file, turned into the text that papers and lm-eval tokenize.
+  /// The raw WikiText file, converted to the text that papers and lm-eval tokenize.
   case wikitextLines = "wikitext-lines"
   /// One JSON object per line, with a string `text`.
   case jsonl
 }
 
-/// The text of a file as a protocol wants it: one document, or several for lm-eval.
+/// The text of a file in the form that a protocol uses: one document, or several for lm-eval.
 ///
 /// - `raw`: the file, unchanged, as one document.
 /// - `wikitext-lines`: for lm-eval, one document per page, detokenized by `WikiTextDetokenizer`; for
-///   the other protocols, the lines joined with two line feeds, where a line keeps its own line feed
-///   and a line of nothing but white space becomes empty.
-/// - `jsonl`: one document per line for lm-eval; for the others, the texts joined with two line feeds.
-///   A line that `characterLimit` cuts is left out.
+///   the other protocols, the lines, each with its line feed, joined with two more line feeds; a line
+///   of white space is replaced by an empty text.
+/// - `jsonl`: one document per line for lm-eval; for the other protocols, the texts joined with two
+///   line feeds. A line that `characterLimit` cuts is left out.
 /// - `auto`: `jsonl` when the name ends in `.jsonl`; `wikitext-lines` when the file begins like the
 ///   raw WikiText file (a blank line, then a line ` = Title = `) and the protocol is `paper` or
 ///   `lm-eval`; else `raw`.
 ///
-/// Lines end at line feeds only, and carriage returns and a byte order mark stay in the text.
+/// Only line feeds end lines. Carriage returns stay in the text, and so does a byte order mark unless
+/// `stripsByteOrderMark` is true.
 public struct EvaluationText: Sendable {
-  /// A text that is scored by itself.
+  /// A text that is scored independently of other texts.
   public struct Document: Sendable, Equatable {
-    /// What is given to the tokenizer.
+    /// The text that is tokenized.
     public let text: String
-    /// The words of the original text: its runs of white space plus one, as Python's
+    /// The number of words of the original text.
+    ///
+    /// This is its number of runs of white space plus one, as Python's
     /// `len(re.split(r"\s+", text))` counts.
     public let wordCount: Int
-    /// The bytes of the original text.
+    /// The number of bytes of the original text.
     public let byteCount: Int
   }
 
-  /// How to read a file.
+  /// The options for reading a file.
   public struct Options: Sendable {
     /// The format.
     public var format: EvaluationTextFormat
@@ -46,10 +49,10 @@ public struct EvaluationText: Sendable {
     public var isLossy: Bool
     /// Whether a byte order mark at the start is removed.
     public var stripsByteOrderMark: Bool
-    /// How many Unicode scalars of the file to use, before the format is applied; nil: all.
+    /// The number of Unicode scalars of the file to use, before the format is applied; nil: all.
     public var characterLimit: Int?
 
-    /// Options with their defaults.
+    /// Makes options.
     public init(
       format: EvaluationTextFormat = .auto, isLossy: Bool = false,
       stripsByteOrderMark: Bool = false, characterLimit: Int? = nil
@@ -61,11 +64,11 @@ public struct EvaluationText: Sendable {
     }
   }
 
-  /// The documents; exactly one for all protocols but `lmEval`.
+  /// The documents; exactly one for every protocol except `lmEval`.
   public let documents: [Document]
   /// The format used; never `auto`.
   public let format: EvaluationTextFormat
-  /// Whether `characterLimit` left a part of the file out.
+  /// Whether `characterLimit` excluded a part of the file.
   public let isPartial: Bool
 
   /// Reads the bytes of a file.
@@ -74,7 +77,7 @@ public struct EvaluationText: Sendable {
   ///   - bytes: All bytes of the file.
   ///   - path: The name of the file, for `auto` and for messages.
   ///   - name: The protocol.
-  ///   - options: How to read it.
+  ///   - options: The options for reading.
   /// - Throws: `PerplexityError.invalidUTF8` or `.malformedLine`.
   /// - Complexity: O(bytes).
   public init(
@@ -109,7 +112,7 @@ public struct EvaluationText: Sendable {
       }
     case .jsonl:
       if isPartial {
-        // The cut goes through a line; what is left of that line is no JSON.
+        // The last line may be cut, and would then not be JSON.
         let end = text.utf8.lastIndex(of: UInt8(ascii: "\n")) ?? text.startIndex
         text = String(text[..<end])
       }
@@ -143,7 +146,7 @@ public struct EvaluationText: Sendable {
     return name != .llamaCpp && WikiText.isRawFile(text) ? .wikitextLines : .raw
   }
 
-  /// The texts of a JSON Lines file; lines of white space are passed over.
+  /// The texts of a JSON Lines file; lines of white space are skipped.
   private static func readLines(
     _ text: String, path: String
   ) throws(PerplexityError) -> [String] {
@@ -162,7 +165,7 @@ public struct EvaluationText: Sendable {
 }
 
 extension EvaluationText.Document {
-  /// A document that is tokenized as `text`, or as it is, and counted as `original`.
+  /// Makes a document that tokenizes `text`, by default `original`, and counts `original`.
   init(original: String, text: String? = nil) {
     self.text = text ?? original
     wordCount = WikiText.wordCount(original)

@@ -1,7 +1,7 @@
-/// A mean over observations that come in groups: tokens in windows, or words in documents.
+/// A mean over observations in groups, such as tokens in windows or words in documents.
 ///
-/// Observations of a group are correlated, so the honest standard error is that between groups; the
-/// one over single observations, which takes them as independent, is kept beside it.
+/// Observations of a group are correlated, so `standardErrorOverGroups` is the more realistic standard
+/// error; `standardErrorOverObservations` assumes independent observations.
 public struct GroupedMean: Sendable, Equatable {
   /// A group: the sum over its observations and their number (its weight).
   public struct Group: Sendable, Equatable {
@@ -10,7 +10,7 @@ public struct GroupedMean: Sendable, Equatable {
     /// The number of observations.
     public var weight = 0.0
 
-    /// An empty group, or one with the given sum and weight.
+    /// Makes a group, by default an empty one.
     public init(sum: Double = 0, weight: Double = 0) {
       self.sum = sum
       self.weight = weight
@@ -26,7 +26,7 @@ public struct GroupedMean: Sendable, Equatable {
   private var sumOfSquares = 0.0
   private var current = Group()
 
-  /// A mean of nothing yet.
+  /// Makes a mean without observations.
   public init() {}
 
   /// Adds an observation to the open group.
@@ -50,11 +50,12 @@ public struct GroupedMean: Sendable, Equatable {
   /// The mean of the squares, or nil when there are no observations.
   var meanOfSquares: Double? { count > 0 ? sumOfSquares / Double(count) : nil }
 
-  /// sqrt((E[x^2] - E[x]^2) / (count - 1)): the standard error of the mean of independent
-  /// observations, or nil for fewer than two.
+  /// The standard error of the mean of independent observations, or nil for fewer than two.
+  ///
+  /// sqrt((E[x^2] - E[x]^2) / (count - 1)).
   public var standardErrorOverObservations: Double? {
     guard count > 1, let mean else { return nil }
-    // Rounding may leave a difference of equal numbers just below zero.
+    // Rounding may make the difference of equal numbers slightly negative.
     let variance = max(0, sumOfSquares / Double(count) - mean * mean)
     return (variance / Double(count - 1)).squareRoot()
   }

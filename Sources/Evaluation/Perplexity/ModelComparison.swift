@@ -6,7 +6,7 @@
   internal import Darwin
 #endif
 
-/// How the predictions of two models for one token differ.
+/// The comparison of the predictions of two models for one token.
 struct TokenComparison: Sendable {
   /// The loss of the model, in nats.
   let modelLoss: Double
@@ -14,9 +14,9 @@ struct TokenComparison: Sendable {
   let referenceLoss: Double
   /// The Kullback-Leibler divergence of the model from the reference, in nats.
   let divergence: Double
-  /// Whether both think the same token likeliest; the lowest id wins a tie.
+  /// Whether both models have the same likeliest token; of equal logits the lowest id counts.
   let hasSameTop: Bool
-  /// The model whose logits hold an infinity or NaN, if one does.
+  /// The model whose logits have an infinity or NaN, if there is one.
   let nonFiniteRole: PerplexityError.Role?
 
   /// Compares two rows of logits, (vocabularySize) each.
@@ -61,19 +61,20 @@ struct TokenComparison: Sendable {
   }
 }
 
-/// How far a model is from a reference over all predictions, grouped by window.
+/// The differences between a model and a reference over all predictions, grouped by window.
 public struct ModelComparison: Sendable, Equatable {
   /// The Kullback-Leibler divergence of the model from the reference, in nats per token.
   public private(set) var divergence = GroupedMean()
-  /// 1 where both models think the same token likeliest, else 0.
+  /// 1 where both models have the same likeliest token, else 0.
   public private(set) var sameTop = GroupedMean()
   /// The loss of the reference, in nats.
   public private(set) var referenceLoss = GroupedMean()
-  /// The loss of the model minus that of the reference, token by token: the mean is the logarithm of
-  /// the ratio of perplexities, and its standard error the paired one.
+  /// The loss of the model minus the loss of the reference, per token, in nats.
+  ///
+  /// The mean is the logarithm of the ratio of perplexities; its standard error is the paired one.
   public private(set) var logRatio = GroupedMean()
 
-  /// A comparison of nothing yet.
+  /// Makes a comparison without predictions.
   public init() {}
 
   mutating func appendWindow(_ comparisons: [TokenComparison]) {

@@ -1,7 +1,7 @@
 public import DuetRuntime
 public import DuetSystem
 
-/// What can be wrong with a measurement of perplexity.
+/// An error of a measurement of perplexity.
 public enum PerplexityError: DuetError, Equatable {
   /// The text is not UTF-8 at a byte offset from the start of the file.
   case invalidUTF8(path: String, byteOffset: Int)
@@ -9,26 +9,26 @@ public enum PerplexityError: DuetError, Equatable {
   case malformedLine(path: String, line: Int, problem: String)
   /// The text has too few tokens for one measurement by the protocol.
   case textTooShort(path: String, tokenCount: Int, neededCount: Int, contextLength: Int)
-  /// A BOS is asked for and the tokenizer has none.
+  /// A BOS is required and the tokenizer has none.
   case noBeginningToken
-  /// The rule has no meaning in the protocol.
+  /// The rule cannot be used with the protocol.
   case ruleNotInProtocol(option: String, value: String, protocol: PerplexityProtocol)
-  /// A context so short that a window predicts nothing.
+  /// The context is so short that a window predicts nothing.
   case contextTooShort(contextLength: Int, minimum: Int, protocol: PerplexityProtocol)
   /// A window produced an infinity or NaN, after a layer (nil: in the logits); windows count from 1.
   ///
-  /// `tensor` is the weight that holds one already, when there is such a weight.
+  /// `tensor` is the weight that itself has an infinity or NaN, if there is one.
   case nonFinite(
     model: Role, window: Int, windowCount: Int, layer: Int?, tensor: String?, scoredTokenCount: Int,
     expectedTokenCount: Int)
   /// The two models do not share a vocabulary.
   case differentVocabularies(modelSize: Int, referenceSize: Int)
-  /// The tokenizers of the two models turn the text into different tokens.
+  /// The tokenizers of the two models give different tokens for the text.
   case differentTokens(path: String)
   /// The model could not be run.
   case generation(GenerationError)
 
-  /// Which of the two models of a comparison.
+  /// A role of a model in a comparison.
   public enum Role: String, Sendable {
     /// The model that is measured.
     case model = "the model"
@@ -36,7 +36,7 @@ public enum PerplexityError: DuetError, Equatable {
     case reference = "the reference model"
   }
 
-  /// The kind of trouble, for the exit code.
+  /// The category of the error, for the exit code.
   public var category: FailureCategory {
     switch self {
     case .invalidUTF8, .malformedLine, .textTooShort, .noBeginningToken, .differentVocabularies,
@@ -48,7 +48,7 @@ public enum PerplexityError: DuetError, Equatable {
     }
   }
 
-  /// One sentence that says what is wrong and what to do.
+  /// A sentence that describes the error and how to resolve it.
   public var description: String {
     switch self {
     case .invalidUTF8(let path, let byteOffset):

@@ -10,7 +10,7 @@
 public struct Estimate: Sendable, Equatable {
   /// The number.
   public let value: Double
-  /// Its standard error, or nil when one observation or group is all there is.
+  /// Its standard error, or nil when there is only one observation or group.
   public let standardError: Double?
 
   /// Makes an estimate.
@@ -20,7 +20,7 @@ public struct Estimate: Sendable, Equatable {
   }
 }
 
-/// What counts as an independent observation in a standard error.
+/// The unit that a standard error treats as an independent observation.
 public enum SamplingUnit: String, Sendable {
   /// Each prediction.
   case tokens
@@ -30,7 +30,7 @@ public enum SamplingUnit: String, Sendable {
   case documents
 }
 
-/// The figures of lm-eval.
+/// The perplexities per word and per byte, as lm-eval reports them.
 public struct DocumentPerplexity: Sendable, Equatable {
   /// exp(loss / words).
   public let word: Estimate
@@ -38,15 +38,17 @@ public struct DocumentPerplexity: Sendable, Equatable {
   public let byte: Estimate
   /// loss / (bytes * ln 2).
   public let bitsPerByte: Estimate
-  /// The words of all documents.
+  /// The number of words of all documents.
   public let wordCount: Int
-  /// The bytes of all documents.
+  /// The number of bytes of all documents.
   public let byteCount: Int
 }
 
 extension PerplexityMeasurement {
-  /// The unit of the standard errors: tokens for `llamaCpp`, as its own program has it, else windows;
-  /// tokens too when there is a single window.
+  /// The unit of the standard errors.
+  ///
+  /// It is tokens for `llamaCpp`, as in llama.cpp's perplexity program, and when there are fewer than
+  /// two windows; otherwise windows.
   public var samplingUnit: SamplingUnit {
     plan.protocol == .llamaCpp || loss.groups.count < 2 ? .tokens : .windows
   }
@@ -69,12 +71,12 @@ extension PerplexityMeasurement {
     (comparison?.referenceLoss).flatMap(estimate).map(exponential)
   }
 
-  /// The perplexity of the model over that of the reference, with the paired standard error.
+  /// The perplexity of the model divided by the reference's, with the paired standard error.
   public var perplexityRatio: Estimate? {
     (comparison?.logRatio).flatMap(estimate).map(exponential)
   }
 
-  /// The perplexity of the model minus that of the reference, with the paired standard error.
+  /// The perplexity of the model minus the reference's, with the paired standard error.
   ///
   /// P = exp(mean of m) and R = exp(mean of r), for losses m and r. To first order P - R varies as
   /// the mean of x = P m - R r, whose standard error is given. Over tokens it comes from
@@ -105,10 +107,10 @@ extension PerplexityMeasurement {
     return Estimate(value: p - r, standardError: error)
   }
 
-  /// The figures of lm-eval, with standard errors over documents.
+  /// The perplexities per word and per byte, with standard errors over documents.
   ///
   /// - Parameter documents: The documents of the plan, in its order.
-  /// - Returns: The figures, or nil without words or before everything is scored.
+  /// - Returns: The perplexities, or nil without words or before all windows are scored.
   public func documentPerplexity(_ documents: [EvaluationText.Document]) -> DocumentPerplexity? {
     precondition(
       documents.count == documentLosses.count,
@@ -135,7 +137,7 @@ extension PerplexityMeasurement {
       wordCount: wordCount, byteCount: byteCount)
   }
 
-  /// exp of an estimate; its error to first order is exp(value) times the error.
+  /// exp of an estimate; its standard error to first order is exp(value) times the standard error.
   private func exponential(_ estimate: Estimate) -> Estimate {
     let value = exp(estimate.value)
     return Estimate(value: value, standardError: estimate.standardError.map { $0 * value })

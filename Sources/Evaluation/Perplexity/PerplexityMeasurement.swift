@@ -9,19 +9,19 @@ internal import DuetSystem
   internal import Darwin
 #endif
 
-/// What a measurement asks of a model: the logits after each token of a sequence.
+/// A model that gives the logits after each token of a sequence.
 ///
-/// `Session` is one; tests have others whose logits are known.
+/// `Session` conforms; tests use other types whose logits are known.
 public protocol LogitSource: ~Copyable {
   /// The number of logits after each token.
   var vocabularySize: Int { get }
-  /// Forgets all tokens.
+  /// Removes all tokens.
   mutating func restart()
   /// Evaluates tokens whose logits are not needed.
   ///
   /// - Throws: `GenerationError`.
   mutating func append(_ tokens: [Int], isCancelled: () -> Bool) throws(GenerationError)
-  /// Evaluates tokens and hands out the index of each with the logits after it, in order.
+  /// Evaluates tokens and calls `body` with each token's index and the logits after it, in order.
   ///
   /// - Throws: `GenerationError`.
   mutating func evaluate(
@@ -38,11 +38,11 @@ public protocol LogitSource: ~Copyable {
 /// print(measurement.perplexity)
 /// ```
 ///
-/// A number is a number of all predictions made so far. A window that cannot be scored is an error
-/// and never left out.
+/// Each result is over all predictions made so far. A window that cannot be scored is an error; it is
+/// never left out.
 ///
-/// Accuracy: the loss of a token is log(sum of exp(logits)) - logit with the sum's logarithm and the
-/// total in Double.
+/// Accuracy: the loss of a token is log(sum of exp(logits)) - logit; the logarithm and the sum of the
+/// losses are in Double.
 public struct PerplexityMeasurement: Sendable {
   /// The windows to score.
   public let plan: WindowPlan
@@ -52,10 +52,10 @@ public struct PerplexityMeasurement: Sendable {
   public private(set) var comparison: ModelComparison?
   /// The sum of the losses of each document.
   public private(set) var documentLosses: [Double]
-  /// The windows that are scored.
+  /// The number of windows that are scored.
   public private(set) var windowsDone = 0
 
-  /// A measurement that has not begun.
+  /// Makes a measurement in which no window is scored yet.
   public init(_ plan: WindowPlan) {
     self.plan = plan
     documentLosses = [Double](repeating: 0, count: plan.documentCount)
@@ -64,7 +64,7 @@ public struct PerplexityMeasurement: Sendable {
   /// Whether all windows are scored.
   public var isComplete: Bool { windowsDone == plan.windowCount }
 
-  /// The predictions made.
+  /// The number of predictions made.
   public var scoredTokenCount: Int { loss.count }
 
   /// exp(mean loss) over the predictions made so far, or NaN before the first.
@@ -74,9 +74,9 @@ public struct PerplexityMeasurement: Sendable {
   ///
   /// - Parameters:
   ///   - model: The model to measure; restarted first.
-  ///   - isCancelled: Asked between layers.
-  ///   - progress: Called after each prediction with the number of them so far.
-  /// - Throws: `PerplexityError.nonFinite` naming window and layer, or another error of the model.
+  ///   - isCancelled: Called between layers; true stops the evaluation.
+  ///   - progress: Called after each prediction with the number of predictions so far.
+  /// - Throws: `PerplexityError.nonFinite` with the window and layer, or another error of the model.
   /// - Precondition: The measurement is not complete.
   public mutating func scoreNextWindow<Source: LogitSource & ~Copyable>(
     _ model: inout Source, isCancelled: () -> Bool = { false },
@@ -113,16 +113,16 @@ public struct PerplexityMeasurement: Sendable {
     finish(window, losses)
   }
 
-  /// Scores the next window with the model and with a reference, and compares them token by token.
+  /// Scores the next window with a model and a reference, and compares them token by token.
   ///
-  /// Both advance in steps of 128 tokens, so that only 128 rows of logits are held at a time.
+  /// Both evaluate 128 tokens at a time, so that only 128 rows of logits are in memory.
   ///
   /// - Parameters:
   ///   - model: The model to measure; restarted first.
   ///   - reference: The model to compare it with; restarted first.
-  ///   - isCancelled: Asked between layers.
-  ///   - progress: Called after each prediction with the number of them so far.
-  /// - Throws: `PerplexityError.nonFinite` naming window and layer, `differentVocabularies`, or
+  ///   - isCancelled: Called between layers; true stops the evaluation.
+  ///   - progress: Called after each prediction with the number of predictions so far.
+  /// - Throws: `PerplexityError.nonFinite` with the window and layer, `differentVocabularies`, or
   ///   another error of a model.
   /// - Precondition: The measurement is not complete.
   public mutating func scoreNextWindow<

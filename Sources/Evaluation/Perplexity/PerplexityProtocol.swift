@@ -1,37 +1,42 @@
 /// A published way to cut a text into windows and to average over them.
 ///
-/// The same model and text give numbers that differ by tens of per cent between protocols, so a
-/// perplexity without its protocol means nothing.
+/// Perplexities of the same model and text differ by tens of per cent between protocols, so they can
+/// be compared only when they are of one protocol.
 public enum PerplexityProtocol: String, CaseIterable, Sendable {
-  /// Adjacent windows, one BOS at the very start of the text, every token but the first of a window
-  /// predicted: what the papers of the GPTQ lineage report.
+  /// Adjacent windows with one BOS at the start of the text, as in the papers that follow GPTQ.
+  ///
+  /// Every token of a window except its first is predicted.
   case paper
-  /// Adjacent windows, each opened by a BOS in place of its first token, the second half predicted.
+  /// Adjacent windows, each with a BOS in place of its first token; the second half is predicted.
   case llamaCpp = "llama.cpp"
-  /// Every token of every document predicted once, per word and byte of the undetokenized text.
+  /// Every token of every document is predicted once; the results are per word and byte.
+  ///
+  /// The words and bytes are counted in the text before it is detokenized.
   case lmEval = "lm-eval"
 
-  /// The context length when none is asked for: what each protocol's own program takes, and 2048
-  /// where programs take whatever the model allows.
+  /// The default context length.
+  ///
+  /// It is the default of the protocol's original program, or 2048 where that program uses the largest
+  /// context of the model.
   public var standardContextLength: Int { self == .llamaCpp ? 512 : 2048 }
 }
 
-/// Where a BOS token is put.
+/// The positions at which a BOS token is inserted.
 public enum BeginningRule: String, CaseIterable, Sendable {
-  /// Where the protocol and the tokenizer put it.
+  /// The positions that the protocol and the tokenizer specify.
   case auto
-  /// Once, at the very start of the text; with `lmEval`, of each document.
+  /// The start of the text, or of each document with `lmEval`.
   case first
-  /// At the start of every window.
+  /// The start of every window.
   case every
-  /// Nowhere.
+  /// None.
   case never
 }
 
-/// What happens to the tokens at the end that do not fill a window.
+/// The treatment of the tokens at the end of a text that do not fill a window.
 public enum TailRule: String, CaseIterable, Sendable {
   /// They are not predicted.
   case drop
-  /// They make a last, shorter window.
+  /// They form a last, shorter window.
   case score
 }

@@ -4,6 +4,6 @@ extension Session: LogitSource {
   /// The number of logits after each token.
   public var vocabularySize: Int { model.configuration.vocabularySize }
 
-  /// Forgets all tokens.
+  /// Removes all tokens.
   public mutating func restart() { truncate(to: 0) }
 }

@@ -1,38 +1,38 @@
-/// One run of a model over a piece of a text, and what is predicted in it.
+/// A piece of a text that a model evaluates, with the tokens that are predicted in it.
 public struct ScoringWindow: Sendable, Equatable {
   /// The document that the window belongs to.
   public let document: Int
   /// The tokens to evaluate, from position 0.
   public let inputs: [Int]
-  /// The tokens predicted: `targets[i]` by the logits after `inputs[firstScored + i]`.
+  /// The predicted tokens: `targets[i]` by the logits after `inputs[firstScored + i]`.
   public let targets: [Int]
 
-  /// The index of the first input whose logits count.
+  /// The index of the first input whose logits predict a target.
   public var firstScored: Int { inputs.count - targets.count }
 }
 
 /// The windows in which a protocol predicts the tokens of a text.
 ///
-/// C is the context length. Each window is a sequence of tokens of which the last `targets.count` are
-/// predicted; all but the very last are evaluated.
+/// C is the context length. Each window is a sequence of tokens, of which the last `targets.count` are
+/// predicted; all tokens except the last one are evaluated.
 ///
-/// - `paper`: windows of C tokens, C - 1 predicted. With a BOS in every window: C - 1 tokens behind a
-///   BOS, all of them predicted.
-/// - `llama.cpp`: windows of C tokens, the last C - C/2 - 1 predicted, where the first token is
-///   replaced by BOS when every window has one.
-/// - `lm-eval`: each document behind a BOS; windows of C predictions, each window but the first
-///   opened by the last token of the one before; the last window is filled up with as many earlier
-///   tokens as fit, so that C tokens are evaluated in it too.
+/// - `paper`: windows of C tokens, of which the last C - 1 are predicted. With a BOS in every window:
+///   a BOS followed by C - 1 tokens, all of which are predicted.
+/// - `llama.cpp`: windows of C tokens, of which the last C - C/2 - 1 are predicted. With a BOS in
+///   every window, it replaces the first token.
+/// - `lm-eval`: each document follows a BOS. Windows have C predictions; each window except the first
+///   begins with the last token of the window before. The last window predicts the tokens that
+///   remain and begins with as many earlier tokens as fit, so that it evaluates C tokens too.
 public struct WindowPlan: Sendable {
   /// The protocol.
   public let `protocol`: PerplexityProtocol
-  /// The most tokens evaluated together, C.
+  /// The largest number of tokens evaluated together, C.
   public let contextLength: Int
-  /// Where the BOS stands; never `auto`.
+  /// The positions of the BOS; never `auto`.
   public let beginning: BeginningRule
   /// Whether a last, shorter window is scored.
   public let tail: TailRule
-  /// The tokens of all documents, with the BOS where it is part of the text.
+  /// The number of tokens of all documents, including a BOS that is part of the text.
   public let tokenCount: Int
   /// The number of tokens that belong to no window, over all documents.
   public let droppedTokenCount: Int
@@ -45,7 +45,7 @@ public struct WindowPlan: Sendable {
   private let beginningToken: Int?
   private var layouts: [Layout]
 
-  /// Where a window lies in its document.
+  /// The position of a window in its document.
   private struct Layout {
     let document: Int
     let tokens: Range<Int>
@@ -53,23 +53,23 @@ public struct WindowPlan: Sendable {
     let opening: Opening
   }
 
-  /// What a window does with the BOS.
+  /// The use of a BOS in a window: none, before the tokens, or in place of the first token.
   private enum Opening { case none, prefix, overwrite }
 
   /// Lays out the windows of a text.
   ///
   /// - Parameters:
-  ///   - documents: The token ids of each document, without special tokens. All protocols but
-  ///     `lmEval` expect one.
+  ///   - documents: The token ids of each document, without special tokens. All protocols except
+  ///     `lmEval` expect one document.
   ///   - name: The protocol.
-  ///   - contextLength: The most tokens evaluated together.
-  ///   - beginning: Where a BOS is put.
-  ///   - tail: What happens to a last, shorter window; nil: `score` when every window of `paper` has
-  ///     a BOS, else `drop`.
+  ///   - contextLength: The largest number of tokens evaluated together.
+  ///   - beginning: The positions at which a BOS is inserted.
+  ///   - tail: The treatment of a last, shorter window; nil: `score` for `lmEval` and when every
+  ///     window of `paper` has a BOS, else `drop`.
   ///   - beginningToken: The id of BOS, when the tokenizer has one.
-  ///   - addsBeginning: Whether the tokenizer puts a BOS in front by itself, for `auto`.
+  ///   - addsBeginning: Whether the tokenizer adds a BOS by default, for `auto`.
   ///   - path: The name of the text, for messages.
-  /// - Throws: `PerplexityError` when the rules do not go together or the text is shorter than one
+  /// - Throws: `PerplexityError` when the rules cannot be combined or the text is shorter than one
   ///   window (than 2C tokens for `llamaCpp`).
   /// - Complexity: O(tokens).
   public init(
@@ -84,7 +84,8 @@ public struct WindowPlan: Sendable {
     self.contextLength = contextLength
     self.beginning = resolved
     self.beginningToken = beginningToken
-    // lm-eval's own BOS is a prefix that no window predicts; a second one comes with the tokenizer.
+    // lm-eval puts a BOS before each document, which no window predicts; its tokenizer may add a
+    // second BOS, which is part of the text.
     let isBeginningInText =
       switch name {
       case .paper: resolved == .first
@@ -161,7 +162,7 @@ public struct WindowPlan: Sendable {
       targets: Array(tokens.suffix(layout.targetCount)))
   }
 
-  /// The plan with its first `count` windows only.
+  /// The plan with only its first `count` windows.
   public func limited(to count: Int) -> WindowPlan {
     var plan = self
     plan.layouts = Array(layouts.prefix(count))
@@ -206,7 +207,7 @@ extension WindowPlan {
     }
   }
 
-  /// Windows side by side; a BOS in front of each takes the place of one token.
+  /// Lays out adjacent windows; with a BOS before it, a window has one token less of the text.
   ///
   /// - Returns: The number of tokens in windows.
   private static func layOutAdjacent(
@@ -228,7 +229,7 @@ extension WindowPlan {
     return start
   }
 
-  /// Windows of `length` predictions behind a prefix, each token predicted once.
+  /// Lays out windows of `length` predictions after a BOS; each token is predicted once.
   private static func layOutRolling(
     _ count: Int, document: Int, length: Int, into layouts: inout [Layout]
   ) {
@@ -240,7 +241,8 @@ extension WindowPlan {
     while predicted < count {
       let targetCount = min(length, count - predicted)
       let end = predicted + targetCount
-      // length + 1 tokens, all but the last evaluated; the first window made sure there are enough.
+      // length + 1 tokens, of which all but the last are evaluated. Before `end` there are at least
+      // length + 1, because the first window has `length` of them.
       layouts.append(
         Layout(
           document: document, tokens: end - length - 1..<end, targetCount: targetCount,

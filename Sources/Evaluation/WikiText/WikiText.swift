@@ -1,6 +1,6 @@
 internal import DuetSystem
 
-/// The raw WikiText file and the texts that others make of it.
+/// Conversions of the raw WikiText file into the texts of papers and of lm-eval.
 enum WikiText {
   /// Whether `text` begins like the raw file: a blank line, then a line ` = Title = `.
   static func isRawFile(_ text: String) -> Bool {
@@ -12,15 +12,14 @@ enum WikiText {
       && isTitle(Array(title.unicodeScalars)[...])
   }
 
-  /// The text of the papers: the rows of the data set on the Hugging Face hub, joined with two line
-  /// feeds.
+  /// The text of the papers: the rows of the Hugging Face data set, joined with two line feeds.
   ///
-  /// A row is a line with its line feed, or nothing for a line of white space.
+  /// A row is a line with its line feed, or an empty text for a line of white space.
   static func joinedRows(_ text: String) -> String {
     var rows = lines(text).map { line in
       line.allSatisfy(isWhitespace) ? "" : string(line) + "\n"
     }
-    // The part behind the last line feed is a row only when there is something in it.
+    // The part after the last line feed is a row only when it is not empty.
     let endsWithLineFeed = text.utf8.last == UInt8(ascii: "\n")
     if endsWithLineFeed || text.isEmpty {
       rows.removeLast()
@@ -32,7 +31,7 @@ enum WikiText {
 
   /// The pages of the document-level data set of lm-eval: each begins with a line ` = Title = `.
   ///
-  /// What stands before the first title is a page only when it is more than white space.
+  /// The text before the first title is a page only when it is more than white space.
   static func pages(_ text: String) -> [String] {
     var pages: [String] = []
     var page: [ArraySlice<Unicode.Scalar>] = []
@@ -47,7 +46,7 @@ enum WikiText {
     return pages
   }
 
-  /// The number of words: runs of white space, plus one.
+  /// The number of words: the number of runs of white space, plus one.
   static func wordCount(_ text: String) -> Int {
     var count = 1
     var isInRun = false
@@ -59,9 +58,9 @@ enum WikiText {
     return count
   }
 
-  /// Whether Python takes `scalar` for white space, in `\s` and in `strip()`.
+  /// Whether `scalar` is white space in Python's `\s` and `strip()`.
   ///
-  /// That is what Unicode calls White_Space, and the four separators from U+001C to U+001F.
+  /// These are the scalars with the Unicode property White_Space, and U+001C to U+001F.
   static func isWhitespace(_ scalar: Unicode.Scalar) -> Bool {
     if scalar.value < 0x80 {
       return scalar.value == 0x20 || (0x09...0x0D).contains(scalar.value)
@@ -70,10 +69,10 @@ enum WikiText {
     return scalar.properties.isWhitespace
   }
 
-  /// Whether a line is the heading of a page, and not of one of its sections.
+  /// Whether a line is the heading of a page, and not of a section.
   ///
-  /// `= = =` and `= =`, the marks of sections, are closed up first; what is left must begin with `= `
-  /// and end with ` =`, without the white space around it.
+  /// The marks of sections, `= = =` and `= =`, are replaced by `===` and `==`. Then white space at
+  /// both ends is removed, and the rest must begin with `= ` and end with ` =`.
   private static func isTitle(_ line: ArraySlice<Unicode.Scalar>) -> Bool {
     guard line.contains("=") else { return false }
     let closed = Array(line).replacing("= = =", with: "===").replacing("= =", with: "==")

@@ -1,14 +1,14 @@
-/// The undoing of WikiText's tokenization that lm-eval applies before it tokenizes a page.
+/// The reversal of WikiText's tokenization that lm-eval applies before it tokenizes a page.
 ///
-/// Three lists of replacements, applied one after another over the whole page: marks of contractions,
-/// numbers and punctuation; the white space just inside brackets and quotation marks; headings, the
-/// degree sign, spaces around line feeds, a lone `N`. Their order and their oddities (`s '` loses its
-/// space wherever it stands; a quotation mark pairs with the next one, be it an opening or a closing
-/// one) are part of the published numbers.
+/// Three lists of replacements are applied to the whole page one after another: first marks of
+/// contractions, numbers and punctuation; then white space just inside brackets and quotation marks;
+/// last headings, the degree sign, spaces around line feeds, and a single `N`. Published results depend
+/// on their order and peculiarities: `s '` loses its space everywhere, and a quotation mark pairs with
+/// the next one, whether that is an opening or a closing one.
 ///
 /// Source: the wikitext task of lm-evaluation-harness, version 2.
 package enum WikiTextDetokenizer {
-  /// The page as lm-eval tokenizes it.
+  /// The detokenized text of a page.
   ///
   /// - Complexity: O(page), a fixed number of passes.
   package static func detokenize(_ page: String) -> String {
@@ -35,9 +35,9 @@ package enum WikiTextDetokenizer {
     ("\n ", "\n"), (" N ", " 1 "), (" 's", "'s"),
   ]
 
-  /// Replaces `/' 7/`, for any digit, by the very characters `/'[0-9]/`.
+  /// Replaces `/' 7/`, or the same with another digit, by the literal characters `/'[0-9]/`.
   ///
-  /// The harness gives a pattern where a replacement belongs; the text is rare, the result is kept.
+  /// The harness uses a pattern as the replacement; this error is kept so that results are equal.
   private static func replacingSlashedDigits(_ text: [Unicode.Scalar]) -> [Unicode.Scalar] {
     let start = Array("/' ".unicodeScalars)
     var result: [Unicode.Scalar] = []
@@ -61,8 +61,8 @@ package enum WikiTextDetokenizer {
 
   /// Removes the white space just inside each pair of marks.
   ///
-  /// An opening mark pairs with the next closing mark whatever stands between, and the search goes on
-  /// behind it; an opening mark without a closing one stays as it is.
+  /// An opening mark pairs with the next closing mark, whatever is between them, and the search
+  /// continues after that; the text after an opening mark without a closing one is not changed.
   private static func trimmingInside(
     _ text: [Unicode.Scalar], _ opening: Unicode.Scalar, _ closing: Unicode.Scalar
   ) -> [Unicode.Scalar] {
@@ -82,7 +82,7 @@ package enum WikiTextDetokenizer {
 }
 
 extension [Unicode.Scalar] {
-  /// The scalars with each occurrence of `pattern` replaced, searched from the left without overlap.
+  /// The scalars with each occurrence of `pattern` replaced, from the left and without overlap.
   ///
   /// - Precondition: `pattern` is not empty.
   func replacing(_ pattern: String, with replacement: String) -> [Unicode.Scalar] {

@@ -1,17 +1,17 @@
 internal import DuetSystem
 
-/// One question with its answers, as texts.
+/// A question with several answers, as texts.
 package struct ChoiceDocument: Sendable, Equatable {
-  /// An answer, and what it is to follow.
+  /// An answer and the context before it.
   package struct Choice: Sendable, Equatable {
-    /// What the model reads.
+    /// The text that the model reads.
     package let context: String
-    /// What it is asked the likelihood of: a space and the answer.
+    /// The text whose likelihood is computed: a space and the answer.
     package let continuation: String
-    /// The Unicode code points of the answer, without the space, as Python's `len` counts them.
+    /// The number of Unicode code points of the answer, without the space, as Python's `len` counts.
     package let length: Int
 
-    /// An answer behind one space.
+    /// Makes a choice whose continuation is a space and the answer.
     package init(context: String, answer: String) {
       self.context = context
       continuation = " " + answer
@@ -24,7 +24,7 @@ package struct ChoiceDocument: Sendable, Equatable {
   /// The index of the right answer.
   package let gold: Int
 
-  /// A document of answers to choose from.
+  /// Makes a document.
   ///
   /// - Precondition: `gold` is the index of a choice.
   package init(choices: [Choice], gold: Int) {
@@ -33,12 +33,11 @@ package struct ChoiceDocument: Sendable, Equatable {
     self.gold = gold
   }
 
-  /// Sixteen hexadecimal digits that tell documents apart: the start of a SHA-256 over all that is
-  /// scored.
+  /// The first sixteen hexadecimal digits of a SHA-256 over the texts and the right answer.
   package var digest: String {
     var hash = SHA256()
     for choice in choices {
-      // No text holds a byte 0xFF, so the parts cannot run into each other.
+      // UTF-8 never has a byte 0xFF, so it separates the parts without ambiguity.
       hash.update((Array(choice.context.utf8) + [0xFF]).span)
       hash.update((Array(choice.continuation.utf8) + [0xFF]).span)
     }

@@ -1,33 +1,33 @@
 package import DuetRuntime
 package import DuetText
 
-/// A document as the tokens that a model evaluates.
+/// A document as tokens.
 package struct EncodedDocument: Sendable, Equatable {
-  /// What a choice became.
+  /// The token counts of a choice.
   package struct Choice: Sendable, Equatable {
-    /// The tokens before the continuation.
+    /// The number of tokens before the continuation.
     package let contextTokenCount: Int
-    /// The tokens whose likelihoods are added up.
+    /// The number of tokens whose log-likelihoods are added.
     package let continuationTokenCount: Int
-    /// What is unusual about them.
+    /// The special cases in the encoding of the choice.
     package let flags: [EncodingFlag]
   }
 
-  /// The choices, neighbours with the same context together, in order.
+  /// The tokens of the choices, in order; neighbours with the same context share it.
   package let contexts: [SharedContext]
   /// The choices, in order.
   package let choices: [Choice]
 
   /// Encodes a document.
   ///
-  /// What a model of `contextLength` tokens cannot read is cut off at the beginning: of context and
-  /// continuation the last `contextLength` + 1 tokens are kept, the last of which is only predicted.
+  /// A sequence that is too long is cut at the beginning: of context and continuation together, the
+  /// last `contextLength` + 1 tokens are kept. The last one is predicted but not evaluated.
   ///
   /// - Parameters:
   ///   - document: The texts.
-  ///   - name: How they become tokens.
-  ///   - tokenizer: What encodes them.
-  ///   - contextLength: The most tokens that the model may evaluate at once, at least 1.
+  ///   - name: The way texts are encoded.
+  ///   - tokenizer: The tokenizer of the model.
+  ///   - contextLength: The largest number of tokens that the model may evaluate at once, at least 1.
   /// - Throws: `EvaluationError.noPrefixToken`.
   /// - Complexity: O(length of the texts).
   package init(
@@ -55,9 +55,9 @@ package struct EncodedDocument: Sendable, Equatable {
     self.choices = choices
   }
 
-  /// The tokens that a model has to evaluate.
+  /// The number of tokens that a model has to evaluate.
   package var evaluatedCount: Int { contexts.reduce(0) { $0 + $1.evaluatedCount } }
 
-  /// The tokens of the longest sequence among them.
+  /// The number of tokens of the longest sequence.
   package var longestSequence: Int { contexts.map(\.longestSequence).max() ?? 0 }
 }

@@ -1,34 +1,35 @@
 package import DuetRuntime
 package import DuetSystem
 
-/// What can be wrong with an evaluation.
+/// An error of an evaluation.
 package enum EvaluationError: DuetError, Equatable {
-  /// None of the files in which a task's data may be is there.
+  /// None of the possible data files of a task exists.
   case noData(task: String, folder: String, names: [String])
   /// A file could not be read or written.
   case file(FileError)
-  /// A line of the data is not what the task's lines are; lines count from 1.
+  /// A line of the data is not a valid line of the task; lines count from 1.
   case malformedLine(path: String, line: Int, problem: String)
-  /// The file of answers does not fit the file of questions.
+  /// The numbers of answers and questions in their files differ.
   case labels(path: String, count: Int, documentCount: Int)
   /// A file without documents.
   case noDocuments(path: String)
-  /// The tokenizer has neither a token to begin nor one to end a text, and a context is empty.
+  /// A context is empty, and the tokenizer has neither a BOS nor an EOS token to use instead.
   case noPrefixToken
-  /// A document gave an infinity or NaN, after a layer (nil: in the logits); documents count from 0.
+  /// A document produced an infinity or NaN, after a layer (nil: in the logits); documents count from
+  /// 0.
   case nonFinite(task: String, document: Int, layer: Int?, tensor: String?)
   /// The model could not be run.
   case generation(GenerationError)
-  /// Samples that are already there belong to another run.
+  /// The existing samples are of another run.
   case otherRun(path: String, difference: String)
-  /// Samples are there, and nothing was said of what to do with them.
+  /// Samples exist, and the mode is neither to resume nor to overwrite.
   case samplesExist(path: String)
-  /// A file that is to hold samples holds something else.
+  /// The file for samples exists and has other content.
   case notSamples(path: String)
-  /// The results to compare with are not those of this program, or of other questions.
+  /// The results to compare with are not results of this program, or are of other documents.
   case notComparable(path: String, problem: String)
 
-  /// The kind of trouble, for the exit code.
+  /// The category of the error, for the exit code.
   package var category: FailureCategory {
     switch self {
     case .noData: .inputOutput
@@ -41,7 +42,7 @@ package enum EvaluationError: DuetError, Equatable {
     }
   }
 
-  /// One sentence that says what is wrong and what to do.
+  /// A sentence that describes the error and how to resolve it.
   package var description: String {
     switch self {
     case .noData(let task, let folder, let names):

@@ -1,32 +1,32 @@
 internal import DuetSystem
 package import DuetText
 
-/// The samples of a task on the disk, from which a run that was stopped goes on.
+/// The samples of a task on the disk, with which a stopped run can be resumed.
 ///
-/// `samples_TASK.jsonl` has a line for each document, written as soon as its step is scored, and
-/// `samples_TASK.run.json` says what was scored and how: samples of anything else are not gone on with.
+/// `samples_TASK.jsonl` has a line for each document, written as soon as its step is scored.
+/// `samples_TASK.run.json` describes the run; a run with another description cannot be resumed.
 package struct EvaluationJournal: ~Copyable {
-  /// What to do with samples that are there already.
+  /// The treatment of existing samples.
   package enum Mode: Sendable {
-    /// Nothing: it is an error.
+    /// Existing samples are an error.
     case refuse
-    /// Go on behind them.
+    /// New samples are appended.
     case resume
-    /// Throw them away.
+    /// Existing samples are deleted.
     case overwrite
   }
 
-  /// The samples that were there, of whole steps.
+  /// The existing samples, of complete steps.
   package let recorded: [EvaluationSample]
   private var file: AppendedFile
 
-  /// Begins a file of samples, or goes on with the one that is there.
+  /// Creates a file of samples, or opens the existing one.
   ///
   /// - Parameters:
-  ///   - plan: What is scored.
-  ///   - folder: Where the files are; made when it is missing.
-  ///   - identity: What else must be the same for a run to go on, such as a digest of the model.
-  ///   - mode: What to do with samples that are there.
+  ///   - plan: The documents that are scored.
+  ///   - folder: The folder of the files; created when it does not exist.
+  ///   - identity: Further values that must be equal to resume a run, such as a digest of the model.
+  ///   - mode: The treatment of existing samples.
   /// - Throws: `EvaluationError`.
   package init(
     _ plan: EvaluationPlan, folder: String, identity: [JSONOutput.Member], mode: Mode
@@ -41,7 +41,7 @@ package struct EvaluationJournal: ~Copyable {
     self.file = file
   }
 
-  /// The samples to go on with.
+  /// The existing samples to keep.
   private static func recorded(
     _ old: [UInt8]?, _ path: String, _ runPath: String, _ plan: EvaluationPlan,
     _ members: [JSONOutput.Member], _ mode: Mode
@@ -54,14 +54,14 @@ package struct EvaluationJournal: ~Copyable {
     return try plan.samples(in: old, path: path)
   }
 
-  /// The file of samples, opened behind those that are recorded.
+  /// The file of samples, opened for writing after `recorded`.
   private static func open(
     _ path: String, _ runPath: String, in folder: String, _ members: [JSONOutput.Member],
     old: [UInt8]?, recorded: [EvaluationSample]
   ) throws(EvaluationError) -> AppendedFile {
     do throws(FileError) {
       try FileOperations.system.makeFolders(folder)
-      // Without samples of the old run nothing must say what they are of.
+      // Without samples to keep, the description of the old run is replaced.
       if recorded.isEmpty {
         try FileOperations.system.remove(path)
         try AtomicFile.write(Array(JSONOutput.object(members).indentedText.utf8), to: runPath)
@@ -73,7 +73,7 @@ package struct EvaluationJournal: ~Copyable {
     }
   }
 
-  /// Whether a file holds samples, perhaps none, and not something else that must not be lost.
+  /// Whether a file has samples or is empty, so that it may be overwritten.
   private static func isSamples(_ bytes: [UInt8]) -> Bool {
     guard let end = bytes.firstIndex(of: UInt8(ascii: "\n")) else {
       return Array("{\"doc_id\":".utf8).starts(with: bytes.prefix(10))
@@ -98,7 +98,7 @@ package struct EvaluationJournal: ~Copyable {
     }
   }
 
-  /// Brings what was written to the disk.
+  /// Synchronizes the file with the disk.
   ///
   /// - Throws: `EvaluationError.file`.
   package mutating func finish() throws(EvaluationError) {
@@ -109,7 +109,7 @@ package struct EvaluationJournal: ~Copyable {
     }
   }
 
-  /// The largest file of samples read: a hundred times that of HellaSwag.
+  /// The largest file of samples read, in bytes: about a hundred times the file of HellaSwag.
   private static let byteLimit = 1 << 30
 
   private static func contents(_ path: String) throws(EvaluationError) -> [UInt8]? {
@@ -121,7 +121,7 @@ package struct EvaluationJournal: ~Copyable {
     }
   }
 
-  /// Checks that a recorded run is the one described by `members`.
+  /// Checks that the description of the recorded run has the values of `members`.
   private static func check(
     _ members: [JSONOutput.Member], path: String
   ) throws(EvaluationError) {
@@ -155,7 +155,7 @@ package struct EvaluationJournal: ~Copyable {
 }
 
 extension EvaluationPlan {
-  /// What must be the same for samples to belong to this plan.
+  /// The values that must be equal for samples to belong to this plan.
   var identity: [JSONOutput.Member] {
     [
       .init("task", .string(data.task.name)), .init("protocol", .string(`protocol`.rawValue)),
@@ -167,9 +167,9 @@ extension EvaluationPlan {
     ]
   }
 
-  /// The samples of the whole steps in a file of samples.
+  /// The samples of the complete steps in a file of samples.
   ///
-  /// A last line without a line feed was torn and does not count.
+  /// A last line without a line feed is incomplete and is ignored.
   ///
   /// - Throws: `EvaluationError.otherRun` for a line that is not what this plan would have written.
   func samples(in bytes: [UInt8], path: String) throws(EvaluationError) -> [EvaluationSample] {

@@ -1,16 +1,18 @@
 internal import DuetSystem
 package import DuetText
 
-/// Which documents of a task were answered rightly: what another run compares itself with.
+/// The documents of a task that were answered correctly, for comparison with another run.
 package struct EvaluationOutcomes: Sendable, Equatable {
   /// A SHA-256 over the digests of the documents, in order.
   package let documentsDigest: String
-  /// Whether the likeliest choice is right, by document.
+  /// Whether the choice with the highest log-likelihood is right, by document.
   package let accuracy: [Bool]
-  /// The same by log-likelihood per code point; nil for a task without.
+  /// Whether the choice with the highest log-likelihood per code point is right, by document.
+  ///
+  /// Nil for a task without normalized accuracy.
   package let normalizedAccuracy: [Bool]?
 
-  /// The outcomes of scored documents.
+  /// Makes the outcomes of scored documents.
   package init(_ samples: [EvaluationSample], of task: EvaluationTask) {
     documentsDigest = Self.digest(samples.map(\.digest))
     accuracy = samples.map(\.isCorrect)
@@ -22,7 +24,7 @@ package struct EvaluationOutcomes: Sendable, Equatable {
     SHA256.hexadecimalDigest(of: Array(digests.joined(separator: "\n").utf8))
   }
 
-  /// As a part of a JSON document: a digit per document.
+  /// The outcomes as part of a JSON document, one digit per document.
   package var json: JSONOutput {
     func text(_ outcomes: [Bool]) -> JSONOutput {
       .string(String(decoding: outcomes.map { UInt8(ascii: $0 ? "1" : "0") }, as: UTF8.self))
@@ -33,7 +35,7 @@ package struct EvaluationOutcomes: Sendable, Equatable {
     ]
   }
 
-  /// The outcomes in a JSON document, or nil when they are not there or not whole.
+  /// Reads the outcomes in a JSON document; nil when they are missing or incomplete.
   package init?(_ value: JSONValue) {
     func outcomes(_ value: JSONValue?) -> [Bool]? {
       guard let digits = value?.utf8,

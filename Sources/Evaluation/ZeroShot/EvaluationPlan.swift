@@ -2,31 +2,31 @@ package import DuetRuntime
 internal import DuetSystem
 package import DuetText
 
-/// The documents of a task as tokens, in the steps in which they are scored.
+/// The documents of a task as tokens, divided into steps that are scored together.
 ///
-/// A step is as many documents as make a batch. Steps depend on the documents only, so that a run that
-/// goes on at a step computes what a run without a break computes, to the last bit.
+/// Steps depend only on the documents, so a run that is resumed at a step gives bit for bit the same
+/// results as an uninterrupted run.
 package struct EvaluationPlan: Sendable {
-  /// Where the documents come from.
+  /// The data of the task.
   package let data: TaskData
-  /// How texts became tokens.
+  /// The way texts are encoded.
   package let `protocol`: EvaluationProtocol
-  /// The most tokens that the model may evaluate at once.
+  /// The largest number of tokens that the model may evaluate at once.
   package let contextLength: Int
   /// The documents that are scored: all, or the first ones.
   package let documents: [EncodedDocument]
-  /// The documents of each step.
+  /// The indices of the documents of each step.
   package let steps: [Range<Int>]
 
   /// Encodes the documents of a task.
   ///
   /// - Parameters:
   ///   - data: The documents.
-  ///   - limit: How many to score, from the first on; nil: all.
-  ///   - name: How texts become tokens.
-  ///   - tokenizer: What encodes them.
-  ///   - contextLength: The most tokens that the model may evaluate at once.
-  ///   - stepLength: The tokens of a step, where its first document alone has not more.
+  ///   - limit: The number of documents to score, from the first on; nil: all.
+  ///   - name: The way texts are encoded.
+  ///   - tokenizer: The tokenizer of the model.
+  ///   - contextLength: The largest number of tokens that the model may evaluate at once.
+  ///   - stepLength: The largest number of tokens of a step; a longer document is a step by itself.
   /// - Throws: `EvaluationError.noPrefixToken`.
   /// - Complexity: O(length of the texts).
   package init(
@@ -55,12 +55,12 @@ package struct EvaluationPlan: Sendable {
     self.steps = steps
   }
 
-  /// The tokens that the model has to evaluate for the first `count` documents.
+  /// The number of tokens that the model has to evaluate for the first `count` documents.
   package func evaluatedCount(first count: Int) -> Int {
     documents.prefix(count).reduce(0) { $0 + $1.evaluatedCount }
   }
 
-  /// The tokens of the longest sequence.
+  /// The number of tokens of the longest sequence.
   package var longestSequence: Int { documents.map(\.longestSequence).max() ?? 0 }
 
   /// Whether documents are left out.
@@ -71,7 +71,7 @@ package struct EvaluationPlan: Sendable {
     EvaluationOutcomes.digest(data.documents.prefix(documents.count).map(\.digest))
   }
 
-  /// A SHA-256 over all tokens: over what the model reads and is asked for.
+  /// A SHA-256 over the tokens of all contexts and continuations.
   package var tokensDigest: String {
     var hash = SHA256()
     for context in documents.flatMap(\.contexts) {
@@ -93,10 +93,10 @@ package struct EvaluationPlan: Sendable {
   ///
   /// - Parameters:
   ///   - step: The index of the step.
-  ///   - scorer: What runs the model.
-  ///   - isCancelled: Asked between layers.
+  ///   - scorer: The scorer that runs the model.
+  ///   - isCancelled: Called between layers; true stops the evaluation.
   /// - Returns: A sample for each document of the step.
-  /// - Throws: `EvaluationError.nonFinite` naming the document and the layer, or `generation`.
+  /// - Throws: `EvaluationError.nonFinite` with the document and the layer, or `generation`.
   /// - Complexity: One pass over the weights for every `scorer.tokenLimit` tokens.
   package func score(
     step: Int, _ scorer: inout ContinuationScorer, isCancelled: () -> Bool = { false }
@@ -117,7 +117,7 @@ package struct EvaluationPlan: Sendable {
     }
   }
 
-  /// The error of the first document of a failed step that fails by itself.
+  /// The error of the first document of a failed step that fails when it is scored alone.
   private func failure(
     in range: Range<Int>, _ scorer: inout ContinuationScorer, layer: Int?, tensor: String?
   ) -> EvaluationError {

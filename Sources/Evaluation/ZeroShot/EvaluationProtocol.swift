@@ -1,30 +1,31 @@
 internal import DuetText
 
-/// How a context and a continuation become tokens.
+/// The way a context and a continuation are encoded as tokens.
 ///
-/// The same model scores up to several per cent apart between the two, so an accuracy without its
-/// protocol means nothing. Papers on compression to two bits report the older one; its mark is an
-/// uncompressed Llama-2-7B with about 67 % on WinoGrande, where the newer one gives about 69 %.
+/// The accuracies of a model under the two protocols differ by up to several per cent, so they can be
+/// compared only when they are of one protocol. Papers on compression to two bits use the older one.
+/// It can be recognized by the accuracy of the uncompressed Llama-2-7B on WinoGrande: about 67 %, and
+/// about 69 % with the newer one.
 package enum EvaluationProtocol: String, CaseIterable, Sendable {
-  /// Context and continuation are encoded together, with the tokenizer's own special tokens: a token of
-  /// the continuation is what the tokenizer makes of it behind that context.
+  /// Context and continuation are encoded as one text, with the tokenizer's special tokens.
   case joined = "lm-eval-0.4"
-  /// Context and continuation are encoded apart and without special tokens.
+  /// Context and continuation are encoded separately and without special tokens.
   case separate = "lm-eval-0.3"
 }
 
-/// Something about the encoding of a choice that a reader of its score should know.
+/// A special case in the encoding of a choice, which is reported with the score.
 package enum EncodingFlag: String, CaseIterable, Sendable {
-  /// The context and the continuation do not fit in the model's context: the beginning is cut off.
+  /// The context and the continuation do not fit in the model's context; the beginning is cut off.
   case contextTruncated = "context_truncated"
-  /// Not even the continuation fits: its beginning is not scored.
+  /// The continuation alone does not fit; its beginning is not scored.
   case continuationTruncated = "continuation_truncated"
-  /// The tokens of both together are no more than those of the context, so that none is left for the
-  /// continuation, which is encoded by itself instead; lm-eval 0.4 fails here.
+  /// Encoded together, both have no more tokens than the context alone.
+  ///
+  /// No token is left for the continuation, so it is encoded separately; lm-eval 0.4 fails here.
   case continuationInContext = "continuation_in_context"
-  /// The continuation has no tokens at all; its log-likelihood is 0.
+  /// The continuation has no tokens; its log-likelihood is 0.
   case continuationEmpty = "continuation_empty"
-  /// The context is empty; a BOS or EOS token stands for it.
+  /// The context is empty; a BOS or EOS token replaces it.
   case contextEmpty = "context_empty"
 }
 
@@ -34,9 +35,9 @@ struct EncodedChoice: Equatable {
   var continuation: [Int]
   var flags: [EncodingFlag] = []
 
-  /// Cuts the beginning off, so that all tokens but the last fit in `contextLength`.
+  /// Cuts the beginning off, so that all tokens except the last fit in `contextLength`.
   ///
-  /// At least one token stays in the context, since something has to be before the first prediction.
+  /// At least one token stays in the context, because the first prediction needs one before it.
   mutating func truncate(contextLength: Int) {
     let count = context.count + continuation.count
     let kept = contextLength + 1
@@ -54,12 +55,12 @@ struct EncodedChoice: Equatable {
 }
 
 extension EvaluationProtocol {
-  /// The tokens of a choice, before anything is cut off.
+  /// Encodes a choice without truncation.
   ///
   /// - Parameters:
   ///   - choice: The texts.
-  ///   - tokenizer: What encodes them.
-  /// - Returns: Context, at least one token, and continuation.
+  ///   - tokenizer: The tokenizer of the model.
+  /// - Returns: The tokens of the context, at least one, and of the continuation.
   /// - Throws: `EvaluationError.noPrefixToken`.
   func encode(
     _ choice: ChoiceDocument.Choice, _ tokenizer: Tokenizer
@@ -96,7 +97,8 @@ extension EvaluationProtocol {
         context: [],
         continuation: tokenizer.encode(choice.continuation, addingSpecialTokens: false))
     }
-    // White space at the end of the context goes to the continuation, as tokenizers have it.
+    // White space at the end of the context moves to the continuation, because tokenizers attach a
+    // space to the word after it.
     let (context, space) = PythonText.splittingTrailingWhitespace(choice.context)
     let contextTokens = encodeWhole(context, tokenizer)
     let tokens = encodeWhole(context + space + choice.continuation, tokenizer)
@@ -104,8 +106,9 @@ extension EvaluationProtocol {
       context: contextTokens, continuation: Array(tokens.dropFirst(contextTokens.count)))
   }
 
-  /// The tokens of a text with the tokenizer's special tokens, but not with a second BOS before one that
-  /// the text spells.
+  /// The tokens of a text with the tokenizer's special tokens.
+  ///
+  /// A text that itself begins with the text of the BOS token gets none of them.
   private static func encodeWhole(_ text: String, _ tokenizer: Tokenizer) -> [Int] {
     if tokenizer.addsBeginningOfSequence, let id = tokenizer.beginningOfSequence,
       let piece = tokenizer.piece(id), text.utf8.starts(with: piece)

@@ -5,18 +5,18 @@ package import DuetText
 package struct EvaluationSample: Sendable, Equatable {
   /// The index of the document in its data.
   package let index: Int
-  /// What tells the document apart; see `ChoiceDocument.digest`.
+  /// The digest of the document; see `ChoiceDocument.digest`.
   package let digest: String
   /// The index of the right answer.
   package let gold: Int
   /// The log-likelihoods of the choices, in nats.
   package let logLikelihoods: [Double]
-  /// The code points of the answers.
+  /// The numbers of code points of the answers.
   package let lengths: [Int]
-  /// What the choices became.
+  /// The token counts of the choices.
   package let choices: [EncodedDocument.Choice]
 
-  /// The scores of a document.
+  /// Makes a sample from a document and the log-likelihoods of its choices.
   ///
   /// - Precondition: There is a log-likelihood for each choice.
   package init(
@@ -33,14 +33,14 @@ package struct EvaluationSample: Sendable, Equatable {
     choices = encoded.choices
   }
 
-  /// The likeliest choice; the first of several that are equally likely.
+  /// The index of the choice with the highest log-likelihood; the first of equal ones.
   package var prediction: Int { Self.firstMaximum(logLikelihoods) }
 
-  /// The choice with the most log-likelihood per code point; the first of several with the same.
+  /// The index of the choice with the highest log-likelihood per code point; the first of equal ones.
   package var normalizedPrediction: Int {
     Self.firstMaximum(
       zip(logLikelihoods, lengths).map { value, length in
-        // Python's reference divides by zero here, and gets an infinity that is never the best.
+        // lm-eval divides by zero here and gets -infinity, which is never the best.
         length > 0 ? value / Double(length) : -.infinity
       })
   }
@@ -57,7 +57,7 @@ package struct EvaluationSample: Sendable, Equatable {
     return best
   }
 
-  /// The line of a samples file; numbers only, nothing of the text.
+  /// The line of a samples file, without the texts.
   package var json: JSONOutput {
     func integers(_ values: [Int]) -> JSONOutput { .array(values.map { .integer($0) }) }
     return [

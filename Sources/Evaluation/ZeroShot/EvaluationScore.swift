@@ -1,18 +1,21 @@
 /// The accuracies of a model on the documents of a task.
 package struct EvaluationScore: Sendable {
-  /// 1 where the likeliest choice is right, else 0.
+  /// The part of documents whose choice with the highest log-likelihood is right.
   package let accuracy: Estimate
-  /// The same by log-likelihood per code point; nil for a task that has no such accuracy.
+  /// The part of documents whose choice with the highest log-likelihood per code point is right.
+  ///
+  /// Nil for a task without normalized accuracy.
   package let normalizedAccuracy: Estimate?
   /// The number of documents.
   package let documentCount: Int
-  /// How many documents have a choice with each flag; none with a count of 0.
+  /// The number of documents that have a choice with each flag, without flags of count 0.
   package let flagCounts: [(flag: EncodingFlag, count: Int)]
 
-  /// The accuracies over `samples`, with standard errors sd / sqrt(n), sd the sample standard deviation
-  /// with n - 1.
+  /// Computes the accuracies over n `samples`.
   ///
-  /// - Precondition: There is a sample.
+  /// The standard errors are sd / sqrt(n), where sd is the sample standard deviation with n - 1.
+  ///
+  /// - Precondition: There is at least one sample.
   package init(_ samples: [EvaluationSample], of task: EvaluationTask) {
     accuracy = Self.estimate(samples.map(\.isCorrect))
     normalizedAccuracy =
@@ -32,23 +35,24 @@ package struct EvaluationScore: Sendable {
   }
 }
 
-/// How two models did on the same documents.
+/// The comparison of the outcomes of two models on the same documents.
 package struct PairedCounts: Sendable, Equatable {
-  /// Documents that both got right.
+  /// The number of documents that both answered correctly.
   package let bothRight: Int
-  /// Documents that only the first got right.
+  /// The number of documents that only the first answered correctly.
   package let onlyFirst: Int
-  /// Documents that only the second got right.
+  /// The number of documents that only the second answered correctly.
   package let onlySecond: Int
-  /// Documents that both got wrong.
+  /// The number of documents that neither answered correctly.
   package let bothWrong: Int
-  /// The accuracy of the first minus that of the second, with the standard error of the mean of the
-  /// differences.
+  /// The accuracy of the first minus the accuracy of the second.
+  ///
+  /// The standard error is the one of the mean of the differences per document.
   package let difference: Estimate
 
-  /// Counts over documents.
+  /// Counts outcomes over documents.
   ///
-  /// - Precondition: Both have as many outcomes, at least one.
+  /// - Precondition: Both have the same number of outcomes, at least one.
   package init(_ first: [Bool], _ second: [Bool]) {
     precondition(
       first.count == second.count && !first.isEmpty,

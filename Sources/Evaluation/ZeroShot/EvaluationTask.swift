@@ -1,16 +1,16 @@
-/// A set of questions with a few answers each, of which a model is to find the right one likeliest.
+/// A set of questions with several answers each, of which a model has to choose the right one.
 package struct EvaluationTask: Sendable, Equatable {
-  /// How a line of the data becomes a document; see `TaskRecord`.
+  /// The format of a line of the data; see `TaskRecord`.
   enum Kind: Sendable {
     case piqa, arc, hellaswag, winogrande, generic
   }
 
-  /// The name that lm-eval has for it, or that of its file without `.jsonl`.
+  /// The name of the task in lm-eval, or the name of the file without `.jsonl`.
   package let name: String
   let kind: Kind
-  /// The number of documents of the split that is published, or nil for a file of one's own.
+  /// The number of documents of the published split, or nil for the user's own file.
   package let expectedCount: Int?
-  /// Where the data may be, below the folder of data, first come first taken.
+  /// The possible files of the data, relative to the folder of data; the first that exists is used.
   package let fileNames: [String]
 
   private init(_ name: String, _ kind: Kind, _ expectedCount: Int?, _ fileNames: [String]) {
@@ -20,9 +20,9 @@ package struct EvaluationTask: Sendable, Equatable {
     self.fileNames = fileNames
   }
 
-  /// The tasks that have names.
+  /// The tasks that are chosen by name.
   ///
-  /// Sizes: validation split of PIQA, HellaSwag and WinoGrande (xl), test split of ARC.
+  /// Their splits: validation for PIQA, HellaSwag and WinoGrande (xl), test for ARC.
   package static let named: [EvaluationTask] = [
     EvaluationTask(
       "piqa", .piqa, 1838, ["piqa/valid.jsonl", "piqa/validation.jsonl", "piqa.jsonl"]),
@@ -49,21 +49,21 @@ package struct EvaluationTask: Sendable, Equatable {
     ]
   }
 
-  /// The task called `name`, or nil.
+  /// Makes the task called `name`; nil when there is none.
   package init?(named name: String) {
     guard let task = Self.named.first(where: { $0.name == name }) else { return nil }
     self = task
   }
 
-  /// The task of a JSON Lines file with `context`, `choices` and `gold` in each line.
+  /// Makes the task of a JSON Lines file with `context`, `choices` and `gold` in each line.
   package init(genericFile path: String) {
     let last = path.split(separator: "/").last.map(String.init) ?? path
     let name = last.hasSuffix(".jsonl") ? String(last.dropLast(".jsonl".count)) : last
     self.init(name.isEmpty ? "task" : name, .generic, nil, [path])
   }
 
-  /// Whether the task has an accuracy by log-likelihood per character of the answer.
+  /// Whether the task has an accuracy by log-likelihood per code point of the answer.
   ///
-  /// WinoGrande has none: all its choices have the same continuation.
+  /// WinoGrande has none, because the two choices of a document have the same continuation.
   package var hasNormalizedAccuracy: Bool { kind != .winogrande }
 }

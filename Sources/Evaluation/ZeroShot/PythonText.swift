@@ -1,24 +1,23 @@
-/// Operations on texts as Python's `str` has them, by code points.
+/// Text operations that work by code points, like those of Python's `str`.
 package enum PythonText {
   typealias Scalars = [Unicode.Scalar]
 
-  /// `text` without the white space at both ends, as `strip` does.
+  /// `text` without the white space at both ends, like `strip`.
   package static func stripped(_ text: String) -> String {
     WikiText.string(WikiText.trimmed(Array(text.unicodeScalars)[...]))
   }
 
-  /// `text` in two parts: up to the white space at its end, and that white space.
+  /// `text` split into the part before the white space at its end, and that white space.
   package static func splittingTrailingWhitespace(_ text: String) -> (body: String, space: String) {
     let scalars = Array(text.unicodeScalars)
     let end = (scalars.lastIndex { !WikiText.isWhitespace($0) } ?? -1) + 1
     return (WikiText.string(scalars[..<end]), WikiText.string(scalars[end...]))
   }
 
-  /// `text` with its first code point in title case and all others in lower case, as `capitalize`
-  /// does from Python 3.8 on.
+  /// `text` with its first code point in title case and all others in lower case.
   ///
-  /// A capital sigma becomes "ς" at the end of a word: behind a cased letter and before none,
-  /// letters without case between them not counted.
+  /// This is `capitalize` of Python 3.8 and later. A capital sigma becomes "ς" at the end of a word:
+  /// when a cased letter precedes it and none follows, case-ignorable code points skipped.
   ///
   /// Source: Unicode 15, section 3.13, Final_Sigma.
   package static func capitalized(_ text: String) -> String {
@@ -42,7 +41,7 @@ package enum PythonText {
     return isCased(before) && !isCased(after)
   }
 
-  /// `text` with every `pattern` replaced, from left to right and each place once.
+  /// `text` with every `pattern` replaced, from the left and without overlap.
   package static func replacing(_ pattern: String, with replacement: String, in text: String)
     -> String
   {
@@ -51,7 +50,9 @@ package enum PythonText {
         .replacing(Array(pattern.unicodeScalars), with: Array(replacement.unicodeScalars)))
   }
 
-  /// `text` without its brackets: `re.sub(r"\[.*?\]", "", text)`, where no line feed is crossed.
+  /// `text` without its brackets and the text in them: `re.sub(r"\[.*?\]", "", text)`.
+  ///
+  /// Brackets on different lines are not a pair.
   package static func removingBrackets(_ text: String) -> String {
     let scalars = Array(text.unicodeScalars)
     var result: Scalars = []

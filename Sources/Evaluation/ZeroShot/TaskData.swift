@@ -1,7 +1,7 @@
 internal import DuetSystem
 internal import DuetText
 
-/// The documents of a task, with what identifies the data.
+/// The documents of a task, with the path and digest of their file.
 package struct TaskData: Sendable {
   /// The task.
   package let task: EvaluationTask
@@ -11,21 +11,21 @@ package struct TaskData: Sendable {
   package let byteCount: Int
   /// The SHA-256 of the file, in hexadecimal.
   package let digest: String
-  /// The file of answers beside it and its SHA-256, when there is one.
+  /// The file of answers in the same folder and its SHA-256, when there is one.
   package let labels: (path: String, digest: String)?
   /// The documents, in the order of the file.
   package let documents: [ChoiceDocument]
-  /// Documents of HellaSwag whose context was stored as one text; see `TaskRecord`.
+  /// The number of documents of HellaSwag whose context was stored as one text; see `TaskRecord`.
   package let joinedContextCount: Int
 
-  /// The largest file read: hundreds of times the largest data set.
+  /// The largest file read, in bytes: about a hundred times the largest data set.
   private static let byteLimit = 1 << 30
 
   /// Reads the data of `task`.
   ///
   /// - Parameters:
   ///   - task: The task.
-  ///   - folder: The folder of data, needed for tasks that have names.
+  ///   - folder: The folder of data, used for the tasks that are chosen by name.
   /// - Throws: `EvaluationError`.
   /// - Complexity: O(bytes).
   package init(_ task: EvaluationTask, folder: String?) throws(EvaluationError) {
@@ -64,7 +64,7 @@ package struct TaskData: Sendable {
     joinedContextCount = joinedCount
   }
 
-  /// Whether the number of documents is that of the published split, or none is published.
+  /// Whether the number of documents equals `task.expectedCount`, or that is nil.
   package var hasExpectedCount: Bool {
     task.expectedCount.map { $0 == documents.count } ?? true
   }
@@ -84,7 +84,7 @@ package struct TaskData: Sendable {
     throw .noData(task: task.name, folder: folder ?? ".", names: task.fileNames)
   }
 
-  /// The answers in `NAME-labels.lst` beside `NAME.jsonl`, or nil when there is no such file.
+  /// The answers in `NAME-labels.lst` in the folder of `NAME.jsonl`, or nil without such a file.
   private static func readLabels(
     beside path: String
   ) throws(EvaluationError) -> (path: String, digest: String, answers: [String])? {

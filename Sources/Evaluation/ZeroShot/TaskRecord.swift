@@ -1,26 +1,28 @@
 internal import DuetSystem
 internal import DuetText
 
-/// The reading of one line of a task's data.
+/// A line of a task's data, converted to a document.
 ///
 /// The texts are those of lm-eval's tasks:
 ///
 /// - PIQA: context `Question: {goal}\nAnswer:`, answers `sol1` and `sol2`.
 /// - ARC: context `Question: {question}\nAnswer:`, answers `choices.text`.
 /// - HellaSwag: context P(activity_label + ": " + ctx_a + " " + capitalize(ctx_b)), answers P(ending);
-///   P strips, turns " [title]" into ". ", deletes brackets, and halves double spaces once.
-/// - WinoGrande: two contexts, the sentence up to "_" followed by an option, and one answer, the
-///   stripped rest.
-/// - A file of one's own: `context`, `choices` and `gold`.
+///   P strips white space at both ends, replaces " [title]" by ". ", deletes brackets and the text in
+///   them, and replaces each two spaces by one, once.
+/// - WinoGrande: two contexts, each the sentence up to "_" followed by an option, and one answer, the
+///   stripped text after "_".
+/// - The user's own file: `context`, `choices` and `gold`.
 package struct TaskRecord {
-  /// What is wrong with a line, in words that complete "line N: ".
+  /// An error in a line, with a text that continues "line N: ".
   struct Problem: Error, Equatable {
     let sentence: String
   }
 
   let document: ChoiceDocument
-  /// Whether the context had to be taken from HellaSwag's `ctx`, in which it is not told where `ctx_b`
-  /// begins, so that it is not capitalized.
+  /// Whether the context was taken from HellaSwag's `ctx`.
+  ///
+  /// It does not show where `ctx_b` begins, so that part is not capitalized.
   var hasJoinedContext = false
 
   /// Reads a line.
@@ -28,7 +30,7 @@ package struct TaskRecord {
   /// - Parameters:
   ///   - value: The JSON value of the line.
   ///   - kind: The task.
-  ///   - label: The right answer where it stands in a file of its own.
+  ///   - label: The right answer, when it is in a separate file.
   /// - Throws: `Problem`.
   init(_ value: JSONValue, kind: EvaluationTask.Kind, label: String?) throws(Problem) {
     switch kind {
@@ -55,7 +57,7 @@ package struct TaskRecord {
     var answers: [String] = []
     var labels: [[UInt8]] = []
     if let nested = value["question"], nested.members != nil {
-      // The original shape: {"question": {"stem", "choices": [{"text", "label"}]}, "answerKey"}.
+      // The original format: {"question": {"stem", "choices": [{"text", "label"}]}, "answerKey"}.
       question = try string(nested, "stem")
       guard let choices = nested["choices"]?.elements else { throw missing("list", "choices") }
       for choice in choices {
@@ -93,7 +95,7 @@ package struct TaskRecord {
     return (document, isJoined)
   }
 
-  /// P of the type's comment.
+  /// Computes P of the type's comment.
   package static func preprocessed(_ text: String) -> String {
     var text = PythonText.stripped(text)
     text = PythonText.replacing(" [title]", with: ". ", in: text)
@@ -154,7 +156,7 @@ package struct TaskRecord {
     return texts
   }
 
-  /// A whole number, which some exports write as a string; nil when it is neither.
+  /// An integer, which some exports write as a string; nil for another value.
   private static func integer(_ value: JSONValue, _ key: String) throws(Problem) -> Int? {
     guard let member = value[key] else { throw missing("number", key) }
     return member.int ?? member.string.flatMap { Int($0) }

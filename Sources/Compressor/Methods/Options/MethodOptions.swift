@@ -23,17 +23,17 @@ public enum MethodOptions {
   /// The grid on which the values of Q lie.
   public static let grid = MethodOption<GridKind>(
     "grid", key: "grid", among: GridKind.allCases,
-    help: "Where the values of Q lie; one of the asymmetric ones is zero",
+    help: "The values that Q can have; with asymmetric, one of them is zero",
     unreadReason: noQuantized, standard: .symmetric)
   /// How the scales of Q are found.
   public static let scaleFit = MethodOption<ScaleFit>(
     "scale-fit", key: "scale_fit", among: ScaleFit.allCases,
-    help: "Whether scales are searched for the least error, or take the range of the weights",
+    help: "Whether scales are searched for the smallest error, or cover the range of the weights",
     unreadReason: noQuantized, standard: .search)
   /// Whether columns are rounded in the order of falling second moments of their inputs.
   public static let ordersByActivation = MethodOption(
     flag: "act-order", key: "orders_by_activation",
-    help: "Round the columns of the largest inputs first",
+    help: "Round the columns with the largest inputs first",
     unreadReason: "does not round the columns in an order of its own")
 
   /// The options of Q.
@@ -48,12 +48,12 @@ public enum MethodOptions {
     "rank", key: "rank", "R", in: 0...8192,
     help: "Rank of L R, at most the smaller side of a matrix; 0 for none",
     defaultText:
-      "\(MethodChoices.largestDefaultRank), or a sixteenth of the hidden size where that is less",
+      "\(MethodChoices.largestDefaultRank), or a sixteenth of the hidden size if that is less",
     unreadReason: noLowRank, standard: \.defaultRank)
   /// The bits per weight of all compressed matrices together, which the ranks are chosen to meet.
   public static let targetBits = MethodOption<Double?>(
     "target-bits", key: "target_bits", placeholder: "B",
-    help: "Choose the rank of every matrix so that all take so many bits per weight",
+    help: "Choose the rank of every matrix so that all together take B bits per weight",
     expected: "a number above 0, up to 32", unreadReason: noLowRank, standard: { _ in nil },
     parse: { text in Double(text).flatMap { $0 > 0 && $0 <= 32 ? .some(.some($0)) : nil } },
     encode: { $0.map { .number($0) } ?? .null }, text: { $0.map { "\($0)" } ?? "none" },
@@ -65,18 +65,18 @@ public enum MethodOptions {
   /// The number of components that are found together where there is no Q.
   public static let factorBlockSize = MethodOption<GroupSize>(
     "lr-block-size", key: "factor_block_size", among: GroupSize.allCases,
-    help: "Components that are found together where L R is all there is",
+    help: "Components of L R that are computed together when there is no Q",
     unreadReason: "finds all components together", reasonWithoutLowRank: noLowRank,
     standard: .columns32, encode: \.json)
   /// How L and R are rounded.
   public static let factorRounding = MethodOption<FactorRounding>(
     "lr-rounding", key: "factor_rounding", among: FactorRounding.allCases,
-    help: "How L and R are brought onto their grid", unreadReason: noLowRank,
+    help: "How L and R are rounded", unreadReason: noLowRank,
     standard: .feedback)
   /// The number of outlier channels of a matrix.
   public static let outlierChannelCount = MethodOption<Int?>(
     "outlier-channels", key: "outlier_channel_count", placeholder: "K",
-    help: "Input channels of a matrix that count as outliers",
+    help: "The number of input channels of a matrix that are treated as outliers",
     defaultText: "a sixteenth of the rank, at least 1", expected: "an integer from 1 to 8192",
     unreadReason: noAlternation, reasonWithoutLowRank: noLowRank, standard: { _ in nil },
     parse: { text in Int(text).flatMap { (1...8192).contains($0) ? .some(.some($0)) : nil } },
@@ -85,19 +85,19 @@ public enum MethodOptions {
   /// How the weights on outlier channels are stored.
   public static let outlierStorage = MethodOption<OutlierStorage>(
     "outlier-storage", key: "outlier_storage", among: OutlierStorage.allCases,
-    help: "int8 stores the weights on outlier channels apart, as columns of eight bits",
+    help: "int8 stores the weights of outlier channels separately, as columns of eight bits",
     unreadReason: noAlternation, reasonWithoutLowRank: noLowRank, standard: .none,
     absence: OutlierStorage.none)
   /// The start of L R.
   public static let initialization = MethodOption<LowRankInitialization>(
     "initialization", key: "initialization", among: LowRankInitialization.allCases,
-    help: "What L R starts from; auto tries all and keeps the best; zero is the default with "
+    help: "The initial L R; auto tries all and keeps the best; zero is the default with "
       + "--outlier-storage int8",
     unreadReason: noAlternation, reasonWithoutLowRank: noLowRank, standard: .zero)
   /// Which half of a round of the alternation comes first.
   public static let updateOrder = MethodOption<UpdateOrder>(
     "update-order", key: "update_order", among: UpdateOrder.allCases,
-    help: "Which half of an outer iteration comes first", unreadReason: noAlternation,
+    help: "Whether Q or L R is updated first in an outer iteration", unreadReason: noAlternation,
     reasonWithoutLowRank: noLowRank, standard: .quantizedFirst)
   /// Rounds of the alternation of Q and L R.
   public static let outerIterations = MethodOption<Int>(
@@ -107,17 +107,17 @@ public enum MethodOptions {
   /// Rounds of the alternation of L and R.
   public static let innerIterations = MethodOption<Int>(
     "inner-iterations", key: "inner_iterations", "N", in: 1...1000,
-    help: "Rounds of the alternation of L and R in each fit of them", unreadReason: noLowRank,
+    help: "Rounds of the alternation of L and R in each fit of L R", unreadReason: noLowRank,
     standard: { _ in 10 })
   /// Rounds of coordinate descent after the other steps, with fixed scales.
   public static let refinementRounds = MethodOption<Int>(
     "refinement-rounds", key: "refinement_rounds", "N", in: 0...1000,
-    help: "Rounds of coordinate descent afterwards, with fixed scales",
+    help: "Rounds of coordinate descent after the decomposition, with fixed scales",
     unreadReason: "has nothing to refine", standard: { _ in 0 })
   /// Whether Q is fitted in the metric from which the space of L R is projected out.
   public static let projectsMetric = MethodOption<Bool>(
     "hessian-downdate", key: "projects_metric", placeholder: nil,
-    help: "Fit Q to what L R cannot repair, instead of to everything", expected: "",
+    help: "Fit Q only to the part that L R cannot correct, instead of to all of W", expected: "",
     unreadReason: noAlternation, reasonWithoutLowRank: noLowRank, standard: { _ in false },
     parse: { _ in true }, encode: { .boolean($0) }, text: { $0 ? "yes" : "no" },
     isAbsence: { !$0 })
