@@ -89,8 +89,8 @@ typedef struct kernels_set {
   //   scale * (H_n row),   H_1 = (1),   H_2m = (H_m H_m; H_m -H_m),
   // by log2 n stages of butterflies (u, v) -> (u + v, u - v) of numbers at distance 1, 2, 4, ...
   // n / 2, in this order; the product by scale comes last. Every sum and every product is rounded,
-  // so a number of the result differs from its exact value by at most (log2
-  // n + 1) * 2^-24 * scale * sum |row_i|, without second-order terms and underflow.
+  // so a number of the result differs from its exact value by at most
+  // (log2 n + 1) * 2^-24 * scale * sum |row_i|, without second-order terms and underflow.
   void (*hadamard)(float *x, size_t rows, size_t n, float scale);
 
   // The dense factor for sizes that are not a power of two, along the outer axis:

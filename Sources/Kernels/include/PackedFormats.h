@@ -27,8 +27,8 @@
 //     byte 4r + i of B:      high of 28+i  12+i     8+i
 //     byte 4r + i of C:  bit   7     |   6     | 5 4 3 | 2 1 0
 //                     low of 28+i  low of 24+i  20+i     16+i
-//   Six of eight codes are whole in one byte. A mask is enough to make such a code a factor, which is
-//   1 or 8 times the code. Separate planes of low and high bits would need more operations.
+//   Six of eight codes are whole in one byte. A mask is enough to make such a code a factor, which
+//   is 1 or 8 times the code. Separate planes of low and high bits would need more operations.
 //   Row 0 with codes 7 0 0 0 5 0 0 0 in columns 0 ... 7 and 6 in column 24: byte 0 of A is
 //   7 | 5 << 3 | (6 >> 1) << 6 = 0xef, byte 0 of C is (6 & 1) << 6 = 0x00.
 //
