@@ -35,7 +35,7 @@ const kernels_set *const *kernels_supported(size_t *count) {
 static const kernels_set *const with_neon[] = {&kernels_neon, &kernels_portable};
 
 // Whether the processor has dot-product instructions. Every Apple processor in a Mac has them; on
-// Linux the kernel tells.
+// Linux the operating system knows.
 static int has_dot_product(void) {
 #if defined(__APPLE__)
   return 1;
