@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Writes the linear layers of a compressed model as dense F32: decode.py [--rotated] DIR OUT.safetensors
 
-<linear>.weight in the basis of the source, or with --rotated the stored numbers, exactly: <linear>.q,
-.left, .right and .columns. The second implementation of Sources/Kernels/include/PackedFormats.h; with
-z = B S x (not for the output head) y = S_out B_out^T (Q z + L R z + C x_O). Needs NumPy, safetensors.
+Writes <linear>.weight in the basis of the source or, with --rotated, the exact stored numbers: <linear>.q,
+.left, .right and .columns. A second implementation of Sources/Kernels/include/PackedFormats.h. A layer is
+y = S_out B_out^T (Q z + L R z + C x_O), z = B S x; the output head has no rotation. Needs NumPy, safetensors.
 """
 import json, pathlib, sys
 import numpy as np
@@ -27,7 +27,7 @@ def lattice():  # (65536, 8): the points of all codes index | signs << 8
             sizes[index, q], sizes[index, p] = 1.5, 2.5
     odd = np.array([ones(sign) % 2 for sign in range(256)])
     bits = (np.arange(256) ^ odd << 7)[:, None, None] >> np.arange(8) & 1
-    # t is 5/2 minus or plus the size, whichever has the parity of the bit: (signs, indices, 8).
+    # t is 5/2 minus or plus the size: the one with the parity of the bit. (signs, indices, 8)
     t = np.where((2.5 - sizes) % 2 == bits, 2.5 - sizes, 2.5 + sizes)
     return (t - 2.5 + np.where(odd, -0.25, 0.25)[:, None, None]).reshape(65536, 8)
 

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """Writes Tests/Golden/compressor/methods.json: how well methods beside CALDERA and ODLRI solve the scenes.
 
-The scenes are the W and H of Tests/Golden/compressor/S*.safetensors, which golden/scenes.py makes; the
-methods are those of decompose.py, a float64 implementation that shares nothing with the compressor. It is
-no part of the project; its folder is the argument:
+The scenes are the W and H of Tests/Golden/compressor/S*.safetensors, which golden/scenes.py makes. The
+methods are those of decompose.py, a float64 implementation that shares no code with the compressor. It is
+not part of the project; its folder is the argument:
 
     python3 Scripts/golden/methods.py [../shared/reference]
 
-By scene and name of the method: the mean over rotations, or over orders of the inputs, of the relative error sqrt(tr(E H E^T) /
-tr(W H W^T)) against this H, and the standard error of this mean; 0 for what is not rotated. All work with H
-damped by 0.01, groups of 128, rank 32 (96 where L R is all there is, in blocks of 32). Needs NumPy and
-safetensors.
+The file has, by scene and method, the mean over rotations, or over orders of the inputs, of the relative error
+sqrt(tr(E H E^T) / tr(W H W^T)) with this H, and the standard error of the mean, 0 where nothing is random.
+All methods work with H damped by 0.01, groups of 128, rank 32 (96 in blocks of 32 where there is no Q). Needs
+NumPy and safetensors.
 """
 
 import json
@@ -32,7 +32,7 @@ ROTATIONS = range(8)
 
 
 def ordered_ldlq(W, H, bits, search):
-    """Columns by falling diag H, every group keeping the scale of its own columns ("static groups")."""
+    """Rounds columns by falling diag H; every group keeps the scale of its columns ("static groups")."""
     n = W.shape[1]
     order = np.argsort(-np.diag(H), kind="stable")
     U, D = ref.udu(H[np.ix_(order, order)])
@@ -99,8 +99,8 @@ def rotated(W, H):
 
 
 def diagonal_error(W, H, bits, feedback, seed):
-    """LQER with packed factors in the metric that it minimises, for inputs in another order: with the order
-    the groups change that share a scale, which is all that is random without a rotation."""
+    """LQER with packed factors in the metric that it minimises, for inputs in a random order. The order decides
+    which columns share a scale; without a rotation nothing else is random."""
     order = np.random.default_rng(seed).permutation(W.shape[1])
     W, H = W[:, order], H[np.ix_(order, order)]
     Q, diagonal = ref.rtn(W, bits, GROUP), np.diag(np.diag(ref.damp(H)))

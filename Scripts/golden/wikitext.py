@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes Tests/Golden/wikitext.json: what lm-eval's and the papers' WikiText texts must be.
+"""Writes Tests/Golden/wikitext.json: the texts that lm-eval and the papers make of WikiText.
 
-An oracle for Sources/Evaluation/WikiText, written with Python's `re` from the list of
-replacements of lm-eval's wikitext task (version 2) and of the builder of the data set's pages and rows.
+An independent implementation of Sources/Evaluation/WikiText with Python's `re`. It follows the list of
+replacements of lm-eval's wikitext task (version 2), and the builder of the data set's pages and rows.
 The committed cases are made up. For the real file only counts and SHA-256 digests are committed.
 
     python3 Scripts/golden/wikitext.py [wiki.test.raw]
@@ -72,7 +72,7 @@ def describe(text):
     ]
 
 
-# Everything that one of the steps looks for, and things that look alike.
+# Everything that one of the steps searches for, and similar texts.
 PIECES = (
     ["s '", "' s", "/' 7/", "/' x/", " @-@ ", " @,@ ", " @.@ ", "@-@", " : ", " ; ", " . ", " ! ", " ? "]
     + [" , ", "( ", " )", "(", ")", "[ ", " ]", "{ ", " }", ' " ', '"', " ' ", "'", "''", " 's", " ° ", "°"]

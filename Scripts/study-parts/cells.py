@@ -1,4 +1,4 @@
-"""The cells of Scripts/study: running them, and keeping what they gave."""
+"""The cells of Scripts/study: runs them and stores their results."""
 
 import dataclasses
 import hashlib
@@ -12,7 +12,7 @@ import time
 
 
 class CellFailed(Exception):
-    """A program ended badly; the text says which, and what it said."""
+    """A program failed; the text says which one, and its message."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Study:
         return self.work / "models" / cell.name
 
     def definition(self, cell):
-        """Everything but the programs that the result depends on."""
+        """Everything that the result depends on, except the programs."""
         inputs = [cell.model.folder / "model.safetensors", self.held_out]
         inputs += [pathlib.Path(word) for word in self.common if not word.startswith("-")]
         for path in inputs:
@@ -101,7 +101,7 @@ class Study:
         }
 
     def result(self, cell):
-        """What the cell gave, or None while nobody ran it as it is defined now."""
+        """The result of the cell, or None when it has not been run with its present definition."""
         document = read_json(self.work / "cells" / f"{cell.name}.json")
         if document is None or document["definition"] != self.definition(cell):
             return None
@@ -124,13 +124,13 @@ class Study:
     # --- Running --------------------------------------------------------------------------------------
 
     def run(self, cell, force, heading):
-        """Compresses and measures, unless that was done."""
+        """Compresses and measures, unless there is a result already."""
         if not force and self.result(cell) is not None:
             print(f"{heading}: there already", file=sys.stderr)
             return
         print(f"{heading}: {' '.join(cell.options)}", file=sys.stderr)
         output = self.output(cell)
-        # What a stopped cell left would be gone on with, and the seconds would be those of the rest.
+        # Otherwise compress would continue a stopped run, and the seconds would be those of the rest only.
         shutil.rmtree(output, ignore_errors=True)
         output.parent.mkdir(parents=True, exist_ok=True)
         begun = time.time()
@@ -166,7 +166,7 @@ class Study:
             f"{compressed['seconds']:.0f} s", file=sys.stderr)
 
     def compare(self, cell, cells):
-        """Measures the compressed model against those it is to be compared with, token by token."""
+        """Compares the compressed model, token by token, with those of the cells in `against`."""
         for other in cells:
             if other.model != cell.model or other.bits != cell.bits or other.key not in cell.against:
                 continue
@@ -186,7 +186,7 @@ class Study:
                 {"of": self.weights(cell, other), "perplexity": measured}, self.pair_path(cell, other))
 
     def pair(self, cell, other):
-        """The comparison of two cells, or None while nobody made it with the models that are there."""
+        """The comparison of two cells, or None when there is none with their present weights."""
         document = read_json(self.pair_path(cell, other))
         known = self.result(cell) is not None and self.result(other) is not None
         if document is None or not known or document["of"] != self.weights(cell, other):
@@ -197,19 +197,19 @@ class Study:
         return self.work / "pairs" / f"{cell.name}--{other.key}.json"
 
     def weights(self, *cells):
-        """The digests of the weights that cells produced."""
+        """The digests of the weights of the cells' models."""
         return [self.result(cell)["weights_sha256"] for cell in cells]
 
     def perplexity(self, folder, reference):
-        """What `perplexity` says of a model, compared with another."""
+        """The result of `perplexity` for a model, compared with another."""
         document = self.call(
             "perplexity", "-m", str(folder), "-f", str(self.held_out), "-c", str(self.context),
             "--reference", str(reference))
         return document["results"][0]
 
     def call(self, program, *arguments):
-        """Runs a program and returns its JSON document. What it says of its progress is shown."""
-        # A session of its own: Ctrl-C reaches this script alone, which then ends the program at once.
+        """Runs a program and returns its JSON document; its standard error is shown."""
+        # In a new session, so that Ctrl-C reaches only this script, which then ends the program at once.
         process = subprocess.Popen(
             [self.programs / program, *arguments, *self.threads, "--json", "--quiet"], stdout=subprocess.PIPE,
             start_new_session=True)

@@ -20,7 +20,7 @@ class Page:
 
 
 def hand_written(path):
-    """The part of an earlier page that people wrote, with its markers."""
+    """The part of an earlier page that was written by hand, with its markers."""
     if not path.exists():
         return f"{BY_HAND[0]}\n{BY_HAND[1]}"
     text = path.read_text(encoding="utf-8")
@@ -71,7 +71,7 @@ def write_plots(page, docs, rows, model):
 
 
 def write_page(study, cells, docs, page, left_out):
-    """Writes a page and its plots from the cells that are there; what people wrote stays."""
+    """Writes a page and its plots from the cells that are there; keeps the part written by hand."""
     results = [(cell, study.result(cell)) for cell in cells]
     missing = [cell for cell, result in results if result is None]
     rows = [(cell, result) for cell, result in results if result is not None]
@@ -100,7 +100,7 @@ def write_page(study, cells, docs, page, left_out):
         lines += [paragraph(f"Not measured yet, {len(missing)} of {len(cells)} cells: {names}."), ""]
     for model in left_out:
         lines += [f"Left out, because it was not there: {model.name}.", ""]
-    # Empty lines are counted below in what is written here, not in what people wrote.
+    # The marker stands for the part written by hand, so that the code below does not change its empty lines.
     lines += [BY_HAND[0], ""]
     if page.compares_odlri:
         lines += ["## Where ODLRI does not win", "", *where_odlri_does_not_win(pairs), ""]

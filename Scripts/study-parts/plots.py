@@ -1,4 +1,4 @@
-"""The plots of Scripts/study, as SVG without any library."""
+"""The plots of Scripts/study, written as SVG without a library."""
 
 import html
 import math
@@ -7,7 +7,7 @@ import statistics
 FONT = "font-family=\"DejaVu Sans, Verdana, Helvetica, Arial, sans-serif\""
 INK, MUTED, GRID = "#222222", "#5a5a5a", "#dddddd"
 
-# Colours after Okabe and Ito, which people with any colour vision tell apart; shapes say the same again.
+# Colours after Okabe and Ito, which people with any colour vision can tell apart; shapes differ too.
 STYLES = {
     "rtn": ("#777777", "cross"),
     "gptq": ("#000000", "square"),
@@ -23,7 +23,7 @@ STYLES = {
 }
 OTHER_STYLE = ("#E69F00", "cross")
 
-# The corners of a marker around its middle, in units of its size.
+# The corners of a marker relative to its middle, in units of its size.
 SHAPES = {
     "square": [(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)],
     "triangle": [(0, -1.1), (1, 0.8), (-1, 0.8)],
@@ -33,7 +33,7 @@ SHAPES = {
 
 
 class Drawing:
-    """An SVG picture that grows from the back to the front."""
+    """An SVG picture; later parts cover earlier ones."""
 
     def __init__(self, width, height, title):
         self.parts = [
@@ -96,7 +96,7 @@ def number(value):
 
 
 def log_ticks(low, high):
-    """Round numbers on a logarithmic axis: even steps within a decade, else 1, 2 and 5 times powers of ten."""
+    """Round numbers on a logarithmic axis: even steps below a factor of 4, else 1, 2, 3 and 5 times powers of ten."""
     if high / low < 4:
         return even_ticks(low, high, 6)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -114,7 +114,7 @@ def plot_perplexity(path, title, groups, original, label):
     picture = Drawing(width, height, title)
     low = original * 0.985
     every = [point for points in groups.values() for point in points]
-    # One method that fails must not press all others together: what is far above most is shown at the edge.
+    # One bad method must not squeeze all others together: points far above most are shown at the edge.
     ceiling = max(2.5 * statistics.median(p for _, _, _, p, _ in every), 1.05 * original)
     high = 1.03 * max([1.05 * original] + [p + e for _, _, _, p, e in every if p + e <= ceiling])
 
@@ -128,7 +128,7 @@ def plot_perplexity(path, title, groups, original, label):
         picture.text(left - 8, place_y(tick) + 4, number(tick), "end")
     for index, (name, points) in enumerate(groups.items()):
         x0 = left + index * panel_width
-        # The points take the left of a panel, their names the right.
+        # The points are in the left part of a panel, their names in the right part.
         inner, names = panel_width - 26, 256
         first, last = min(p[2] for p in points), max(p[2] for p in points)
         margin = max(0.1, 0.12 * (last - first))
@@ -165,7 +165,10 @@ def plot_perplexity(path, title, groups, original, label):
 
 
 def plot_lines(path, title, series, across, label):
-    """A figure by the values of a choice, evenly spaced: [(name of a line, [(value of the choice, figure)])]."""
+    """Lines of a figure over the values of a choice, evenly spaced.
+
+    series: [(name of a line, [(value of the choice, figure)])].
+    """
     width, height, left, right, top, bottom = 640, 340, 76, 170, 56, 56
     picture = Drawing(width, height, title)
     values = list(dict.fromkeys(value for _, points in series for value, _ in points))
@@ -196,7 +199,7 @@ def plot_lines(path, title, series, across, label):
 
 
 def spread(places, gap, top, bottom):
-    """`places`, ascending, moved apart to at least `gap` and kept, if there is room, above `bottom`."""
+    """`places`, ascending, moved apart to at least `gap`, and above `bottom` if there is room."""
     result = []
     for place in places:
         result.append(max(place, result[-1] + gap if result else top))
@@ -241,7 +244,7 @@ def plot_errors(path, title, series, label):
             picture.text(place_x(layer), y0 + inner_height + 15, str(layer), "middle", 11)
         picture.line(x0, y0 + inner_height, x0 + inner_width, y0 + inner_height)
         picture.text(x0 + inner_width / 2, y0 + inner_height + 30, "layer", "middle", 11, MUTED)
-        # Methods stand beside each other, so that none hides behind another with nearly its errors.
+        # Methods are drawn side by side, so that none covers another with nearly the same errors.
         for place, (family, _, errors) in enumerate(series):
             shift = (place - (len(series) - 1) / 2) * 0.6 * inner_width / layer_count / len(series)
             own = sorted((layer, error) for (k, layer), error in errors.items() if k == kind)

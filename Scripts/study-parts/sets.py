@@ -1,20 +1,20 @@
-"""What Scripts/study compares besides its own page: --methods, all methods, and --sweep, the choices of ODLRI.
+"""The configurations of Scripts/study --methods (all methods) and --sweep (the choices of ODLRI).
 
-Lines are (group, name, family, label, options of `compress`), as in Scripts/study.
+Each is (group, name, family, label, options of `compress`), as in Scripts/study.
 """
 
 # --- Every method at equal bits per weight --------------------------------------------------------------
 
-# Matrices are fitted to their own weights and later inputs come from the compressed ones, for all alike but
-# AWQ, whose activations are those of the original.
+# Matrices are fitted to their own weights, and the inputs of later layers come from compressed layers. Only AWQ takes
+# them from the original model.
 _ALONE = "--propagate compressed"
-# Methods with L R take the ranks that meet the bits; packed factors are rounded with feedback.
+# Methods with L R have the ranks that give the wanted bits; packed factors are rounded with feedback.
 _E8P = f"--format e8p {_ALONE}"
 _INT3 = f"--format int3 --group-size row {_ALONE}"
 
 
 def _low_rank(bits, quantized):
-    """The methods with L R, so that all matrices together take so many bits per weight."""
+    """The methods with L R, with ranks for `bits` bits per weight over all matrices."""
     target = f"--target-bits {bits}"
     plain = "--format int3 --group-size row" if "int3" in quantized else "--format int2 --group-size row"
     return [
@@ -31,7 +31,7 @@ def _low_rank(bits, quantized):
 
 
 def _rounded(format, group, lattice=None):
-    """The methods without L R: with the group size that comes nearest to the bits."""
+    """The methods without L R, with a group size; `lattice` replaces it for GPTQ."""
     grid = f"--format {format} --group-size {group}"
     published = f"--format {format} --group-size {group} --grid asymmetric --incoherence none"
     return [
@@ -84,7 +84,7 @@ SWEEP = (
            ("srr", "srr", f"--method caldera --initialization srr {_BASE}"), ("odlri", "odlri", _ODLRI)]]
 )
 
-# What the choices are about, and what a row of a table is.
+# For each choice the heading of its section, and of the first column of its table.
 SWEEP_TITLES = {
     "channels": ("Outlier channels, factors in F16", "channels"),
     "channels, int4": ("Outlier channels, factors in INT4", "channels"),
@@ -95,5 +95,5 @@ SWEEP_TITLES = {
     "start alone": ("The start alone: one round of Q and of L R", "start"),
 }
 
-# Both measure less than the page of Scripts/study does, because they have many more cells.
+# Both use fewer calibration samples than the page of Scripts/study, because they have many more cells.
 COMMON = ["--samples=32", "--context=512"]

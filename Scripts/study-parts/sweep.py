@@ -15,7 +15,7 @@ def mean(result, key):
 
 
 def rows_of(cells):
-    """The rows of a table: one for each value of the choice."""
+    """The rows of a table, one for each value of the choice."""
     for cell, result in cells:
         measured = result["perplexity"]
         comparison = measured["comparison"]
@@ -29,7 +29,7 @@ def rows_of(cells):
 
 
 def write_sweep(study, cells, docs, page, left_out):
-    """Writes the page and its plots from the cells that are there; what people wrote stays."""
+    """Writes the page and its plots from the cells that are there; keeps the part written by hand."""
     rows = [(cell, study.result(cell)) for cell in cells]
     missing = [cell.name for cell, result in rows if result is None]
     rows = [(cell, result) for cell, result in rows if result is not None]

@@ -5,12 +5,12 @@ import textwrap
 
 # Bits per weight that differ by less than this share count as equal.
 EQUAL_BITS = 0.02
-# Differences within so many standard errors are not told apart.
+# A difference of at most this number of standard errors counts as none.
 SIGNIFICANT = 2
 
 
 def paragraph(text):
-    """A paragraph in lines as long as those of the other pages."""
+    """A paragraph, broken into lines of at most 118 characters."""
     return textwrap.fill(text, 118, break_long_words=False, break_on_hyphens=False)
 
 

@@ -1,4 +1,4 @@
-"""A model to compress, and what the output of an undisturbed run is."""
+"""A model to compress, and the output of a run without disturbance."""
 import hashlib, pathlib, shutil, subprocess, time
 
 import random_model
@@ -9,7 +9,7 @@ OPTIONS = {
 
 
 def digest(folder):
-    """The files in a folder and below by their names, without the times that a run took."""
+    """The SHA-256 of each file in a folder and below, without the file of timings."""
     folder = pathlib.Path(folder)
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -19,7 +19,7 @@ def digest(folder):
 class Compression:
     def __init__(self, folder):
         self.folder = folder
-        # So that a user without rights can get at the model.
+        # So that a user without rights can read the model.
         folder.chmod(0o755)
         self.program = str(random_model.PROGRAMS / "compress")
         self.model = random_model.write(folder / "model", context=64)
@@ -33,7 +33,7 @@ class Compression:
 
     def command(self, output, changes=None, model=None):
         options = {**OPTIONS, **(changes or {})}
-        # False stands for an option that is left out, None for one without a value.
+        # False leaves an option out, None gives it without a value.
         words = [word for option, value in options.items() if value is not False
                  for word in ([option] if value is None else [option, str(value)])]
         return [self.program, str(model or self.model), "-o", str(output), "--quiet", *words]
@@ -44,7 +44,7 @@ class Compression:
             stderr=subprocess.PIPE, **options)
 
     def run(self, output, changes=None, model=None, **options):
-        """The exit code and what came on standard error."""
+        """The exit code, and the text of standard error."""
         return self.finish(self.start(output, changes, model, **options))
 
     @staticmethod
@@ -75,12 +75,12 @@ class Compression:
             process.kill()
             process.communicate()
             if (output / ".compress" / "fingerprint.json").exists(): return output
-            # It was done before it was killed.
+            # The run had ended before it was killed.
             shutil.rmtree(output, ignore_errors=True)
 
     @staticmethod
     def refusal(outcome, code, part):
-        """What is wrong with a refusal: the exit code, and one line that says what it is about."""
+        """What is wrong with a refusal, or None: it needs the exit code, and one line that contains `part`."""
         if outcome[0] != code: return f"exit {outcome[0]} instead of {code}: {outcome[1]!r}"
         lines = outcome[1].splitlines()
         if len(lines) != 1 or not lines[0].startswith("compress: "): return f"said {outcome[1]!r}"

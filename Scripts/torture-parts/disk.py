@@ -1,9 +1,9 @@
-"""Disks that are full, at the beginning or on the way."""
+"""Disks that are full at the beginning of a run, or become full during it."""
 import resource, shutil, subprocess, time
 
 
 def verdict(compression, output, code, message):
-    """What is wrong with a run that met a full disk, before and after there is room again."""
+    """What is wrong with a run on a full disk, or with its resumption when there is room again, or None."""
     if code == 0:
         return None if compression.is_complete(output) else "exit 0 with another output"
     if code != 4: return f"exit {code} instead of 4: {message!r}"
@@ -15,7 +15,7 @@ def verdict(compression, output, code, message):
 
 
 def number_of_files(folder):
-    """Files in a folder that another program changes."""
+    """The number of files in a folder that another program changes."""
     try:
         return sum(path.is_file() for path in folder.rglob("*"))
     except FileNotFoundError:
@@ -23,7 +23,7 @@ def number_of_files(folder):
 
 
 def limited(compression, count):
-    """No file may grow beyond a size: from nothing to more than the largest file."""
+    """Runs with a limit on the size of files, from 0 to more than the largest file."""
     failures, stopped = [], 0
     largest = max((compression.folder / "whole" / name).stat().st_size for name in compression.expected)
     for index in range(count):
@@ -40,7 +40,7 @@ def limited(compression, count):
 
 
 def filled(compression, count):
-    """Another program takes the rest of the disk, once so many files are there, and gives it back."""
+    """Fills the disk when a run has made a number of files, and frees it afterwards."""
     disk = compression.folder / "disk"
     disk.mkdir()
     mount = subprocess.run(
@@ -53,7 +53,7 @@ def filled(compression, count):
         for index in range(count):
             output = disk / "output"
             process = compression.start(output)
-            # From the lock, which is first, to the last but a few.
+            # The number goes from 0, so that the lock is the first file, to a few less than all.
             while process.poll() is None and number_of_files(output / ".compress") <= index % 18:
                 time.sleep(0.0002)
             filler = disk / "filler"

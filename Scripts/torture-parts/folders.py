@@ -1,4 +1,4 @@
-"""Outputs and models that will not do."""
+"""Outputs and models that `compress` must refuse, and some that it must accept."""
 import os, shutil
 
 from compress_run import digest
@@ -36,7 +36,7 @@ def run(compression):
             file.write_bytes(text)
         return copy
 
-    # The model itself, and what is in it, however it is spelled.
+    # The model's folder and folders in it, by several paths.
     (folder / "link").symlink_to(model)
     (model / "sub").mkdir()
     (folder / "inner").symlink_to(model / "sub")
@@ -49,7 +49,7 @@ def run(compression):
     (model / "sub").rmdir()
     (folder / "inner").unlink()
 
-    # Folders in the way, and files.
+    # Paths that are taken by folders or files.
     refuse("the folder above the model", folder, 2, "the output is not empty")
     taken = folder / "taken"
     taken.mkdir()
@@ -74,7 +74,7 @@ def run(compression):
     (state / ".compress" / "lock").mkdir(parents=True)
     refuse("a folder for the lock", state, 4, "lock")
 
-    # Rights that are missing; the superuser has all, and so leaves them for these.
+    # Missing rights. The superuser has all rights, so these runs have another user.
     closed = folder / "closed"
     closed.mkdir(mode=0o555)
     refuse("a folder without the right to write", closed, 4, "closed", **free)
@@ -88,7 +88,7 @@ def run(compression):
     refuse("weights without the right to read", folder / "new", 4, "model.safetensors", None, secret,
            **free)
 
-    # Models and texts that are missing or damaged.
+    # Missing or damaged models and texts.
     refuse("no model", folder / "new", 4, "absent", None, folder / "absent")
     refuse("a file for a model", folder / "new", 4, "config.json", None, model / "config.json")
     for name in ["config.json", "model.safetensors", "tokenizer.json"]:
@@ -112,7 +112,7 @@ def run(compression):
         refuse(f"dense weights in {name}", folder / "new", 2, "", {"--export-dense": dense})
     refuse("dense weights without a name", folder / "new", 2, "--export-dense", {"--export-dense": ""})
 
-    # What is missing is made, and odd names are names.
+    # Missing folders are made, and unusual names are accepted.
     accept("missing folders", folder / "a" / "b" / "c")
     (folder / "there").mkdir()
     accept("an empty folder", folder / "there")

@@ -1,16 +1,16 @@
-"""SIGINTs at random moments of a chat: what it keeps must be what it evaluated."""
+"""SIGINTs at random moments of a chat: the conversation that it keeps must be what it has evaluated."""
 import random, re, signal, time
 
 import random_model
 from pseudoterminal import PASTE_OFF, PASTE_ON, PROMPT, Terminal
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-# A conversation is forgotten before it fills the context, where turns would be dropped.
+# After so many rounds the conversation is cleared. A longer one could fill the context, and turns would be dropped.
 ROUNDS_OF_A_CONVERSATION = 8
 LONGEST_MESSAGE = 1500
-# Keys and values as computed: rounded to F16, a difference in the last bit can become one in the eleventh.
+# Keys and values are not rounded to F16: rounding can enlarge a difference from the last bit of F32 to that of F16.
 CHAT = ["-c", "32768", "-n", "300", "--temperature", "0", "-t", "1", "--kv-cache", "f32"]
-# Names that a processor does not know stand for the best set, and show nothing. The slowest comes last.
+# A name that the processor does not support gives the best set, so it adds no comparison. The slowest comes last.
 KERNEL_SETS = ["avx2", "avx512vnni", "avx512vbmi", "neon", "portable"]
 STOPPED = b"stopped; what was written stays"
 NOTHING = b"stopped before the answer began"
@@ -28,18 +28,18 @@ class Chat:
             raise RuntimeError(f"the chat waits after {bytes(self.terminal.received)[-200:]!r}")
 
     def command(self, line):
-        """A command or message, and everything that came up to the next prompt."""
+        """Sends a command or message and returns the output up to the next prompt."""
         self.terminal.received.clear()
         self.terminal.type(line + "\r")
         self.expect(lambda: PASTE_OFF in self.terminal.received and
                     PASTE_ON in self.terminal.received.partition(PASTE_OFF)[2] and
                     self.terminal.received.endswith(PROMPT))
         answer = bytes(self.terminal.received).partition(PASTE_OFF)[2].partition(PASTE_ON)[0]
-        # How far a prompt has been read is shown and erased.
+        # The chat shows how much of a prompt it has read, and erases that line.
         return re.sub(rb"\r *\r", b"", re.sub(rb"reading[^\r]*", b"", answer)).strip()
 
     def interrupted(self, line, delay, after_first):
-        """A message, stopped so long after it was sent or its answer began; what came of it."""
+        """Sends a message and a SIGINT `delay` seconds after that or after the answer began; returns what happened."""
         self.terminal.received.clear()
         self.terminal.type(line + "\r")
         self.expect(PASTE_OFF)
@@ -58,7 +58,7 @@ class Chat:
 
 
 def answer_to(command, saved, probe, kernel_set=None):
-    """The answer of a chat that has evaluated nothing before, by the best kernels or those of a set."""
+    """The answer of a new chat that loads the conversation, with the best kernels or those of a set."""
     # The portable set reads 600 tokens a second, and a conversation may have 12,000.
     chat = Chat(command) if kernel_set is None else Chat(command, {"DUET_KERNEL_SET": kernel_set}, 200)
     try:
@@ -74,11 +74,12 @@ def common_length(first, second):
 
 
 def is_tie(answer, expected, others):
-    """Whether two answers part at a token that rounding decides.
+    """Whether rounding alone explains where two answers differ first.
 
-    What is evaluated in other batches is rounded in another order, and of 300,000 tokens a few are as likely
-    as another one but for that. Then some set of kernels, which have orders of their own, parts from
-    `expected` at the same place. A wrong key or value would make all of them agree against `answer`.
+    Tokens that are evaluated in other batches are rounded in another order, and of 300,000 tokens a few are as
+    likely as another one except for rounding. Each set of kernels has another order, so with one of them the answer
+    differs from `expected` at the same place. After a wrong key or value the answers of all sets would agree with
+    `expected`.
     """
     place = common_length(answer, expected)
     return any(common_length(other, expected) == place for other in others if other != expected)
@@ -99,7 +100,7 @@ def run(programs, model, count):
         for trial in range(count):
             if trial % ROUNDS_OF_A_CONVERSATION == 0: chat.command("/clear")
             text = message(LONGEST_MESSAGE)
-            # The longest message takes about 20 ms to read, and the 300 tokens of the answer half of that.
+            # Reading the longest message takes about 20 ms, and the 300 tokens of the answer half of that.
             kinds[chat.interrupted(text, generator.uniform(0, 0.025), trial % 2 == 1)] += 1
             chat.command(f"/save {saved}")
             probe = message(20)
@@ -121,6 +122,6 @@ def run(programs, model, count):
     if ties > max(1, count // 100): failures.append(f"{ties} answers parted at what should be rare")
     if count >= 100 and min(kinds.values()) < count // 50:
         failures.append(f"not all moments were met: {kinds}")
-    # Answers that do not depend on what was said before would show nothing.
+    # If answers did not depend on the conversation, the comparison would test nothing.
     if len(answers) < count // 2: failures.append(f"only {len(answers)} different answers")
     return count, failures

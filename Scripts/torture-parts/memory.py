@@ -4,7 +4,7 @@ import json, os, pathlib, struct, subprocess, time
 from interrupts import Chat
 
 LIMIT = 1 << 20
-# The lists of lines and of messages, the context, and the buffers of malloc have had their sizes by then.
+# After so many turns the lists of lines and messages, the context and the buffers of malloc have their full sizes.
 WARM_UP = 1000
 
 
@@ -20,11 +20,11 @@ def status(identifier, name):
 
 
 def turns(programs, model, count):
-    """One conversation, of which the oldest turns go out of sight, and many short ones."""
+    """Measures one conversation whose oldest turns are dropped, and many short ones."""
     failures = []
     command = [str(programs / "chat"), "-m", str(model), "-c", "256", "-s", "1", "-t", "1",
                "--on-full", "drop-oldest"]
-    # What was said is kept, to be saved: in the one conversation it has to be short beside the bar.
+    # The chat keeps all messages for saving: in the one conversation they must be much smaller than the limit.
     for name, length, period in [("one conversation", 2, 0), ("conversations of 100", 8, 100)]:
         chat = Chat([*command, "-n", str(length)])
         try:
@@ -42,9 +42,9 @@ def turns(programs, model, count):
 
 
 def windows(programs, model, count):
-    """The peak of a run over `count` windows more than those of another."""
+    """Compares the peak memory of a run with that of another run over `count` windows more."""
     text = model / "text.txt"
-    # Six tokens, of windows of 32; a hundred windows more than are measured.
+    # A sentence has six tokens, a window 32; the text has a hundred windows more than are measured.
     text.write_text("abc de. " * (32 * (count + 200) // 6))
     peaks = []
     for number in (100, 100 + count):
@@ -67,7 +67,7 @@ def windows(programs, model, count):
 
 
 def many(size, entry):
-    """So many different members of an object that they take `size` bytes."""
+    """Members of an object, all different, of at most `size` bytes together."""
     parts, length, number = [], 0, 0
     while True:
         part = entry(number)
@@ -82,11 +82,11 @@ def tensor(number):
             f'{{"dtype":"F32","shape":[1],"data_offsets":[{4 * number},{4 * number + 4}]}}')
 
 
-# What a header of so many bytes is made of.
+# For each kind of header a function that makes one of a number of bytes.
 HEADERS = {
     "tensors": lambda size: "{" + many(size - 2, tensor) + "}",
     "tensors out of order": lambda size: "{" + ",".join(
-        # Names that are sorted the other way round.
+        # Names in descending order.
         f'"t{10**7 - index:08}":{{"dtype":"F32","shape":[1],"data_offsets":[{4 * index},{4 * index + 4}]}}'
         for index in range(size // 80)) + "}",
     "metadata": lambda size: '{"__metadata__":{' + many(size - 19, lambda number: f'"{number:x}":"x"') + "}}",
@@ -97,9 +97,9 @@ HEADERS = {
 
 
 def large_headers(programs, model, count):
-    """Headers of `count` million bytes, 100 being the most: refused within 3 s and five times their size.
+    """Checks that headers of `count` million bytes (at most 100) are refused within 3 s and five times their size.
 
-    All are refused, as none has the tensors of a model, but for most of them everything has to be read first.
+    All are refused, because none has the tensors of a model, but most must be read to the end first.
     """
     failures = []
     for name, make in HEADERS.items():
@@ -110,7 +110,7 @@ def large_headers(programs, model, count):
         process = subprocess.Popen(
             [str(programs / "chat"), "-m", str(model), "-p", "x", "--quiet"],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        # Not ru_maxrss, which begins with the memory of this script.
+        # Not ru_maxrss, which includes the memory of this script at the start of the process.
         peak, ended = 0, 0
         while not ended:
             peak = max(peak, status(process.pid, "VmHWM") / len(header))
@@ -123,6 +123,6 @@ def large_headers(programs, model, count):
         if process.returncode != 3 or message.count(b"\n") != 1:
             failures.append(f"{name}: exit code {process.returncode}, {message[:200]!r}")
         if seconds >= 3: failures.append(f"{name}: {seconds:.2f} s of processor time")
-        # A small header is small beside the program.
+        # With a small header, most of the memory is that of the program.
         if peak >= 5 and count >= 50: failures.append(f"{name}: {peak:.2f} times its size in memory")
     return len(HEADERS), failures

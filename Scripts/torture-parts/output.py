@@ -1,11 +1,11 @@
-"""Standard output that is closed, full, or broken off by its reader."""
+"""Standard output that is closed, full, or closed by its reader."""
 import json, os, random, subprocess, time
 
 from pseudoterminal import PROMPT, Terminal
 
 
 def commands(programs, model, folder):
-    """A command of each program that prints something."""
+    """For each program a command that prints something."""
     text = folder / "text.txt"
     text.write_text("abc def. " * 2000)
     questions = folder / "questions.jsonl"
@@ -25,7 +25,7 @@ def commands(programs, model, folder):
 
 
 def broken(command, read_count):
-    """A pipe whose reader goes after so many bytes; quiet, unless the program was done before."""
+    """What is wrong with a program whose reader closes the pipe after `read_count` bytes, or None."""
     reading, writing = os.pipe()
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=writing, stderr=subprocess.PIPE)
@@ -38,13 +38,13 @@ def broken(command, read_count):
     os.close(reading)
     message = process.communicate(timeout=60)[1].decode(errors="replace")
     if message: return f"said {message!r}"
-    # What was written before the reader went may have been everything.
+    # The program may have written everything before the reader closed the pipe.
     if process.returncode == 141 or (process.returncode == 0 and read_count > 0): return None
     return f"exit {process.returncode}"
 
 
 def closed(command):
-    """No standard output at all: an error of its own kind, told in one line."""
+    """What is wrong with a program that starts without standard output, or None."""
     process = subprocess.Popen(
         ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *command], stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE)
@@ -68,7 +68,7 @@ def told(process):
 
 
 def hung_up(chat, delay):
-    """The window is closed while an answer is written: the end by SIGHUP, and no crash."""
+    """What is wrong with a chat whose window is closed while it writes an answer, or None."""
     terminal = Terminal()
     process = terminal.start(chat, {"SWIFT_BACKTRACE": "enable=no"})
     try:

@@ -1,10 +1,10 @@
-"""Programs on a pseudoterminal, for the torture scripts; the standard library alone."""
+"""Programs on a pseudoterminal, for the torture scripts; needs only the standard library."""
 import fcntl, os, pty, re, select, signal, struct, subprocess, termios, time
 
 PASTE_ON, PASTE_OFF = b"\x1b[?2004h", b"\x1b[?2004l"
-# What stands last when an editor waits: its prompt, and the cursor behind it.
+# The last output of a line editor that waits: its prompt, and the movement of the cursor after it.
 PROMPT = b"> \r\x1b[2C"
-# What the line editor writes: marks around pasted text, cursor movements, erasing.
+# The sequences that the line editor writes: marks around pasted text, cursor movements, erasing.
 OWN_SEQUENCE = re.compile(rb"\x1b\[(?:\?2004[hl]|\d*[ABCDHJK])")
 TEXT_DIRECTIONS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 
@@ -16,7 +16,7 @@ def is_harmful(character):
 
 
 class Terminal:
-    """A terminal of its own, whose process side stays open so that its settings do."""
+    """A new pseudoterminal. The side of the process stays open, so that the settings are kept."""
 
     def __init__(self, columns=80, rows=24):
         self.controller, self.side = pty.openpty()
@@ -30,7 +30,7 @@ class Terminal:
         self.controller = self.side = -1
 
     def settings(self):
-        """Everything that tcgetattr tells: flags, speeds and control characters."""
+        """The result of tcgetattr: flags, speeds and control characters."""
         return termios.tcgetattr(self.side)
 
     def start(self, command, environment=None, stdin=None, stdout=None, stderr=None):
@@ -55,7 +55,7 @@ class Terminal:
                 self.drain(0.01)
 
     def drain(self, seconds=0.0):
-        """Reads what has come, waiting so long for the first byte."""
+        """Reads what has arrived; waits at most `seconds` for the first byte."""
         while select.select([self.controller], [], [], seconds)[0]:
             try:
                 data = os.read(self.controller, 65536)
@@ -66,7 +66,7 @@ class Terminal:
             seconds = 0
 
     def wait(self, condition, seconds=20):
-        """Reads until `condition()` holds; a text stands for its having come."""
+        """Reads until `condition()` is true, or until the text arrives when `condition` is a text."""
         if isinstance(condition, (bytes, bytearray)):
             text = condition
             condition = lambda: text in self.received
@@ -77,7 +77,7 @@ class Terminal:
             if time.monotonic() > end: return False
 
     def wait_end(self, process, seconds=20):
-        """Reads until the program has ended; its exit code, negative for a signal, None for a hang."""
+        """Reads until the program ends; returns its exit code, negative for a signal, None if it hangs."""
         self.wait(lambda: process.poll() is not None, seconds)
         if process.poll() is None:
             process.kill()

@@ -1,18 +1,18 @@
-"""A random model of two layers whose vocabulary holds everything that can harm a terminal.
+"""A random model of two layers whose vocabulary has everything that can harm a terminal.
 
-Written with the standard library alone, so that the programs can be tortured where nothing else is
-installed. The tokenizer is of the Llama-2 family: every byte is a token, so that an answer may hold any
-byte, and characters come in pieces.
+Needs only the standard library, so that the programs can be tested where nothing else is installed. The
+tokenizer is of the Llama-2 family. Every byte is a token, so an answer may have any byte, and characters
+arrive in pieces.
 """
 import array, json, os, pathlib, random, struct, sys
 
-# Where the programs are; tests name the folder of the build that they belong to.
+# The folder of the programs; tests set DUET_PROGRAMS to the folder of their build.
 PROGRAMS = pathlib.Path(os.environ.get(
     "DUET_PROGRAMS", pathlib.Path(__file__).resolve().parents[2] / ".build" / "release"))
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-# Whole sequences beside the single bytes: what writes the clipboard, clears the screen, resets it, turns
-# the text around, or is a control character of two bytes.
+# Whole sequences in addition to single bytes: they write the clipboard, clear the screen, reset the terminal,
+# change the direction of text, or are control characters of two bytes.
 HOSTILE = [
     "\x1b]52;c;aGk=\x07", "\x1b[2J", "\x1bc", "\x1b]0;title\x07", "\x1b]8;;http://x\x1b\\", "\r", "\x08",
     "\x7f", "\x84", "\x90", "\x9b", "\x9b2J", "\x9d", *map(chr, range(0x202A, 0x202F)),
@@ -53,11 +53,11 @@ def tokenizer():
 
 
 def write(folder, hidden=32, intermediate=48, layers=2, heads=2, context=1024, endless=False, seed=1):
-    """Writes the model; `hidden` is a multiple of 2 * `heads`, and half as many heads hold keys.
+    """Writes the model. `hidden` is a multiple of 2 * `heads`; there are half as many heads of keys.
 
-    With `endless` the token that ends a text never comes, at no temperature: the first number of the
-    residual stream is the same for all tokens, no layer changes it, and the head counts it against that
-    token.
+    With `endless` the token that ends a text never comes, at any temperature: the first number of the residual
+    stream is the same for all tokens, no layer changes it, and the head has a large negative weight for it in
+    the row of that token.
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,11 @@
-"""Runs that want what another has begun: at the same time, or later and changed."""
+"""Runs on the output of another run: at the same time, or later with changes."""
 import os, random, shutil, time
 
 from compress_run import digest
 
 
 def locks(compression, count):
-    """Two runs on one output, the second at a random moment of the first."""
+    """Starts two runs on one output, the second at a random moment of the first."""
     failures, generator = [], random.Random(5)
     kinds = {}
     for index in range(count):
@@ -16,7 +16,7 @@ def locks(compression, count):
         outcomes = [compression.finish(process) for process in (first, second)]
         codes = sorted((outcome[0] is None, outcome[0]) for outcome in outcomes)
         codes = [code for _, code in codes]
-        # 4: the other is writing; 2: it was done.
+        # 4: the other run was writing; 2: it had ended.
         kinds[str(codes)] = kinds.get(str(codes), 0) + 1
         if codes not in ([0, 4], [0, 2]) or not compression.is_complete(output):
             failures.append(f"pair {index}: {outcomes}")
@@ -30,7 +30,7 @@ def locks(compression, count):
 
 
 def changes(compression):
-    """A run resumed with one change at a time: of options, and of what they name."""
+    """Resumes a run with one change at a time: of an option, or of a file that an option names."""
     output = compression.unfinished("output")
     model = compression.model
     other = compression.folder / "other.txt"
@@ -67,7 +67,7 @@ def changes(compression):
 
     for options, part in table:
         refuse(" ".join(f"{key} {value}" for key, value in options.items()), part, options)
-    # What the options name, changed and changed back.
+    # The files that the options name, each changed and restored.
     weights = model / "model.safetensors"
     for name, part, file, change in [
             ("a weight", "tensor.", weights, lambda data: data[:-2] + bytes([data[-2] ^ 1]) + data[-1:]),

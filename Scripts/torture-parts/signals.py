@@ -1,4 +1,4 @@
-"""Ends of a chat by keys, signals and faults at random moments, and the terminal afterwards."""
+"""Ends chats by keys, signals and faults at random moments, and checks the terminal afterwards."""
 import os, random, shutil, signal, time
 
 import random_model
@@ -6,8 +6,8 @@ from pseudoterminal import PASTE_OFF, PROMPT, Terminal
 
 ENDLESS = ["--raw", "-s", "1", "--temperature", "50", "--top-k", "0", "--top-p", "1", "--min-p", "0",
            "-n", "100000", "-c", "100000"]
-# Signals whose default is to end the process, all that a user, a system or a fault may send. SIGINT at the
-# prompt is only a hint the first time.
+# All signals that end a process by default and that a user, the system or a fault may send. The first SIGINT at
+# the prompt only shows a hint.
 DEADLY = [
     signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGSEGV, signal.SIGABRT, signal.SIGILL,
     signal.SIGTRAP, signal.SIGFPE, signal.SIGBUS, signal.SIGSYS, signal.SIGALRM, signal.SIGUSR1,
@@ -15,14 +15,14 @@ DEADLY = [
     signal.SIGSTKFLT]
 KEYS = {"/exit": ("\x15/exit\r", 0), "Ctrl-D": ("\x15\x04", 0), "Ctrl-C twice": ("\x03\x03\x03", 130)}
 KINDS = [*KEYS, "SIGINT", *DEADLY, "truncated model", "stop and go on"]
-# The program is 0 to 30 ms past the moment at which its prompt stood or its answer began.
+# A signal comes 0 to 30 ms after the prompt appeared or the answer began.
 SPREAD = 0.03
 
 
 class Shell:
-    """What a shell with job control does: the program in a process group of its own, the terminal given to
-    it and taken back when it stops. It is needed because a process without a parent in its session, as
-    the leader of a session is, cannot be stopped by the terminal."""
+    """A shell with job control: it starts the program in a new process group, gives it the terminal, and takes
+    the terminal back when the program stops. The program needs a parent in its session: the terminal cannot stop
+    the leader of a session."""
 
     def __init__(self, terminal, command):
         self.terminal = terminal
@@ -63,7 +63,7 @@ class Shell:
             os.kill(child, signal.SIGCONT)
 
     def report(self, seconds=20):
-        """Whether the program stopped (S) or ended (E), read while its output is."""
+        """Returns b"S" when the program has stopped, b"E" when it has ended; reads its output meanwhile."""
         os.set_blocking(self.reports, False)
         data = []
 
@@ -86,7 +86,7 @@ class Shell:
 
 
 def stopped(command, moment):
-    """Stops a chat at a moment, compares, goes on, stops once more, and leaves."""
+    """Stops a chat at a moment and continues it, twice; checks the settings each time, and ends the chat."""
     terminal = Terminal()
     shell = None
     try:
@@ -127,16 +127,16 @@ def stopped(command, moment):
 
 
 def answer_the_backtrace(terminal, process):
-    """The toolchain asks on the terminal whether to look around, for half a minute."""
+    """Answers the prompt of the backtrace of Swift, which waits on the terminal for half a minute."""
     terminal.wait(lambda: b"Press space" in terminal.received or process.poll() is not None, 60)
     if process.poll() is None: terminal.type("q")
 
 
 def ended(command, model, kind, moment, traces):
-    """Ends a chat in one of the ways at a moment; negative ones are at the prompt."""
+    """Ends a chat in the way `kind` at a moment; a negative moment is at the prompt."""
     terminal = Terminal()
     before = terminal.settings()
-    # The toolchain prints a backtrace of a crash, which takes a second: once for each signal is enough.
+    # Swift prints a backtrace of a crash, which takes a second: once for each signal is enough.
     process = terminal.start(command, {} if traces else {"SWIFT_BACKTRACE": "enable=no"})
     try:
         if not terminal.wait(PROMPT): return "no prompt"
@@ -148,7 +148,7 @@ def ended(command, model, kind, moment, traces):
         if kind in KEYS:
             text, expected = KEYS[kind]
             if moment >= 0:
-                # While an answer is written only Ctrl-C is heard at once.
+                # While an answer is written, only Ctrl-C has an effect at once.
                 terminal.received.clear()
                 terminal.type("\x03")
                 if not terminal.wait(PROMPT): return "the answer did not stop"

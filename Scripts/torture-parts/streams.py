@@ -1,4 +1,4 @@
-"""Answers of random tokens on a real terminal: what arrives there and what does not."""
+"""Answers of random tokens on a terminal: no control character may arrive there."""
 import subprocess
 
 from pseudoterminal import OWN_SEQUENCE, PASTE_OFF, PASTE_ON, PROMPT, Terminal, is_harmful
@@ -9,7 +9,7 @@ MOST_ANSWERS_OF_A_CHAT = 200
 
 
 def problem(data):
-    """What is wrong with the bytes that an answer put on the terminal, or None."""
+    """What is wrong with the bytes of an answer on the terminal, or None."""
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
@@ -21,7 +21,7 @@ def problem(data):
 
 
 def shown(text):
-    """The text as it has to look on a terminal."""
+    """The bytes that a terminal must receive for a text, as a string."""
     result = ""
     for character in text:
         code = ord(character)
@@ -32,7 +32,7 @@ def shown(text):
 
 
 def at_the_prompt(chat, count, seed):
-    """Failures and the number of escaped characters in the answers of one chat with an editor."""
+    """The failures, and the number of escaped characters, in the answers of one chat with a line editor."""
     terminal = Terminal()
     process = terminal.start([*chat, "-s", str(seed), "--on-full", "drop-oldest", "-c", "300"])
     failures, escaped = [], 0
@@ -47,7 +47,7 @@ def at_the_prompt(chat, count, seed):
             before, _, rest = bytes(terminal.received).partition(PASTE_OFF)
             answer, _, after = rest.partition(PASTE_ON)
             wrong = problem(answer)
-            # What the editor wrote: its own sequences and nothing else behind an escape character.
+            # An escape character in the editor's output may only begin one of its own sequences.
             if not wrong and b"\x1b" in OWN_SEQUENCE.sub(b"", before + after):
                 wrong = f"an unknown sequence in {before + after!r}"
             if wrong: failures.append(f"seed {seed}, answer {number}: {wrong}")
@@ -63,7 +63,7 @@ def at_the_prompt(chat, count, seed):
 
 
 def without_editor(chat, count, seed):
-    """The same on a terminal without cursor movement: not one escape character arrives."""
+    """The failures of one chat on a terminal without cursor movement, which gets no escape character at all."""
     terminal = Terminal()
     process = terminal.start(
         [*chat, "-s", str(seed), "--on-full", "drop-oldest", "-c", "300"], {"TERM": "dumb"})
@@ -74,8 +74,8 @@ def without_editor(chat, count, seed):
         for number in range(count):
             start = len(terminal.received)
             terminal.type("x\n")
-            # The answer ends with an empty line before the prompt, which the model cannot fake: "> " is
-            # none of its words.
+            # The answer ends with an empty line and the prompt. The model cannot write that: it has no token
+            # "> ".
             if not terminal.wait(lambda: terminal.received.endswith(b"\n\r\n> ") and
                                  len(terminal.received) > start + 4):
                 failures.append(f"seed {seed}, answer {number}: no prompt afterwards")
@@ -92,7 +92,7 @@ def without_editor(chat, count, seed):
 
 
 def against_a_pipe(chat, seed):
-    """One answer to a pipe and to a terminal: there raw, here the same escaped."""
+    """Compares an answer to a pipe, which is raw, with the same answer to a terminal, which is escaped."""
     command = [*chat, "-s", str(seed), "-p", "x"]
     raw = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     terminal = Terminal()
@@ -112,7 +112,7 @@ def against_a_pipe(chat, seed):
 def run(programs, model, count):
     chat = [str(programs / "chat"), "-m", str(model), *RANDOM]
     cases, failures, escaped, seed = 0, [], 0, 0
-    # So that few answers too are in chats of all kinds.
+    # So that a small number of answers is divided among all kinds of chats.
     longest = max(1, min(MOST_ANSWERS_OF_A_CHAT, count // 4))
     while cases < count:
         seed += 1

@@ -1,4 +1,4 @@
-// Sums of products of packed matrices, panel by panel, over the functions of a set.
+// Sums of products of packed matrices, panel by panel, with the functions of a set.
 
 #include <string.h>
 
@@ -28,7 +28,7 @@ void kernels_packed_product(const kernels_set *set, const kernels_term *terms, s
       for (size_t p = 0; p < panels; p++) {
         const float *panel = sums + (p * tokens + t) * panel_rows;
         const size_t part = count - p * panel_rows;
-        // A constant size is a few moves in place of a call.
+        // A memcpy of constant size compiles to a few moves, without a call.
         if (part >= panel_rows)
           memcpy(out + p * panel_rows, panel, panel_rows * sizeof *out);
         else

@@ -1,7 +1,7 @@
 #ifndef DUET_KERNELS_SETS_H
 #define DUET_KERNELS_SETS_H
 
-// Every table there is; supported.c chooses among them.
+// The tables of all sets; supported.c chooses among them.
 
 #include "include/Kernels.h"
 

@@ -1,4 +1,4 @@
-// CPU features -> tables, best first.
+// The tables that the processor supports, by its features, best first.
 
 #include "sets.h"
 
@@ -12,7 +12,8 @@
 static const kernels_set *const best_first[] = {&kernels_avx512vbmi, &kernels_avx512vnni,
                                                 &kernels_avx2, &kernels_portable};
 
-// The sets are ordered so that what a processor supports is a tail of the list.
+// Each set needs the features of the next one and more, so the sets that a processor supports are
+// the end of the list.
 const kernels_set *const *kernels_supported(size_t *count) {
   __builtin_cpu_init();
   const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
@@ -33,7 +34,8 @@ const kernels_set *const *kernels_supported(size_t *count) {
 
 static const kernels_set *const with_neon[] = {&kernels_neon, &kernels_portable};
 
-// Every Mac with an Apple processor has the instructions; elsewhere the kernel says so.
+// Whether the processor has dot-product instructions. Every Apple processor in a Mac has them; on
+// Linux the operating system knows.
 static int has_dot_product(void) {
 #if defined(__APPLE__)
   return 1;

@@ -1,4 +1,4 @@
-// The avx2 set: the shared bodies at 256-bit.
+// The avx2 set: the shared bodies with vectors of 256 bits.
 
 #if defined(__x86_64__)
 

@@ -1,5 +1,5 @@
-// The avx512vbmi set: the avx512vnni set on processors that also look up and permute bytes (VBMI) and
-// multiply bit matrices (GFNI), which e8p gains from.
+// The avx512vbmi set: the avx512vnni set, with e8p made faster by instructions that look up and
+// permute bytes (VBMI) and multiply bit matrices (GFNI).
 
 #if defined(__x86_64__)
 

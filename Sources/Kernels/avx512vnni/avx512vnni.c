@@ -1,4 +1,4 @@
-// The avx512vnni set: the shared bodies at 512-bit.
+// The avx512vnni set: the shared bodies with vectors of 512 bits.
 
 #if defined(__x86_64__)
 

@@ -1,15 +1,16 @@
 #ifndef DUET_KERNELS_H
 #define DUET_KERNELS_H
 
-// The contract of the kernels: pure functions over pointers, one table of them per family of chips.
+// The contract of the kernels: pure functions over pointers, with one table of functions for each
+// family of processors.
 //
 // No kernel allocates, does I/O or changes a global. Unless a comment says otherwise, pointers need
 // only the alignment of their element type, lengths may be zero, and outputs may not overlap inputs.
 //
 // Accuracy: a sum of n products of floats differs from the exact sum by at most
-// n * 2^-24 * sum |a_i b_i| (each set orders its sums in its own way, but always in the same way: a
-// result depends on the lengths alone, never on threads or addresses). The portable set sums in
-// double and is the oracle of the others.
+// n * 2^-24 * sum |a_i b_i|. Each set has its own order of sums, and always uses that order: a
+// result depends on the lengths alone, never on threads or addresses. The portable set sums in
+// double; the other sets are tested against it.
 
 #include "PackedFormats.h"
 
@@ -20,9 +21,9 @@
 
 // A row-major matrix times a few vectors:
 //   y[t * y_stride + r] = sum over c of w[r * columns + c] * x[t * x_stride + c]
-// for r < rows and t < tokens; w (rows, columns) in the element type of the function's name, f16 and
-// bf16 as their 16 bits. tokens is 1 ... KERNELS_MAX_TOKENS: one pass over w serves them all. The sum
-// of a token does not depend on how many tokens share the call.
+// for r < rows and t < tokens. w is (rows, columns) of the element type in the function's name; f16
+// and bf16 are given as 16 bits. tokens is 1 ... KERNELS_MAX_TOKENS, and w is read once for all of
+// them. The sum of a token does not depend on how many tokens share the call.
 enum { KERNELS_MAX_TOKENS = 4 };
 
 typedef void (*kernels_matvec)(const void *w, size_t rows, size_t columns, const float *x,
@@ -44,7 +45,8 @@ typedef void (*kernels_attend)(const float *_Nonnull const *_Nonnull queries, si
                                const size_t *first, const size_t *last, float *_Nonnull const *_Nonnull outputs,
                                float *scratch);
 
-// Below this 127 / a would overflow. No activation of a working model is so small.
+// A group of activations whose largest magnitude a is below this counts as zeros, because 127 / a
+// overflows when a is below about 2^-121. No activation of a working model is so small.
 #define KERNELS_SMALLEST_ACTIVATION 0x1p-100f
 
 typedef struct kernels_set {
@@ -76,27 +78,27 @@ typedef struct kernels_set {
   // y[i] = silu(gate[i]) * up[i], silu(a) = a / (1 + exp(-a)). y may be gate.
   void (*silu_product)(const float *gate, const float *up, size_t n, float *y);
 
-  // The three steps of the randomised Hadamard transform, Tseng et al., arXiv:2402.04396, section 3:
-  // signs, butterflies along the inner axis, and a dense factor along the outer. Each computes the same
-  // bits in every set; of a NaN only that it is one.
+  // The three steps of the randomised Hadamard transform, Tseng et al., arXiv:2402.04396,
+  // section 3: signs, butterflies along the inner axis, and a dense factor along the outer axis.
+  // The results have the same bits in every set, but where a result is NaN, its bits may differ.
 
   // y[i] = signs[i] * x[i], signs +1 or -1; y may be x.
   void (*multiply_signs)(const int8_t *signs, const float *x, size_t n, float *y);
 
-  // Replaces each of `rows` contiguous rows of n floats, n a power of two, 1 among them, by
+  // Replaces each of `rows` contiguous rows of n floats, n = 1, 2, 4, 8, ..., by
   //   scale * (H_n row),   H_1 = (1),   H_2m = (H_m H_m; H_m -H_m),
   // by log2 n stages of butterflies (u, v) -> (u + v, u - v) of numbers at distance 1, 2, 4, ...
-  // n / 2, in this order; the product by scale comes last. Every sum and product is rounded by itself,
+  // n / 2, in this order; the product by scale comes last. Every sum and every product is rounded,
   // so a number of the result differs from its exact value by at most
-  // (log2 n + 1) * 2^-24 * scale * sum |row_i| (but for second-order terms and underflow).
+  // (log2 n + 1) * 2^-24 * scale * sum |row_i|, without second-order terms and underflow.
   void (*hadamard)(float *x, size_t rows, size_t n, float scale);
 
-  // The dense factor of the sizes that are no power of two, along the outer axis:
+  // The dense factor for sizes that are not a power of two, along the outer axis:
   //   y[i * stride + c] = sum over k of factor[i * inputs + k] * x[k * stride + c]
-  // for i < outputs, k < inputs and c < columns, stride at least columns: from zero on, one fused
-  // multiply-add per term in the order of k. No number depends on how many outputs and columns share
-  // the call, so a caller may deal out both. Numbers between the rows of x may be read, but change
-  // nothing.
+  // for i < outputs, k < inputs and c < columns; stride is at least columns. Each sum starts from
+  // zero and takes one fused multiply-add per term, in the order of k. A number does not depend on
+  // how many outputs and columns share the call, so a caller may divide both among threads. Numbers
+  // between the rows of x may be read, but do not change the result.
   void (*mix_rows)(const float *factor, size_t outputs, size_t inputs, const float *x,
                    size_t columns, size_t stride, float *y);
 
@@ -109,19 +111,21 @@ typedef struct kernels_set {
   // 1 when every x[i] is finite, else 0.
   int (*all_finite)(const float *x, size_t n);
 
-  // Sums of products with packed matrices by kernels_format, for one token and for 1 ...
-  // KERNELS_TOKEN_BLOCK tokens: the contract is at kernels_packed_sum. Their activations come from
-  // quantize_int8, for e8p through reorder_e8p.
+  // Sums of products with packed matrices, one function for each kernels_format: packed_matvec for
+  // one token, packed_matmul for 1 ... KERNELS_TOKEN_BLOCK tokens. The contract is at
+  // kernels_packed_sum. Activations come from quantize_int8, and for e8p then go through
+  // reorder_e8p.
   kernels_packed_sum _Nonnull packed_matvec[KERNELS_FORMAT_COUNT];
   kernels_packed_sum _Nonnull packed_matmul[KERNELS_FORMAT_COUNT];
 
   // Quantises n numbers per group of 128, symmetric by the largest magnitude: with a = max |x[i]|,
   //   value = x[i] * (127 / a) rounded to nearest, ties to even;   scale = a / 127,
-  // and fills the last group with zeros. Group g's values go to values + g * group_stride * 128, its
-  // scale to scales[g * group_stride], its sums to sums[(4g + k) * group_stride], k < 4: group_stride
-  // is the number of tokens that share a kernels_activations. A group of which a is below
-  // KERNELS_SMALLEST_ACTIVATION has scale 0; one that holds a NaN or an infinity has scale NaN, which
-  // every product with it then is. Bit-identical in all sets.
+  // and fills the last group with zeros. The values of group g go to
+  // values + g * group_stride * 128, its scale to scales[g * group_stride], and the sum of its
+  // values 32k ... 32k + 31 to sums[(4g + k) * group_stride], k < 4. group_stride is the number of
+  // tokens that share a kernels_activations. A group with a below KERNELS_SMALLEST_ACTIVATION has
+  // scale 0. A group with a NaN or an infinity has scale NaN, so every product with it is NaN.
+  // Bit-identical in all sets.
   void (*quantize_int8)(const float *x, size_t n, size_t group_stride, int8_t *values,
                         float *scales, int32_t *sums);
 
@@ -130,17 +134,19 @@ typedef struct kernels_set {
 
   // Rounds eight numbers of each of `rows` rows to the codebook of e8p, for r < rows and i < 8:
   //   y[i * stride + r] = scales[r] * point_i,   point nearest to the eight x[i * stride + r] / scales[r]
-  // in the Euclidean norm, but for rounding: with v = x * fl(1 / scale) the squared distance is within
-  // 2^-16 * sum (1 + |v_i|) of the least. A scale of 0 gives zeros. Of points that cost the same, those
-  // shifted by +1/4 come first, then those with the fewest numbers above 1/2; of equal coordinates
-  // the first gets the larger number and the flipped sign. Bit-identical in all sets.
+  // in the Euclidean norm, but for rounding: with v = x * fl(1 / scale) the squared distance is
+  // within 2^-16 * sum (1 + |v_i|) of the least. A scale of 0 gives zeros. Among points at the same
+  // distance, those shifted by +1/4 come first, then those with at most four 3/2, the fewest first,
+  // then those with 5/2, then those with five 3/2. Among equal coordinates, the first gets the
+  // larger number and the flipped sign. Bit-identical in all sets.
   //
-  // Finite x, scales 0 or at least 2^-64, |v| below 2^120. stride is a multiple of 16, and up to the
-  // next multiple of 16 behind `rows` numbers of x and scales are read and of y written. y may be x.
+  // x must be finite, scales 0 or at least 2^-64, |v| below 2^120. stride is a multiple of 16. x
+  // and scales may be read, and y written, up to the next multiple of 16 rows. y may be x.
   void (*round_e8p)(const float *x, const float *scales, size_t rows, size_t stride, float *y);
 
-  // Multiplies bytes in registers with the set's dot-product instruction and returns how many products
-  // that were: what prompt processing cannot be faster than. `sink` keeps the loop alive.
+  // Multiplies bytes in registers with the set's dot-product instruction and returns the number of
+  // products. Prompt processing cannot be faster. `sink` receives a result, so that the compiler
+  // keeps the loop.
   uint64_t (*multiply_bytes)(size_t rounds, int32_t *sink);
 
   // The sum of the n bytes, taken as 64-bit words (n a multiple of 64, x 64-byte aligned): the plain
@@ -151,17 +157,18 @@ typedef struct kernels_set {
 // The sets this processor can run, best first, `portable` last; `count` receives their number.
 const kernels_set *_Nonnull const *_Nonnull kernels_supported(size_t *count);
 
-// y[t * y_stride + i] = the sum over `terms` of W x at row first_row + i and token t, for i < rows and
-// first_token <= t < first_token + tokens (y belongs to first_token), term by term, each y written
-// once. first_row is a multiple of 16; all terms have at least first_row + rows rows. tokens is at most
-// KERNELS_TOKEN_BLOCK. One token takes packed_matvec, more take packed_matmul: the bits are the same.
+// y[t * y_stride + i] = the sum over `terms` of W x at row first_row + i and token first_token + t,
+// for i < rows and t < tokens. Terms are added in their order, and each number of y is written
+// once. first_row is a multiple of 16; all terms have at least first_row + rows rows. tokens is at
+// most KERNELS_TOKEN_BLOCK. One token uses packed_matvec, more use packed_matmul; both give the
+// same bits.
 void kernels_packed_product(const kernels_set *set, const kernels_term *terms, size_t term_count,
                             size_t first_row, size_t rows, size_t first_token, size_t tokens,
                             float *y, size_t y_stride);
 
 #pragma clang assume_nonnull end
 
-// Tells the processor that this thread spins.
+// Tells the processor that this thread waits in a loop.
 static inline void kernels_pause(void) {
 #if defined(__x86_64__)
   __builtin_ia32_pause();

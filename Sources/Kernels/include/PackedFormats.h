@@ -3,16 +3,16 @@
 
 // Packed matrices: the layout in memory and in files, the same for every processor.
 //
-// A matrix W (rows, columns) is cut into panels of 16 rows. Rows are padded to 16, columns to a
-// multiple of the group size, or, when there is one scale per row, of the columns of the format's
-// block: int2 16, int3 32, int4 8, int8 4, e8p 32. Padding has codes of any value, for
-// which writers put zeros; padded rows have scales and offsets of zero, and the activations of padded
-// columns are zero. Within a panel the blocks of a format follow each other in the order of their
-// columns, so a panel is one run of bytes, and panel p begins at p times its size.
+// A matrix W (rows, columns) is cut into panels of 16 rows. Rows are padded to a multiple of 16,
+// columns to a multiple of the group size or, when there is one scale per row, of the columns of
+// the format's block: int2 16, int3 32, int4 8, int8 4, e8p 32. Codes of padding may have any
+// value; writers put zeros. Padded rows have scales and offsets of zero, and the activations of
+// padded columns are zero. Within a panel the blocks follow each other in the order of their
+// columns, so a panel is one run of bytes, and panel p begins at p times the size of a panel.
 //
 // In every block byte 4r + i belongs to row r of the panel, r < 16 and i < 4: a vector of 64 bytes has
-// one row in each lane of 32 bits, which is what an instruction that multiplies four bytes by four
-// and adds them to a lane wants. No sum ever crosses lanes.
+// one row in each lane of 32 bits. Instructions that multiply four bytes by four bytes and add the
+// products to a lane need this order, and no sum crosses lanes.
 //
 // int2: 16 rows x 16 columns in 64 bytes, value scale * (code - 1.5)
 //     byte 4r + i:   bit  7 6 | 5 4 | 3 2 | 1 0
@@ -27,8 +27,8 @@
 //     byte 4r + i of B:      high of 28+i  12+i     8+i
 //     byte 4r + i of C:  bit   7     |   6     | 5 4 3 | 2 1 0
 //                     low of 28+i  low of 24+i  20+i     16+i
-//   Six of eight codes lie whole in one byte, where a mask alone makes them factors (times 1 or 8),
-//   which two planes of low and high bits would not allow.
+//   Six of eight codes are whole in one byte. A mask is enough to make such a code a factor, which
+//   is 1 or 8 times the code. Separate planes of low and high bits would need more operations.
 //   Row 0 with codes 7 0 0 0 5 0 0 0 in columns 0 ... 7 and 6 in column 24: byte 0 of A is
 //   7 | 5 << 3 | (6 >> 1) << 6 = 0xef, byte 0 of C is (6 & 1) << 6 = 0x00.
 //
@@ -62,7 +62,8 @@
 //   1.75 -0.25 -0.25 ... ; sign 0x80 is odd: bit 7 flips to 0, the same t and the shift -1/4.
 //
 // Scales are F16, (panels, groups, 16): one number per row and group of columns, with one scale per
-// row (panels, 1, 16). With offsets, laid out likewise, value = scale * code + offset instead.
+// row (panels, 1, 16). A matrix with offsets has them in the same layout, and its values are
+// scale * code + offset instead.
 
 #include <stddef.h>
 #include <stdint.h>
@@ -88,9 +89,10 @@ typedef enum kernels_format {
 
 enum { KERNELS_FORMAT_COUNT = 5 };
 
-// A packed matrix. `columns` is the padded number, a multiple of group_size, or of the format's block
-// where that is 0; group_size is 32, 64 or 128, or 0 for one scale per row; offsets are null unless the grid is asymmetric, and never
-// there with e8p. codes need no alignment, but 64 bytes are faster.
+// A packed matrix. group_size is 32, 64 or 128, or 0 for one scale per row. `columns` is the padded
+// number, a multiple of group_size or, where that is 0, of the format's block. offsets are null
+// unless the grid is asymmetric; e8p has none. codes need no alignment, but with 64 bytes they are
+// faster.
 typedef struct kernels_packed {
   kernels_format format;
   const uint8_t *codes;
@@ -100,8 +102,8 @@ typedef struct kernels_packed {
   size_t group_size;
 } kernels_packed;
 
-// Quantised activations of `tokens` vectors of `groups` groups of 128 numbers, the last padded with
-// zeros: number i of group g of token t is scales[g * tokens + t] * values[(g * tokens + t) * 128 + i],
+// Quantised activations of `tokens` vectors, in groups of 128 numbers, the last padded with zeros:
+// number i of group g of token t is scales[g * tokens + t] * values[(g * tokens + t) * 128 + i],
 // and sums[(g * 4 + k) * tokens + t] is the sum of its values 32k ... 32k + 31.
 typedef struct kernels_activations {
   const int8_t *values;
@@ -110,7 +112,7 @@ typedef struct kernels_activations {
   size_t tokens;
 } kernels_activations;
 
-// One product of a sum of products: y += W x.
+// One term of a sum of products: y += W x.
 typedef struct kernels_term {
   kernels_packed weight;
   kernels_activations activations;
@@ -131,7 +133,7 @@ typedef struct kernels_term {
 // Every set computes exactly this, so all sets and token counts agree to the last bit.
 //
 // No overflow: |q| <= 255, |x| <= 127 and at most 128 columns, so |dot| < 2^22.1, which a float holds
-// exactly too; what each set keeps on the way is argued at its instructions.
+// exactly too. The file of each set's instructions says why its intermediate sums do not overflow.
 typedef void (*kernels_packed_sum)(const kernels_packed *weight, size_t first_panel, size_t panels,
                                    const kernels_activations *activations, size_t first_token,
                                    size_t tokens, float *sums);

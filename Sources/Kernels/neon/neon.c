@@ -1,4 +1,5 @@
-// The neon set: the shared bodies at 128-bit, for aarch64 with the dot-product instructions.
+// The neon set: the shared bodies with vectors of 128 bits, for aarch64 with dot-product
+// instructions.
 
 #if defined(__aarch64__)
 

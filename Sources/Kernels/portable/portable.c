@@ -1,4 +1,5 @@
-// The portable set: the shortest correct code, summed in double. It is the oracle of the others.
+// The portable set: the shortest correct code, with sums in double. The other sets are tested
+// against it.
 
 #include <math.h>
 #include <string.h>
@@ -40,7 +41,8 @@ static uint16_t f16_from(float value) {
   if (magnitude < 0x1p-14f) return sign | (uint16_t)rintf(magnitude * 0x1p24f);
   int exponent;
   frexpf(magnitude, &exponent);  // magnitude = m * 2^exponent, 0.5 <= m < 1
-  // The implicit bit of the rounded significand carries into the exponent by itself.
+  // Adding the implicit bit of the significand raises the exponent by one, and a carry from
+  // rounding raises it once more.
   const uint32_t significand = (uint32_t)rintf(ldexpf(magnitude, 11 - exponent));
   return sign | (uint16_t)(((uint32_t)(exponent + 13) << 10) + significand);
 }
@@ -139,7 +141,8 @@ static void mix_rows(const float *factor, size_t outputs, size_t inputs, const f
     }
 }
 
-// Two passes over the keys, maximum first: the definition of softmax rather than its recurrence.
+// Softmax by its definition, not by its recurrence: two passes over the keys, the first for the
+// maximum.
 static inline void attend(element at, const float *const *queries, size_t query_count,
                           size_t head_size, float scale, const void *keys, const void *values,
                           const size_t *first, const size_t *last, float *const *outputs) {
