@@ -18,7 +18,7 @@ enum Options {
     "method", among: MethodList.all.map { $0.name }, default: MethodList.standard.name,
     help: "The method that decomposes a matrix; see below")
   /// The options of the methods.
-  static let methodArguments = MethodOptions.all.map { MethodArgument($0) }
+  static let methodArguments = MethodList.options.map { MethodArgument($0) }
   static let headFormat = Option<HeadFormat>.choice(
     "head-format", default: plan.headFormat, help: "How the output head is stored")
   static let incoherence = optionalChoice(

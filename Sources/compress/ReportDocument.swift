@@ -58,7 +58,7 @@ enum ReportDocument {
     choices.hiddenSize = configuration.hiddenSize
     return .object(
       [.init("method", .string(plan.method.name))]
-        + MethodOptions.all.map { .init($0.jsonName, $0.commandLineJSON(in: choices)) }
+        + MethodList.options.map { .init($0.jsonName, $0.commandLineJSON(in: choices)) }
         + [
           .init("head_format", .string(plan.headFormat.rawValue)),
           .init("damping", .number(plan.damping)),

@@ -17,6 +17,11 @@ public enum MethodList {
   /// The method that rounds to nearest, by which the output head is rounded too.
   static var nearest: any CompressionMethod.Type { RTN.self }
 
+  /// The options that the methods share, and then those that one method declares for itself.
+  public static var options: [any MethodOptionDeclaration] {
+    MethodOptions.all + all.flatMap { $0.init().choices.others }
+  }
+
   /// The method called `name`, with the values that are given for its options.
   ///
   /// - Parameters:

@@ -1,9 +1,9 @@
 public import DuetRuntime
 internal import DuetText
 
-/// The options that methods read, in the order of reports.
+/// The options that several methods read, in the order of reports.
 ///
-/// A method may declare further options in its own file.
+/// A method may declare further options in its own file; `MethodList.options` has those too.
 public enum MethodOptions {
   private static let noQuantized = "has no Q"
   private static let noLowRank = "has no low-rank part"
@@ -129,7 +129,7 @@ public enum MethodOptions {
     refinementRounds, projectsMetric,
   ]
 
-  /// All options.
+  /// All options of Q and of L R.
   public static let all: [any MethodOptionDeclaration] = ofQuantized + ofLowRank
 }
 
