@@ -14,18 +14,18 @@
 ///
 /// The members that loops call are inlinable, so that they are as fast in other modules as here.
 @safe
-package struct Buffer<Element: BitwiseCopyable>: ~Copyable {
+public struct Buffer<Element: BitwiseCopyable>: ~Copyable {
   @usableFromInline
   let base: UnsafeMutablePointer<Element>
 
   /// The number of elements.
-  package let count: Int
+  public let count: Int
 
   /// Allocates `count` elements, all bits zero.
   ///
   /// - Precondition: `count` is not negative and the size in bytes fits in `Int`.
   /// - Complexity: O(`count`); the system provides large buffers as untouched zero pages.
-  package init(count: Int) {
+  public init(count: Int) {
     precondition(count >= 0, "a buffer of \(count) elements")
     let (bytes, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
     precondition(!overflow, "a buffer of \(count) elements does not fit in memory")
@@ -53,7 +53,7 @@ package struct Buffer<Element: BitwiseCopyable>: ~Copyable {
 
   /// The elements, for reading.
   @inlinable
-  package var span: Span<Element> {
+  public var span: Span<Element> {
     @_lifetime(borrow self)
     borrowing get {
       let span = unsafe Span(_unsafeStart: UnsafePointer(base), count: count)
@@ -63,7 +63,7 @@ package struct Buffer<Element: BitwiseCopyable>: ~Copyable {
 
   /// The elements, for reading and writing.
   @inlinable
-  package var mutableSpan: MutableSpan<Element> {
+  public var mutableSpan: MutableSpan<Element> {
     @_lifetime(&self)
     mutating get {
       let span = unsafe MutableSpan(_unsafeStart: base, count: count)
@@ -75,7 +75,7 @@ package struct Buffer<Element: BitwiseCopyable>: ~Copyable {
   ///
   /// - Precondition: `index` is in `0 ..< count`.
   @inlinable
-  package subscript(index: Int) -> Element {
+  public subscript(index: Int) -> Element {
     get {
       precondition(index >= 0 && index < count, "index \(index) of a buffer of \(count)")
       return unsafe base[index]
@@ -89,7 +89,7 @@ package struct Buffer<Element: BitwiseCopyable>: ~Copyable {
   /// A second buffer with the same elements.
   ///
   /// - Complexity: O(`count`).
-  package func copy() -> Buffer {
+  public func copy() -> Buffer {
     let result = Buffer(count: count)
     unsafe result.base.update(from: base, count: count)
     return result
@@ -98,7 +98,7 @@ package struct Buffer<Element: BitwiseCopyable>: ~Copyable {
   /// The address of the first element, for the kernels, valid while this buffer lives.
   @unsafe
   @inlinable
-  package var pointer: UnsafeMutablePointer<Element> { unsafe base }
+  public var pointer: UnsafeMutablePointer<Element> { unsafe base }
 }
 
 // A buffer owns its memory alone, so it may move between threads with its elements.

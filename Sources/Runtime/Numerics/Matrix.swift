@@ -1,8 +1,9 @@
-package import DuetSystem
+public import DuetSystem
 
 /// An owned (rowCount, columnCount) matrix of a plain type, row major and 64-byte aligned.
 ///
-/// Rows follow each other without padding. A matrix never changes its size; `copy()` makes a copy.
+/// Rows follow each other without padding. The members that loops call are inlinable, so that they are as fast
+/// in other modules as here. A matrix never changes its size; `copy()` makes a copy.
 public struct Matrix<Element: BitwiseCopyable>: ~Copyable {
   /// The number of rows.
   public let rowCount: Int
@@ -10,6 +11,7 @@ public struct Matrix<Element: BitwiseCopyable>: ~Copyable {
   public let columnCount: Int
 
   /// The elements, row after row.
+  @usableFromInline
   package var elements: Buffer<Element>
 
   /// A matrix of zeros.
@@ -33,12 +35,14 @@ public struct Matrix<Element: BitwiseCopyable>: ~Copyable {
   /// The element of a row and column.
   ///
   /// - Precondition: Both are inside the matrix.
+  @inlinable
   public subscript(row: Int, column: Int) -> Element {
     get { elements[index(row, column)] }
     set { elements[index(row, column)] = newValue }
   }
 
-  private func index(_ row: Int, _ column: Int) -> Int {
+  @inlinable
+  func index(_ row: Int, _ column: Int) -> Int {
     precondition(
       row >= 0 && row < rowCount && column >= 0 && column < columnCount,
       "(\(row), \(column)) of a matrix of \(rowCount) x \(columnCount)")
@@ -48,6 +52,7 @@ public struct Matrix<Element: BitwiseCopyable>: ~Copyable {
   /// The elements of a row.
   ///
   /// - Precondition: `row` is in `0 ..< rowCount`.
+  @inlinable
   @_lifetime(borrow self)
   public borrowing func row(_ row: Int) -> Span<Element> {
     precondition(row >= 0 && row < rowCount, "row \(row) of \(rowCount)")
@@ -63,6 +68,7 @@ public struct Matrix<Element: BitwiseCopyable>: ~Copyable {
 
   /// The address of the first element, valid while this matrix lives.
   @unsafe
+  @inlinable
   package var pointer: UnsafeMutablePointer<Element> { unsafe elements.pointer }
 }
 
