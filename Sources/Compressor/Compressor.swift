@@ -40,6 +40,7 @@ public struct Compressor {
   ) throws(CompressionError) {
     do {
       try plan.check()
+      try plan.checkKeptNames(checkpoint.configuration)
       context = CompressionContext(
         model: try Model(checkpoint), checkpoint: checkpoint, plan: plan, options: options,
         algebra: LinearAlgebra(WorkerPool(threadCount: options.threadCount)))
@@ -68,6 +69,12 @@ public struct Compressor {
     summary.matrixCount = layerLinears.reduce(0) { $0 + $1.all.count }
     do {
       observer.phaseBegan(.preparing)
+      guard samples.sampleCount == plan.sampleCount, samples.contextLength == plan.contextLength
+      else {
+        throw CompressionPlanError.conflict(
+          "the plan asks for \(plan.sampleCount) samples of \(plan.contextLength) tokens, and there are "
+            + "\(samples.sampleCount) of \(samples.contextLength)")
+      }
       if let dense = options.denseFolder {
         // Checked before anything is written.
         try OutputFolder.requireApart(dense, from: output)

@@ -65,7 +65,7 @@ struct AlternationTests {
     // Differences of sums in single precision: 2^-24 of tr(W H W^T) in each of some steps.
     #expect(abs(result.error - expected) < 3e-6 * problem.dampedSquare)
     #expect(result.error == result.runs[0].errors.min())
-    #expect(result.runs.map(\.start) == [initialization])
+    #expect(result.runs.map(\.start) == [initialization.rawValue])
     let rounded = try decomposition(problem, metric, rank: 0, plan(Self.plans[index]))
     #expect(result.error < rounded.error, "a low-rank part helps")
   }

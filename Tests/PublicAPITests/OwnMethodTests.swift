@@ -103,4 +103,70 @@ struct OwnMethodTests {
     #expect(
       refusal?.description == "--grid asymmetric has no meaning with --format e8p, a lattice")
   }
+
+  @Test("values out of range, names that the model lacks and other samples are refused")
+  func ranges() throws {
+    let checkpoint = try Checkpoint(contentsOf: stories)
+    func refusal(_ change: (inout CompressionPlan) -> Void) throws -> String? {
+      var plan = CompressionPlan(CALDERA())
+      change(&plan)
+      return #expect(throws: CompressionError.self) {
+        _ = try Compressor(
+          checkpoint, plan: plan, options: CompressorOptions(threadCount: 1))
+      }?.description
+    }
+    #expect(
+      try refusal { $0.damping = .nan } == "--damping: 'nan' is not a number from 0 to 1")
+    var caldera = CALDERA()
+    caldera.factors.rank = -1
+    #expect(
+      try refusal { $0.method = caldera } == "--rank: '-1' is not an integer from 0 to 8192")
+    caldera = CALDERA()
+    caldera.factors.targetBits = .nan
+    #expect(
+      try refusal { $0.method = caldera }
+        == "--target-bits: 'nan' is not a number above 0, up to 32")
+    #expect(try refusal { $0.sampleCount = 0 }?.contains("must be 1 or more") == true)
+    #expect(try refusal { $0.keptNames = ["own_proj"] }?.contains("'own_proj'") == true)
+  }
+
+  @Test("a method with L R of its own choice is repaired by the library")
+  func lowRank() throws {
+    let folder = FileManager.default.temporaryDirectory
+      .appending(path: "duet-own-repair-\(ProcessInfo.processInfo.processIdentifier)").path
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    var method = RepairedMethod()
+    method.factors.rank = 16
+    for record in try compress(method, to: folder) {
+      #expect(record.rank == 16 && record.method == "repaired")
+      // L R is fitted in the metric in which the error is measured, so it takes error away.
+      #expect(record.traces[0].errors[1] < record.traces[0].errors[0])
+    }
+    _ = try Model(contentsOf: folder)
+  }
+}
+
+/// A method with L R: rounding to nearest, repaired by the library's fit.
+private struct RepairedMethod: CompressionMethod {
+  static let name = "repaired"
+  static let summary = "Q rounded to nearest, repaired by L R"
+
+  var rounding: QuantizationOptions
+  var factors: LowRankOptions
+
+  init(reading choices: inout MethodChoices) {
+    rounding = QuantizationOptions(reading: &choices)
+    factors = LowRankOptions(reading: &choices)
+  }
+
+  var choices: MethodChoices { MethodChoices(rounding, factors) }
+  var quantization: QuantizationOptions? { rounding }
+  var lowRank: LowRankOptions? { factors }
+
+  func decompose(
+    _ problem: borrowing WeightProblem, _ metric: borrowing Metric, rank: Int,
+    _ algebra: LinearAlgebra
+  ) throws(LinearAlgebraError) -> Decomposition {
+    try rounding.repaired(by: factors, problem, metric, repairMetric: metric, rank: rank, algebra)
+  }
 }

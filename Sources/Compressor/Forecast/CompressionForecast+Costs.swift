@@ -53,6 +53,16 @@ extension CompressionForecast {
   /// models so small that their own memory is negligible.
   private static var programByteCount: Int { 30 << 20 }
 
+  /// The sizes of the inputs of a layer's matrices.
+  private var inputSizes: [Int] { LinearInput.allCases.map { $0.size(configuration) } }
+
+  /// The weights of a layer's matrices.
+  private var layerWeights: Int {
+    LayerTensors.matrices.reduce(0) {
+      $0 + $1.outputSize(configuration) * $1.inputSize(configuration)
+    }
+  }
+
   /// The memory that the compression will use.
   ///
   /// - Parameters:
@@ -67,9 +77,8 @@ extension CompressionForecast {
     let numbers = 3 * h + 2 * q + 4 * k + 2 * f + configuration.headSize
     let always =
       Self.programByteCount + hiddenStates + 4 * plan.contextLength * numbers + widened
-    let hessians = [h, q, h, f].map { 8 * $0 * $0 }
-    let tiles = [h, q, h, f].map { 4 * threadCount * min($0, 512) * min($0, 512) }
-    let layerWeights = h * (2 * q + 2 * k + 3 * f)
+    let hessians = inputSizes.map { 8 * $0 * $0 }
+    let tiles = inputSizes.map { 4 * threadCount * min($0, 512) * min($0, 512) }
     let headWeights = configuration.vocabularySize * h
     let packingHead =
       Self.programByteCount
@@ -91,7 +100,7 @@ extension CompressionForecast {
   /// The bytes to compare an input in both models, for the input that takes the most.
   private func comparing(threadCount: Int) -> Int {
     let (h, context) = (configuration.hiddenSize, plan.contextLength)
-    return [h, configuration.queryWidth, configuration.intermediateSize].map { n in
+    return inputSizes.map { n in
       let tiles = 4 * threadCount * min(n, 512) * (min(n, 512) + min(h, 512))
       return max(
         8 * n * n + 16 * n * h + 4 * context * (n + h) + tiles, 16 * n * n + 20 * n * h)
@@ -163,12 +172,12 @@ extension CompressionForecast {
   /// large product where the products reached 50 %, measured on samples of 64 and of 512 tokens of a model
   /// with q = 64.
   private var calibrationOperations: Double {
-    let (h, f) = (Double(configuration.hiddenSize), Double(configuration.intermediateSize))
-    let (q, k) = (Double(configuration.queryWidth), Double(configuration.keyValueWidth))
+    let (h, q) = (Double(configuration.hiddenSize), Double(configuration.queryWidth))
     let context = Double(plan.contextLength)
-    let pass = 2 * h * (2 * q + 2 * k + 3 * f) + 5 * 2 * q * context
-    var hessians = 2 * h * h + q * q + f * f
-    if plan.propagation == .corrected { hessians += 2 * h * (2 * h + q + f) }
+    let pass = 2 * Double(layerWeights) + 5 * 2 * q * context
+    let products = Double(inputSizes.reduce(0) { $0 + $1 * $1 })
+    var hessians = products
+    if plan.propagation == .corrected { hessians += 2 * h * Double(inputSizes.reduce(0, +)) }
     // With corrections, both models run to the attention's output twice and to the end of the layer twice.
     let passes =
       switch plan.propagation {
@@ -178,7 +187,7 @@ extension CompressionForecast {
       }
     let tokens = Double(plan.sampleCount) * context
     // Where ranks are chosen, the samples run through the original model first.
-    let choosing = plan.method.lowRank?.targetBits == nil ? 0 : pass + 2 * h * h + q * q + f * f
+    let choosing = plan.method.lowRank?.targetBits == nil ? 0 : pass + products
     return Double(configuration.layerCount) * tokens * (passes * pass + hessians + choosing)
   }
 

@@ -108,10 +108,3 @@ struct LayerScaling {
     }
   }
 }
-
-extension CompressedLinear {
-  /// The tensors stored with the matrix that replace tensors of the source.
-  func replacements(in checkpoint: Checkpoint) -> [StoredTensor] {
-    tensors.filter { checkpoint.contains($0.name) }
-  }
-}

@@ -121,7 +121,7 @@ package struct MatrixCompressor {
     for run in decomposition.runs {
       record.traces.append(
         MatrixRecord.Trace(
-          initialization: run.start.rawValue, errors: run.errors.map { problem.relative($0) }))
+          initialization: run.start, errors: run.errors.map { problem.relative($0) }))
     }
     record.outlierChannels = decomposition.outlierChannels
     record.preservedRank = decomposition.preservedRank

@@ -39,12 +39,17 @@ public struct Decomposition: ~Copyable {
   /// One run of a method.
   public struct Run: Sendable, Hashable {
     /// The start of L R.
-    public var start: LowRankInitialization
+    public var start: String
     /// tr(E H E^T) after every half step whose result can be stored, in order.
     public var errors: [Double]
 
     /// A run.
     public init(from start: LowRankInitialization, errors: [Double]) {
+      self.init(from: start.rawValue, errors: errors)
+    }
+
+    /// A run that started in a way of its method's own.
+    public init(from start: String, errors: [Double]) {
       self.start = start
       self.errors = errors
     }

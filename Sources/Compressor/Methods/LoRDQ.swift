@@ -21,6 +21,8 @@ public struct LoRDQ: CompressionMethod {
     "L R alone, in blocks, each of which makes up for the rounding of those before"
 
   /// How L R is stored and fitted.
+  ///
+  /// `targetBits` is 2.5 unless a rank is given as an option; a program that sets `rank` sets it to nil.
   public var factors: LowRankOptions
 
   /// The method with the values that are given; without a rank, ranks are chosen for 2.5 bits per weight.

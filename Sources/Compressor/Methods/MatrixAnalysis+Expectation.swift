@@ -1,4 +1,4 @@
-public import DuetRuntime
+package import DuetRuntime
 
 extension MatrixAnalysis {
   /// What L R does in a method whose error is predicted.
@@ -76,10 +76,10 @@ extension MatrixAnalysis {
 
 extension MatrixAnalysis.Start {
   /// All cases; of equally good ones the first is preferred.
-  public static let byPreference: [MatrixAnalysis.Start] = [.lowRank, .zero, .odlri, .alone]
+  package static let byPreference: [MatrixAnalysis.Start] = [.lowRank, .zero, .odlri, .alone]
 
   /// The method with this start, followed by the start where it is not the method's default.
-  public var methodName: String {
+  package var methodName: String {
     switch self {
     case .lowRank: CALDERA.name
     case .zero: "\(CALDERA.name) zero"
@@ -89,7 +89,7 @@ extension MatrixAnalysis.Start {
   }
 
   /// How L R is stored where there is no Q: in the format of a method's factors, in the blocks of LoRDQ.
-  public static func aloneStorage(_ method: any CompressionMethod) -> FactorStorage {
+  package static func aloneStorage(_ method: any CompressionMethod) -> FactorStorage {
     FactorStorage(
       (method.lowRank ?? LowRankOptions()).format, blockSize: LoRDQ().factors.blockSize)
   }

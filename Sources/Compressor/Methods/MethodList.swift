@@ -40,7 +40,7 @@ public enum MethodList {
   /// The default of an option in words, or nil for an option that takes no value.
   ///
   /// For example "e8p; int4 with lqer and awq".
-  public static func defaultText(of option: any MethodOptionDeclaration) -> String? {
+  package static func defaultText(of option: any MethodOptionDeclaration) -> String? {
     if option.placeholder == nil { return nil }
     if let text = option.defaultText { return text }
     let readers = all.filter { $0.reads(option) }
@@ -48,7 +48,7 @@ public enum MethodList {
   }
 
   /// A default that each method sets itself, in words: "both; none with lqer and awq".
-  public static func defaultText(
+  package static func defaultText(
     _ value: (any CompressionMethod.Type) -> String
   ) -> String {
     defaultText(of: all, value)
@@ -73,7 +73,7 @@ public enum MethodList {
   }
 
   /// What an option does, with the name of the method where only one reads it.
-  public static func help(of option: any MethodOptionDeclaration) -> String {
+  package static func help(of option: any MethodOptionDeclaration) -> String {
     let readers = all.filter { $0.reads(option) }
     return option.help + (readers.count == 1 ? "; \(readers[0].name) only" : "")
   }

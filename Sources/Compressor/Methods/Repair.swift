@@ -12,7 +12,7 @@ extension QuantizationOptions {
   ///   - algebra: The linear algebra to compute with.
   /// - Returns: Q + L R, with the errors before and after the repair.
   /// - Throws: `LinearAlgebraError`.
-  func repaired(
+  public func repaired(
     by options: LowRankOptions, _ problem: borrowing WeightProblem, _ metric: borrowing Metric,
     repairMetric: borrowing Metric, rank: Int, _ algebra: LinearAlgebra
   ) throws(LinearAlgebraError) -> Decomposition {

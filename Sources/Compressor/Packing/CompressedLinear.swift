@@ -14,4 +14,9 @@ package struct CompressedLinear: Sendable {
     self.tensors = tensors
     self.record = record
   }
+
+  /// The tensors stored with the matrix that replace tensors of the source.
+  func replacements(in checkpoint: Checkpoint) -> [StoredTensor] {
+    tensors.filter { checkpoint.contains($0.name) }
+  }
 }

@@ -1,4 +1,5 @@
 public import DuetRuntime
+internal import DuetSystem
 internal import DuetText
 
 /// How the output head is stored.
@@ -16,6 +17,7 @@ public enum HeadFormat: String, Sendable, CaseIterable {
 /// ```swift
 /// var method = ODLRI()
 /// method.rounding.format = .int3
+/// method.rounding.groupSize = .columns128
 /// method.factors.rank = 32
 /// var plan = CompressionPlan(method)
 /// plan.sampleCount = 64
@@ -56,12 +58,39 @@ public struct CompressionPlan: Sendable {
   /// The plan with the standard method and all defaults.
   public init() { self.init(MethodList.standard.init()) }
 
-  /// Refuses choices that contradict each other.
+  /// Refuses choices that are out of range or contradict each other.
   ///
   /// - Throws: `CompressionPlanError`.
   public func check() throws(CompressionPlanError) {
+    if let problem = method.choices.firstProblem { throw problem }
+    guard damping >= 0, damping <= 1 else {
+      throw .conflict("--damping: '\(damping)' is not a number from 0 to 1")
+    }
+    guard sampleCount > 0, contextLength > 0 else {
+      throw .conflict(
+        "--samples \(sampleCount) and --context \(contextLength): both must be 1 or more")
+    }
     try method.check(given: MethodChoices())
     try checkNeeds()
+  }
+
+  /// Refuses names to keep that the model does not have.
+  ///
+  /// - Throws: `CompressionPlanError.conflict`.
+  func checkKeptNames(_ configuration: Configuration) throws(CompressionPlanError) {
+    let known =
+      (0..<configuration.layerCount).flatMap { layer in
+        LayerTensors.matrices.map { $0.name(inLayer: layer) }
+      } + ["lm_head", "model.embed_tokens"]
+    for name in keptNames {
+      var plan = self
+      plan.keptNames = [name]
+      guard known.contains(where: plan.keeps) else {
+        throw .conflict(
+          "--keep: no matrix of this model is called '\(printable(name))' or ends with it behind a "
+            + "dot; a name is down_proj or model.layers.0.mlp.down_proj")
+      }
+    }
   }
 
   /// Refuses choices that the needs of the method exclude.

@@ -52,19 +52,8 @@ public struct CompressionRequest: Sendable {
     if contextLength == nil {
       result.contextLength = min(result.contextLength, configuration.contextLength)
     }
-    let known =
-      (0..<configuration.layerCount).flatMap { layer in
-        LayerTensors.matrices.map { $0.name(inLayer: layer) }
-      } + ["lm_head", "model.embed_tokens"]
-    for name in keptNames {
-      result.keptNames = [name]
-      guard known.contains(where: result.keeps) else {
-        throw .conflict(
-          "--keep: no matrix of this model is called '\(printable(name))' or ends with it behind a "
-            + "dot; a name is down_proj or model.layers.0.mlp.down_proj")
-      }
-    }
     result.keptNames = keptNames
+    try result.checkKeptNames(configuration)
     return result
   }
 

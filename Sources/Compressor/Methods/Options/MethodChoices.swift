@@ -61,6 +61,11 @@ public struct MethodChoices: Sendable {
     return value as? Value
   }
 
+  /// What is wrong with the first value that is out of its range, or nil.
+  var firstProblem: CompressionPlanError? {
+    known.values.sorted { $0.name < $1.name }.lazy.compactMap { $0.problem(in: self) }.first
+  }
+
   /// Whether the option was read.
   func isRead(_ option: any MethodOptionDeclaration) -> Bool { readNames.contains(option.name) }
 

@@ -107,19 +107,26 @@ extension MethodOptionDeclaration {
   public func json(in choices: MethodChoices) -> JSONOutput { typed.encode(choices[typed]) }
 
   /// The name in JSON documents that follow the command line: "outer_iterations", "lr_format".
-  public var jsonName: String { name.split(separator: "-").joined(separator: "_") }
+  package var jsonName: String { name.split(separator: "-").joined(separator: "_") }
 
   /// The value among `choices` in JSON documents that follow the command line; the standard value where there
   /// is none.
   ///
   /// Differs from `json(in:)` where values are words of a list: a group of 128 columns is the word "128", not
   /// the number.
-  public func commandLineJSON(in choices: MethodChoices) -> JSONOutput {
+  package func commandLineJSON(in choices: MethodChoices) -> JSONOutput {
     typed.isWord ? .string(typed.text(choices[typed])) : json(in: choices)
   }
 
   /// The value among `choices` as a person writes it; the standard value where there is none.
   func text(in choices: MethodChoices) -> String { typed.text(choices[typed]) }
+
+  /// What is wrong with the value among `choices`, or nil when a person could have written it.
+  func problem(in choices: MethodChoices) -> CompressionPlanError? {
+    let value = choices[typed]
+    if typed.isAbsence(value) || typed.parse(typed.text(value)) != nil { return nil }
+    return .conflict("--\(name): '\(typed.text(value))' is not \(typed.expected)")
+  }
 
   /// Why the option has no meaning for a method.
   func reason(hasLowRank: Bool) -> String {
