@@ -1,0 +1,77 @@
+"""The rows of Scripts/study --model: every method at about 2.1, 2.6 and 3.5 bits per weight.
+
+A row is (key, family, label, published, settings). `published` has the options that come nearest to the method of its
+authors. `settings` has the options that are tried on the calibration text; the best of them is the method's best
+setting. Every setting that has rounds has the same: 5 outer rounds and 3 of refinement.
+"""
+
+# The matrices are fitted to their own weights, behind compressed layers.
+_ALONE = "--propagate compressed"
+# They are fitted to what the original model computes at their places.
+_CORRECTED = "--propagate corrected"
+_ROUNDS = "--outer-iterations 5 --refinement-rounds 3"
+# The papers' rounds, and factors rounded to nearest. The authors of CALDERA and ODLRI do not refine.
+_PAPER = f"--outer-iterations 15 --inner-iterations 10 --lr-rounding nearest --refinement-rounds 0 {_ALONE}"
+# Grids as GPTQ and AWQ were published: not rotated, with a zero.
+_PLAIN = "--grid asymmetric --incoherence none"
+
+
+def _both(options):
+    """Settings with matrices fitted to their own weights, and to the original's outputs."""
+    return [f"{options} {_ALONE}", f"{options} {_CORRECTED}"]
+
+
+def _without_low_rank(published, rotated):
+    """RTN, GPTQ and AWQ; the arguments are options of Q."""
+    return [
+        ("rtn", "rtn", "RTN", f"--method rtn {published} {_PLAIN} --scale-fit range {_ALONE}",
+         [f"--method rtn {published} {_PLAIN} {_ALONE}"] + _both(f"--method rtn {rotated}")),
+        ("gptq", "gptq", "GPTQ, integers",
+         f"--method gptq {published} {_PLAIN} --scale-fit range --act-order {_ALONE}",
+         [f"--method gptq {published} {_PLAIN} --act-order {_ALONE}"]
+         + _both(f"--method gptq {rotated} --refinement-rounds 3")),
+        ("awq", "awq", "AWQ", f"--method awq {published}",
+         [f"--method awq {published}", f"--method awq {rotated} --grid symmetric"]),
+    ]
+
+
+def _with_low_rank(bits, fine, integers):
+    """The methods with L R: `fine` has the options of Q and of the rank for settings, `integers` those of Q for what
+    the authors published."""
+    target = f"--target-bits {bits}"
+    caldera, odlri = f"--method caldera {fine}", f"--method odlri {fine}"
+    program = "--update-order low-rank-first --hessian-downdate"
+    return [
+        ("lqer", "lqer", "LQER", f"--method lqer {integers} {_PLAIN} --lr-format int8 {target} {_ALONE}",
+         [f"--method lqer {integers} --grid symmetric {target} {_ALONE}"] + _both(f"--method lqer {fine}")),
+        ("qera", "qera", "QERA", f"--method qera {integers} --incoherence none --lr-format f16 {target} {_ALONE}",
+         _both(f"--method qera {fine}")),
+        ("srr", "srr", "SRR", f"--method srr {integers} --incoherence none --lr-format f16 {target} {_ALONE}",
+         _both(f"--method srr {fine}")),
+        ("lordq", "lordq", "LoRDQ", f"--method lordq {target} {_ALONE}", _both(f"--method lordq {target}")),
+        ("zero", "zero", "CALDERA, the paper's order", f"{caldera} --initialization zero {_PAPER}",
+         _both(f"{caldera} --initialization zero {_ROUNDS}")),
+        ("released", "low-rank", "CALDERA, its program's order", f"{caldera} {program} {_PAPER}",
+         _both(f"{caldera} {program} {_ROUNDS}")),
+        ("odlri", "odlri", "ODLRI", f"{odlri} {_PAPER}",
+         [f"{odlri} --outlier-channels {k} {_ROUNDS} {_ALONE}" for k in (2, 4, 9, 16)]
+         + [f"{odlri} --outlier-channels 2 {_ROUNDS} {_CORRECTED}"]),
+        ("default", "low-rank", "the default of compress", None, [f"--method caldera {fine}"]),
+    ]
+
+
+_LATTICE_ALONE = [(
+    "gptq-e8p", "gptq", "GPTQ on the E8 lattice", f"--method gptq --format e8p {_ALONE}",
+    _both("--method gptq --format e8p --refinement-rounds 3"))]
+
+# (bits, rows). One rank for all matrices, where such a rank has these bits; ranks are stored in steps of 16, so that 2.1
+# bits need ranks by matrix.
+GROUPS = [
+    ("2.1", _without_low_rank("--format int2 --group-size row", "--format int2 --group-size row")
+     + _LATTICE_ALONE
+     + _with_low_rank(2.1, "--format e8p --target-bits 2.1", "--format int2 --group-size row")),
+    ("2.6", _without_low_rank("--format int2 --group-size 64", "--format int2 --group-size 32")
+     + _with_low_rank(2.6, "--format e8p --rank 36", "--format int2 --group-size row")),
+    ("3.5", _without_low_rank("--format int3 --group-size 64", "--format int3 --group-size 32")
+     + _with_low_rank(3.5, "--format int3 --group-size row --rank 32", "--format int3 --group-size row")),
+]
