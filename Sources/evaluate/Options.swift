@@ -43,8 +43,9 @@ enum Options {
     notes: [
       "acc is the share of documents whose right answer has the largest log-likelihood, summed over "
         + "its tokens. For acc_norm the log-likelihood is divided by the number of code points of the "
-        + "answer; WinoGrande and tasks with one-word answers have no acc_norm. Of equal answers the first counts. The error after ± is "
-        + "the sample standard deviation over the square root of the number of documents.",
+        + "answer; WinoGrande and tasks with one-word answers have no acc_norm. Of equal answers the "
+        + "first counts. The error after ± is the sample standard deviation over the square root of "
+        + "the number of documents.",
       "Of lambada_openai, acc is the share of texts whose last word greedy decoding gives, and perplexity "
         + "is exp of minus the mean log-likelihood of that word. mmlu compares the letters A to D; its acc "
         + "is the mean over documents (micro), its acc_macro the mean over the 57 subjects. "
@@ -60,7 +61,8 @@ enum Options {
         + "in --data, the first that exists is used: "
         + EvaluationTask.named.map(\.fileNames).joined().joined(separator: ", ")
         + ". mmlu has one file of all subjects, each line with its \"subject\", or a folder for each; "
-        + "dev.jsonl beside it has the examples. The answers of PIQA may be in valid-labels.lst in the folder of valid.jsonl.",
+        + "dev.jsonl beside it has the examples. The answers of PIQA may be in valid-labels.lst in the "
+        + "folder of valid.jsonl.",
       "Your own file has a JSON object on each line: \"context\", a list \"choices\", and \"gold\", "
         + "the index of the right choice from 0. A space is put before each choice.",
       "Documents are written to --samples-out as they are answered. A run that was stopped continues "
