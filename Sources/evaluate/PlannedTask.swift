@@ -21,7 +21,9 @@ struct PlannedTask {
     _ task: EvaluationTask, arguments: Arguments, model: Model, tokenizer: Tokenizer,
     messages: Messages
   ) throws {
-    let data = try TaskData(task, folder: arguments[Options.data])
+    let data = try TaskData(
+      task, folder: arguments[Options.data],
+      exampleCount: task.hasExamples ? arguments[Options.examples] ?? 0 : 0)
     plan = try EvaluationPlan(
       data, limit: arguments[Options.limit], protocol: arguments[Options.scheme],
       tokenizer: tokenizer, contextLength: model.configuration.contextLength)

@@ -15,7 +15,12 @@ extension Report {
       .init("protocol", .string(arguments[Options.scheme].rawValue)),
       .init("limit", arguments[Options.limit].map { .integer($0) } ?? .null),
       .init("partial", .boolean(isPartial)),
-      .init("results", perTask { .object(Self.metrics($0.score)) }),
+      .init("results", .object(results.flatMap(Self.metrics))),
+    ]
+    members += subjectMembers
+    members += [
+      .init(
+        "n-shot", perTask { .integer($0.planned.data.exampleCount) }),
       .init(
         "n-samples",
         perTask { result in
@@ -40,12 +45,41 @@ extension Report {
     .object(results.map { .init($0.name, value($0)) })
   }
 
-  private static func metrics(_ score: EvaluationScore) -> [JSONOutput.Member] {
+  /// The metrics of a task, of MMLU those of each group and subject too.
+  private static func metrics(_ result: TaskResult) -> [JSONOutput.Member] {
+    if let subjects = result.subjects {
+      return subjects.entries.map { .init($0.name, .object(metrics($0))) }
+    }
+    let score = result.score
     var members = pair("acc,none", "acc_stderr,none", score.accuracy)
     if let normalized = score.normalizedAccuracy {
       members += pair("acc_norm,none", "acc_norm_stderr,none", normalized)
     }
-    return members
+    if let perplexity = score.perplexity {
+      members += pair("perplexity,none", "perplexity_stderr,none", perplexity)
+    }
+    return [.init(result.name, .object(members))]
+  }
+
+  private static func metrics(_ entry: MMLUScore.Entry) -> [JSONOutput.Member] {
+    let own = pair("acc,none", "acc_stderr,none", entry.accuracy)
+    let macro = entry.macroAccuracy.map {
+      pair("acc_macro,none", "acc_macro_stderr,none", $0)
+    }
+    return [.init("alias", .string(entry.alias))] + own + (macro ?? [])
+      + [.init("sample_len", .integer(entry.documentCount))]
+  }
+
+  /// The groups of MMLU and what they are over; nothing without MMLU.
+  private var subjectMembers: [JSONOutput.Member] {
+    let groups = results.flatMap { $0.subjects?.entries ?? [] }.filter { !$0.parts.isEmpty }
+    guard !groups.isEmpty else { return [] }
+    return [
+      .init("groups", .object(groups.map { .init($0.name, .object(Self.metrics($0))) })),
+      .init(
+        "group_subtasks",
+        .object(groups.map { .init($0.name, .array($0.parts.map { .string($0) })) })),
+    ]
   }
 
   private static func pair(

@@ -7,11 +7,14 @@ struct TaskResult {
   let planned: PlannedTask
   let score: EvaluationScore
   let outcomes: EvaluationOutcomes
+  /// The accuracies by subject, of MMLU only.
+  let subjects: MMLUScore?
 
   init(_ planned: PlannedTask, _ samples: [EvaluationSample]) {
     self.planned = planned
     score = EvaluationScore(samples, of: planned.task)
     outcomes = EvaluationOutcomes(samples, of: planned.task)
+    subjects = MMLUScore(samples, of: planned.plan)
   }
 
   var name: String { planned.task.name }
@@ -29,11 +32,35 @@ struct Report {
 
   /// The definition of the results, the table, the data and the comparison.
   var lines: [String] {
-    var lines = [definition, "", "|Task|n|acc|±|acc_norm|±|", "|---|--:|--:|--:|--:|--:|"]
+    let hasPerplexity = results.contains { $0.score.perplexity != nil }
+    var lines = [
+      definition, "", "|Task|n|acc|±|acc_norm|±|" + (hasPerplexity ? "perplexity|±|" : ""),
+      "|---|--:|--:|--:|--:|--:|" + (hasPerplexity ? "--:|--:|" : ""),
+    ]
+    func row(
+      _ name: String, _ count: Int, _ accuracy: Estimate?, _ normalized: Estimate? = nil,
+      perplexity: Estimate? = nil
+    ) -> String {
+      "|\(printable(name))|\(count)|\(text(accuracy))|\(text(normalized))|"
+        + (hasPerplexity ? "\(text(perplexity))|" : "")
+    }
     for result in results {
-      lines.append(
-        "|\(printable(result.name))|\(result.score.documentCount)|"
-          + "\(text(result.score.accuracy))|\(text(result.score.normalizedAccuracy))|")
+      guard let subjects = result.subjects else {
+        let score = result.score
+        lines.append(
+          row(
+            result.name, score.documentCount, score.accuracy, score.normalizedAccuracy,
+            perplexity: score.perplexity))
+        continue
+      }
+      for entry in subjects.entries {
+        let mark = String(repeating: " ", count: entry.depth) + (entry.depth > 0 ? "- " : "")
+        lines.append(row(mark + entry.alias, entry.documentCount, entry.accuracy))
+        if entry.depth == 0 {
+          lines.append(
+            row("mmlu, mean over subjects", entry.documentCount, entry.macroAccuracy))
+        }
+      }
     }
     lines += [""] + results.map(data)
     lines += results.compactMap(flags)
@@ -48,14 +75,18 @@ struct Report {
       case .separate: "context and answer encoded apart, no special tokens"
       }
     return (isPartial ? "partial, not comparable; " : "")
-      + "\(name.rawValue): \(encoding), 0 shots; ± standard error over documents; "
+      + "\(name.rawValue): \(encoding), \(shots) shots; ± standard error over documents; "
       + printable(model)
   }
+
+  /// The number of examples; tasks that have none are never measured together with some.
+  private var shots: Int { results.map(\.planned.data.exampleCount).max() ?? 0 }
 
   private func data(_ result: TaskResult) -> String {
     let data = result.planned.data
     let (count, all) = (result.score.documentCount, data.documents.count)
-    let part = count < all ? "first \(count) of " : ""
+    let part =
+      count == all ? "" : result.subjects == nil ? "first \(count) of " : "\(count) of "
     let size =
       data.hasExpectedCount ? "" : " (\(result.planned.task.expectedCount ?? 0) expected)"
     var parts = ["\(part)\(all) documents\(size)", "sha256 \(data.digest)"]

@@ -23,6 +23,17 @@ struct TaskSelection {
     if arguments[Options.data] == nil, let task = tasks.first(where: { $0.expectedCount != nil }) {
       throw .conflict("--data DIR is required for \(task.name); see --help")
     }
+    let scheme = arguments[Options.scheme]
+    if let task = tasks.first(where: { !$0.isDefined(by: scheme) }) {
+      throw .conflict(
+        "\(task.name) is written in another way by \(scheme.rawValue); use --protocol "
+          + EvaluationProtocol.joined.rawValue)
+    }
+    if arguments[Options.examples] ?? 0 > 0, let task = tasks.first(where: { !$0.hasExamples }) {
+      throw .conflict(
+        "--num-fewshot is for mmlu, where the examples are fixed; \(printable(task.name)) has none: "
+          + "measure it in a run of its own")
+    }
     self.tasks = tasks
   }
 

@@ -25,8 +25,11 @@ enum Options {
     initial: nil, defaultText: "drop; score with --bos every", expected: "one of drop, score",
     read: { text in TailRule(rawValue: text).map { .some($0) } })
   static let windows: Option<Int?> = .integer(
-    "windows", "N", in: 1...Int.max, defaultText: "all",
+    "windows", "N", in: 1...Int.max, defaultText: "all; 256 of C4",
     help: "Score only the first N windows; marks the result as partial")
+  static let seed = Option<UInt64>.seed(
+    "seed", short: "s", "N", default: 0,
+    help: "The seed of the documents and positions that protocol paper-c4 draws")
   static let characters: Option<Int?> = .integer(
     "characters", "N", in: 1...Int.max, defaultText: "all",
     help: "Use only the first N Unicode scalars of a file; marks the result as partial")
@@ -46,9 +49,9 @@ enum Options {
     name: "perplexity",
     summary: "how well a model predicts a text",
     options: [
-      CommonOptions.model, files, scheme, context, beginning, tail, format, windows, characters,
-      lossy, stripMark, reference, cache, CommonOptions.activations, CommonOptions.threads,
-      CommonOptions.withoutMapping, CommonOptions.verify,
+      CommonOptions.model, files, scheme, context, beginning, tail, format, windows, seed,
+      characters, lossy, stripMark, reference, cache, CommonOptions.activations,
+      CommonOptions.threads, CommonOptions.withoutMapping, CommonOptions.verify,
       CommonOptions.json, CommonOptions.quiet, CommonOptions.verbose,
     ],
     notes: [
@@ -60,11 +63,19 @@ enum Options {
       "Protocol lm-eval: a BOS before each document (in addition to a BOS that the tokenizer adds), "
         + "and every token predicted once, in windows of C predictions. Perplexity is per word and per "
         + "byte of the text before detokenization. The error is over documents.",
+      "Protocol paper-c4: C4 as GPTQ, QuIP# and CALDERA measure it. Documents of the file are drawn at "
+        + "random, as Python's random.seed(0) and randint do, until one has more than C tokens, BOS "
+        + "included; C adjacent tokens from a random position are a window, of which all but the first "
+        + "are predicted. The papers use 256 windows, QuIP# and CALDERA with -c 4096. Where those "
+        + "scripts fail, at a document of exactly C tokens, another one is drawn. "
+        + "Protocol c4-new: the first 1100 texts joined with spaces, then as protocol paper, at most 256 "
+        + "windows. The file of both is en/c4-validation.00000-of-00008.json of allenai/c4, unpacked "
+        + "with gunzip: a JSON object with a string \"text\" per line.",
       "--bos auto follows the protocol; with paper and llama.cpp it adds no BOS if the tokenizer adds "
         + "none. first: one at the start of the text (lm-eval: of each document, without the "
         + "tokenizer's BOS). every: with paper, windows of a BOS and C - 1 tokens, all of which are "
         + "predicted, and a last, shorter window too; with llama.cpp, a BOS in place of the first "
-        + "token of each window. never: no BOS.",
+        + "token of each window; C4 has no every. never: no BOS.",
       "--text-format raw: the unchanged file. wikitext-lines: the raw WikiText file. For lm-eval it is "
         + "split into pages and detokenized as in its wikitext task; otherwise its lines, blank ones "
         + "emptied, are joined with two line feeds as in the papers. jsonl: an object with a string "
@@ -75,4 +86,29 @@ enum Options {
         + "encoded as that token, as the reference tokenizers do.",
       "A window with an infinity or NaN ends the run with code 5; no window is left out.",
     ])
+
+  /// Checks that the options have a meaning with the protocol.
+  static func check(_ arguments: Arguments) throws(UsageError) {
+    let name = arguments[scheme]
+    func refuse(_ option: String, _ advice: String) -> UsageError {
+      .conflict("\(option) has no meaning with --protocol \(name.rawValue)\(advice)")
+    }
+    if name == .lmEval, arguments.isGiven(windows) {
+      throw refuse("--windows", ", which counts whole documents; use --characters")
+    }
+    if name != .paperC4, arguments.isGiven(seed) {
+      throw refuse("--seed", ", which draws nothing at random")
+    }
+    guard name.isC4 else { return }
+    let others = [
+      ("--characters", arguments.isGiven(characters)), ("--lossy", arguments[lossy]),
+      ("--strip-bom", arguments[stripMark]),
+      ("--text-format", ![.auto, .jsonl].contains(arguments[format])),
+      ("--bos every", arguments[beginning] == .every),
+      ("--tail score", arguments[tail] == .score),
+    ]
+    if let option = others.first(where: \.1) {
+      throw refuse(option.0, ", which reads JSON lines and takes whole windows")
+    }
+  }
 }

@@ -33,7 +33,7 @@ struct PlannedText {
   let path: String
   let byteCount: Int
   let digest: String
-  let text: EvaluationText
+  let content: PlannedContent
   /// The windows that are scored.
   let plan: WindowPlan
   /// The number of predictions in the whole text, including windows left out by `--windows`.
@@ -46,11 +46,7 @@ struct PlannedText {
     messages: Messages
   ) throws {
     let name = arguments[Options.scheme]
-    if name == .lmEval, arguments.isGiven(Options.windows) {
-      throw UsageError.conflict(
-        "--windows has no meaning with --protocol lm-eval, which counts whole documents; use "
-          + "--characters")
-    }
+    try Options.check(arguments)
     let limit = min(
       model.configuration.contextLength, reference?.model.configuration.contextLength ?? .max)
     let context = arguments[Options.context] ?? min(name.standardContextLength, limit)
@@ -60,23 +56,17 @@ struct PlannedText {
     }
     // 1 GiB of text is about 250 million tokens, which take weeks to evaluate.
     let bytes = try readFile(path, limit: 1 << 30)
-    text = try EvaluationText(
-      bytes, path: path, protocol: name,
-      options: EvaluationText.Options(
-        format: arguments[Options.format], isLossy: arguments[Options.lossy],
-        stripsByteOrderMark: arguments[Options.stripMark],
-        characterLimit: arguments[Options.characters]))
-    let documents = text.documents.map {
-      tokenizer.encode($0.text, addingSpecialTokens: false)
-    }
+    let source = try PlannedContent.Source(bytes, path: path, arguments: arguments)
+    content = try source.content(tokenizer, contextLength: context, arguments: arguments)
     if let reference {
-      let others = text.documents.map {
-        reference.tokenizer.encode($0.text, addingSpecialTokens: false)
+      let other = try source.content(
+        reference.tokenizer, contextLength: context, arguments: arguments)
+      guard other.tokens == content.tokens else {
+        throw PerplexityError.differentTokens(path: path)
       }
-      guard others == documents else { throw PerplexityError.differentTokens(path: path) }
     }
     let whole = try WindowPlan(
-      documents: documents, protocol: name, contextLength: context,
+      documents: content.tokens, protocol: name, contextLength: context,
       beginning: arguments[Options.beginning], tail: arguments[Options.tail],
       beginningToken: tokenizer.beginningOfSequence,
       addsBeginning: tokenizer.addsBeginningOfSequence, path: path)
@@ -84,8 +74,11 @@ struct PlannedText {
     byteCount = bytes.count
     digest = SHA256.hexadecimalDigest(of: bytes)
     plan = arguments[Options.windows].map { whole.limited(to: $0) } ?? whole
-    expectedTokenCount = whole.targetCount
-    expectedWindowCount = whole.windowCount
+    // Of C4 only the windows that are scored have been drawn.
+    let isShort = name == .paperC4 && whole.windowCount < C4Tokens.standardWindowCount
+    expectedWindowCount = isShort ? C4Tokens.standardWindowCount : whole.windowCount
+    expectedTokenCount = isShort ? expectedWindowCount * (context - 1) : whole.targetCount
+    if name.isC4 { content.warn(about: path, windowCount: plan.windowCount, messages) }
     if KnownText(digest: digest) == nil, let known = KnownText(fileName: path) {
       messages.warning(
         "\(printable(path)) is not the \(known.name) that others measure on: it has \(byteCount) "
@@ -94,7 +87,10 @@ struct PlannedText {
   }
 
   /// Whether only a part of the file is scored.
-  var isPartial: Bool { text.isPartial || plan.omittedWindowCount > 0 }
+  var isPartial: Bool { content.isPartial || omitsWindows }
+
+  /// Whether windows are left out by `--windows`.
+  var omitsWindows: Bool { plan.windowCount < expectedWindowCount }
 
   /// Scores all windows, with progress on standard error.
   func measured(

@@ -26,7 +26,7 @@ struct Report {
     guard plan.protocol == .lmEval else {
       return "ppl " + text(measurement.perplexityEstimate, digits: 4)
     }
-    let result = measurement.documentPerplexity(planned.text.documents)
+    let result = measurement.documentPerplexity(planned.content.documents)
     return "word_perplexity \(text(result?.word, digits: 4))  "
       + "byte_perplexity \(text(result?.byte, digits: 4))  "
       + "bits_per_byte \(text(result?.bitsPerByte, digits: 4))"
@@ -36,12 +36,12 @@ struct Report {
   private var definition: String {
     let partial = planned.isPartial ? "partial, not comparable; " : ""
     let omitted =
-      plan.omittedWindowCount > 0 ? " of \(planned.expectedWindowCount)" : ""
+      planned.omitsWindows ? " of \(planned.expectedWindowCount)" : ""
     var parts: [String]
     switch plan.protocol {
     case .lmEval:
       parts = ["\(plan.documentCount) documents", "\(plan.windowCount) windows"]
-    case .paper, .llamaCpp:
+    case .paper, .llamaCpp, .paperC4, .c4New:
       parts = ["\(plan.windowCount)\(omitted) windows × \(plan.targetCount(inWindow: 0)) tokens"]
       let last = plan.targetCount(inWindow: plan.windowCount - 1)
       if last != plan.targetCount(inWindow: 0) {
@@ -51,7 +51,9 @@ struct Report {
         ]
       }
     }
-    parts += ["context \(plan.contextLength)", beginning, "0 skipped"]
+    parts.append("context \(plan.contextLength)")
+    if plan.protocol == .paperC4 { parts.append("seed \(arguments[Options.seed])") }
+    parts += [beginning, "0 skipped"]
     return "\(partial)\(plan.protocol.rawValue): \(parts.joined(separator: ", "))"
   }
 
@@ -61,6 +63,7 @@ struct Report {
     case (.lmEval, _):
       arguments[Options.beginning] == .auto
         ? "BOS before each document and the tokenizer's own" : "BOS before each document"
+    case (.paperC4, _): "BOS before each document"
     case (.llamaCpp, .every): "BOS in place of each window's first token"
     case (_, .every): "BOS before every window"
     case (_, .first), (_, .auto): "BOS first window only"
@@ -70,12 +73,13 @@ struct Report {
   private var data: String {
     var parts = ["sha256 \(planned.digest)"]
     if let known = KnownText(digest: planned.digest) { parts.append(known.name) }
-    parts.append(planned.text.format.rawValue)
-    if let limit = arguments[Options.characters], planned.text.isPartial {
+    parts.append(planned.content.format.rawValue)
+    if let limit = arguments[Options.characters], planned.content.isPartial {
       parts.append("first \(limit) characters")
     }
+    if let sample = planned.content.sampleText { parts.append(sample) }
     if plan.protocol == .lmEval,
-      let result = measurement.documentPerplexity(planned.text.documents)
+      let result = measurement.documentPerplexity(planned.content.documents)
     {
       parts.append("\(result.wordCount) words, \(result.byteCount) bytes")
     }
@@ -127,7 +131,7 @@ struct Report {
       .init("sha256", .string(planned.digest)),
       .init("bytes", .integer(planned.byteCount)),
       .init("data", KnownText(digest: planned.digest).map { .string($0.name) } ?? .null),
-      .init("text_format", .string(planned.text.format.rawValue)),
+      .init("text_format", .string(planned.content.format.rawValue)),
       .init("lossy", .boolean(arguments[Options.lossy])),
       .init("strip_bom", .boolean(arguments[Options.stripMark])),
       .init("characters", arguments[Options.characters].map { .integer($0) } ?? .null),
@@ -137,7 +141,7 @@ struct Report {
       .init("bos_definition", .string(beginning)),
       .init("tail", .string(plan.tail.rawValue)),
       .init("partial", .boolean(planned.isPartial)),
-      .init("documents", .integer(plan.documentCount)),
+      .init("documents", .integer(planned.content.sample?.documentCount ?? plan.documentCount)),
       .init("windows", .integer(plan.windowCount)),
       .init("expected_windows", .integer(planned.expectedWindowCount)),
       .init("nonfinite_windows", 0),
@@ -153,7 +157,7 @@ struct Report {
       .init("nll_stderr_over_windows", number(loss.standardErrorOverGroups)),
     ]
     if plan.protocol == .lmEval,
-      let result = measurement.documentPerplexity(planned.text.documents)
+      let result = measurement.documentPerplexity(planned.content.documents)
     {
       members += [
         .init("words", .integer(result.wordCount)),
@@ -162,6 +166,13 @@ struct Report {
       members += pair("word_perplexity", result.word)
       members += pair("byte_perplexity", result.byte)
       members += pair("bits_per_byte", result.bitsPerByte)
+    }
+    if let (sample, _) = planned.content.sample {
+      members += [
+        .init("seed", plan.protocol == .paperC4 ? .unsigned(arguments[Options.seed]) : .null),
+        .init("sampled_documents", .integer(sample.documentCount)),
+        .init("documents_of_exact_length", .integer(sample.exactLengthCount)),
+      ]
     }
     if let comparison = measurement.comparison {
       members.append(.init("comparison", .object(comparisonMembers(comparison))))

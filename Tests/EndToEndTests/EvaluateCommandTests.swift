@@ -334,7 +334,7 @@ struct EvaluateCommandTests {
     "every named task runs on its data set",
     .enabled(if: SharedData.path("tasks") != nil, "../shared is absent"))
   func theDataSets() throws {
-    let names = EvaluationTask.named.map(\.name)
+    let names = SharedData.tasks.map(\.name)
     let result = try evaluate([
       "--tasks", names.joined(separator: ","), "--data", try #require(SharedData.path("tasks")),
       "--limit", "3", "--quiet", "--json",

@@ -26,9 +26,15 @@ struct ContinuationScorerTests {
     return logits[token] - top - log(logits.reduce(0) { $0 + exp($1 - top) })
   }
 
+  private func likelihoods(_ scores: [[ContinuationScore]]) -> [[Double]] {
+    scores.map { $0.map(\.logLikelihood) }
+  }
+
   private func check(
-    _ values: [[Double]], _ expected: [[Double]], within tolerance: Double, _ name: String
+    _ scores: [[ContinuationScore]], _ expected: [[Double]], within tolerance: Double,
+    _ name: String
   ) {
+    let values = likelihoods(scores)
     #expect(values.map(\.count) == expected.map(\.count), "\(name)")
     for (value, right) in zip(values.joined(), expected.joined()) {
       #expect(abs(value - right) < tolerance, "\(name)")
@@ -60,8 +66,33 @@ struct ContinuationScorerTests {
       // Logits are off by less than 1e-4, as in `ModelTests`, their normaliser by no more: eleven
       // tokens by less than 2.2e-3 if all errors had one sign. They have not; 3e-4 is seldom reached.
       check(
-        try scorer.logLikelihoods(contexts), expected, within: 1e-3, "\(name), \(batchSize)")
+        try scorer.scores(contexts), expected, within: 1e-3, "\(name), \(batchSize)")
     }
+  }
+
+  @Test("a continuation is greedy when each of its tokens has the largest logit")
+  func greedyContinuations() throws {
+    var checkpoint = TinyCheckpoint(ModelTests.tiny())
+    let oracle = ForwardPassOracle(checkpoint: checkpoint)
+    let start = [3, 7, 11]
+    var greedy: [Int] = []
+    for _ in 0..<3 {
+      let logits = try #require(oracle.logits(start + greedy).last)
+      greedy.append(try #require(logits.indices.max { logits[$0] < logits[$1] }))
+    }
+    let changed = greedy.indices.map { index in
+      greedy.enumerated().map { $0.offset == index ? ($0.element + 1) % 50 : $0.element }
+    }
+    let continuations = [greedy, [], Array(greedy.prefix(2))] + changed
+    var scorer = try ContinuationScorer(Model(checkpoint.inMemory()), longestSequence: 8)
+    let scores = try scorer.scores([SharedContext(context: start, continuations: continuations)])
+    #expect(scores[0].map(\.isGreedy) == [true, true, true, false, false, false])
+
+    // With equal logits only the lowest id is greedy.
+    checkpoint.tensors["lm_head.weight"]?.values = [Float](repeating: 0, count: 50 * 24)
+    var flat = try ContinuationScorer(Model(checkpoint.inMemory()), longestSequence: 8)
+    let ties = try flat.scores([SharedContext(context: start, continuations: [[0], [1], [49]])])
+    #expect(ties[0].map(\.isGreedy) == [true, false, false])
   }
 
   @Test("likelihoods equal those of full passes of a session")
@@ -96,7 +127,7 @@ struct ContinuationScorerTests {
     var scorer = try ContinuationScorer(model, longestSequence: 64)
     // The bar of the issue. Logits of size 10 have six digits; the sums over twelve tokens differ by
     // the order in which products are added only.
-    check(try scorer.logLikelihoods(contexts), expected, within: 1e-4, "stories")
+    check(try scorer.scores(contexts), expected, within: 1e-4, "stories")
   }
 
   @Test("likelihoods do not depend on what else is in the batch")
@@ -105,16 +136,16 @@ struct ContinuationScorerTests {
     let model = try Model(TinyCheckpoint(configuration).inMemory())
     let contexts = contexts(vocabularySize: configuration.vocabularySize)
     var scorer = try ContinuationScorer(model, longestSequence: 30)
-    let together = try scorer.logLikelihoods(contexts)
+    let together = try scorer.scores(contexts)
     // The same again: nothing of a batch is left behind.
-    #expect(try scorer.logLikelihoods(contexts) == together)
-    let reversed = try scorer.logLikelihoods(contexts.reversed())
+    #expect(try scorer.scores(contexts) == together)
+    let reversed = try scorer.scores(contexts.reversed())
     // Sums in another order; see above.
-    check(reversed.reversed(), together, within: 1e-3, "reversed")
-    for (context, values) in zip(contexts, together) {
-      check(try scorer.logLikelihoods([context]), [values], within: 1e-3, "alone")
+    check(reversed.reversed(), likelihoods(together), within: 1e-3, "reversed")
+    for (context, values) in zip(contexts, likelihoods(together)) {
+      check(try scorer.scores([context]), [values], within: 1e-3, "alone")
     }
-    #expect(try scorer.logLikelihoods([]) == [])
+    #expect(try scorer.scores([]) == [])
   }
 
   @Test("impossible lengths and tokens are refused")
@@ -128,13 +159,13 @@ struct ContinuationScorerTests {
     }
     var scorer = try ContinuationScorer(model, longestSequence: 4)
     #expect(throws: GenerationError.contextFull(needed: 5, capacity: 4)) {
-      try scorer.logLikelihoods([SharedContext(context: [1, 2], continuations: [[1, 2, 3, 4]])])
+      try scorer.scores([SharedContext(context: [1, 2], continuations: [[1, 2, 3, 4]])])
     }
     #expect(throws: GenerationError.tokenOutOfRange(id: 50, vocabularySize: 50)) {
-      try scorer.logLikelihoods([SharedContext(context: [1], continuations: [[50]])])
+      try scorer.scores([SharedContext(context: [1], continuations: [[50]])])
     }
     #expect(throws: GenerationError.cancelled) {
-      try scorer.logLikelihoods(
+      try scorer.scores(
         [SharedContext(context: [1], continuations: [[2]])], isCancelled: { true })
     }
   }
@@ -148,7 +179,7 @@ struct ContinuationScorerTests {
     #expect(
       throws: GenerationError.nonFinite(layer: 1, tensor: "model.layers.1.mlp.down_proj.weight")
     ) {
-      try scorer.logLikelihoods([SharedContext(context: [1], continuations: [[2]])])
+      try scorer.scores([SharedContext(context: [1], continuations: [[2]])])
     }
   }
 }

@@ -1,5 +1,7 @@
 import DuetEvaluation
 import DuetSystem
+import DuetText
+import Foundation
 import TestSupport
 import Testing
 
@@ -83,6 +85,128 @@ struct EvaluationDataTests {
     #expect(EvaluationTask(named: "winogrande")?.hasNormalizedAccuracy == false)
   }
 
+  @Test("BoolQ is read, with labels as numbers or as truth values")
+  func boolq() throws {
+    let context = "It rains.  Often.\nQuestion: does it rain?\nAnswer:"
+    for (label, gold) in [("1", 1), ("0", 0), ("true", 1), ("false", 0)] {
+      let line =
+        #"{"passage":"It rains.  Often.","question":"does it rain","label":"# + label + "}"
+      expect(
+        try document("boolq", "boolq.jsonl", line), [context, context], [" no", " yes"], gold: gold)
+    }
+    #expect(EvaluationTask(named: "boolq")?.hasNormalizedAccuracy == false)
+  }
+
+  @Test("RTE is read")
+  func rte() throws {
+    let line = #"{"sentence1":"It rains.","sentence2":"It is wet.","label":1,"idx":0}"#
+    let context = "It rains.\nQuestion: It is wet. True or False?\nAnswer:"
+    expect(
+      try document("rte", "rte/validation.jsonl", line), [context, context], [" True", " False"],
+      gold: 1)
+  }
+
+  @Test("the last word of LAMBADA is what follows the last space")
+  func lambada() throws {
+    for (text, context, continuation) in [
+      ("a big dog", "a big", " dog"), ("a\nbig  dog.", "a\nbig ", " dog."), ("dog", "", " dog"),
+      ("a ", "a", " "), ("a\u{A0}b c\u{A0}d", "a\u{A0}b", " c\u{A0}d"),
+    ] {
+      let line = JSONOutput.object([.init("text", .string(text))]).text
+      let document = try document("lambada_openai", "lambada_openai/test.jsonl", line)
+      expect(document, [context], [continuation], gold: 0)
+    }
+  }
+
+  private static let question =
+    #"{"question":" Why?\n","subject":"anatomy","choices":["So"," No","Eh ","Or"],"answer":2}"#
+
+  @Test("MMLU is read from one file of all subjects, or from a folder for each")
+  func mmluInBothPlaces() throws {
+    let other =
+      #"{"question":"1+1","subject":"us_foreign_policy","choices":["1","2","3","4"],"answer":1}"#
+    let first =
+      "The following are multiple choice questions (with answers) about anatomy.\n\n"
+    let example = "1+1\nA. 1\nB. 2\nC. 3\nD. 4\nAnswer: B\n\n"
+    let last = "Why?\nA. So\nB.  No\nC. Eh \nD. Or\nAnswer:"
+    let own = other.replacingOccurrences(of: "us_foreign_policy", with: "anatomy")
+    let places = [
+      ["mmlu/test.jsonl": "\(other)\n\(Self.question)\n", "mmlu/dev.jsonl": "\(own)\n\(other)\n"],
+      [
+        "mmlu/all/test.jsonl": "\(Self.question)\n\(other)\n",
+        "mmlu/all/dev.jsonl": "\(other)\n\(own)\n",
+      ],
+      [
+        "mmlu/us_foreign_policy/test.jsonl": other + "\n",
+        "mmlu/us_foreign_policy/dev.jsonl": other + "\n",
+        "mmlu/anatomy/test.jsonl": Self.question, "mmlu/anatomy/dev.jsonl": other,
+      ],
+    ]
+    for files in places {
+      for (count, context) in [(0, first + last), (1, first + example + last)] {
+        let folder = try TemporaryFolder()
+        for (file, text) in files { try folder.write(file, text) }
+        let task = try #require(EvaluationTask(named: "mmlu"))
+        let data = try TaskData(task, folder: folder.path, exampleCount: count)
+        #expect(data.sections.map(\.subject) == ["anatomy", "us_foreign_policy"])
+        #expect(data.sections.map(\.documents) == [0..<1, 1..<2])
+        expect(
+          data.documents[0], [context, context, context, context], [" A", " B", " C", " D"],
+          gold: 2)
+        #expect(
+          data.documents[1].choices[0].context.contains("about us foreign policy.\n\n1+1\nA. 1"))
+      }
+    }
+    #expect(MMLUGroup.subjects.count == 57 && Set(MMLUGroup.subjects).count == 57)
+  }
+
+  @Test("missing examples, subjects and files of MMLU are refused")
+  func mmluThatIsRefused() throws {
+    let task = try #require(EvaluationTask(named: "mmlu"))
+    func error(_ files: [String: String], _ count: Int = 0) throws -> EvaluationError? {
+      let folder = try TemporaryFolder()
+      for (file, text) in files { try folder.write(file, text) }
+      return #expect(throws: EvaluationError.self) {
+        try TaskData(task, folder: folder.path, exampleCount: count)
+      }
+    }
+    let question = Self.question + "\n"
+    let few = try error(["mmlu/test.jsonl": question, "mmlu/dev.jsonl": question], 2)
+    #expect(few?.category == .refusedData)
+    #expect(few?.description.contains("1 examples of anatomy, fewer than the 2") == true)
+    let noExamples = try error(["mmlu/test.jsonl": question], 5)
+    #expect(noExamples?.category == .inputOutput)
+    #expect(noExamples?.description.contains("mmlu/dev.jsonl: no such file") == true)
+    let noFile = try error([:])
+    #expect(noFile?.category == .inputOutput)
+    #expect(noFile?.description.contains("mmlu/SUBJECT/test.jsonl") == true)
+    for (line, part) in [
+      (question.replacingOccurrences(of: "anatomy", with: "magic"), "not a subject of MMLU"),
+      (question.replacingOccurrences(of: "subject", with: "theme"), "no string \"subject\""),
+      (question.replacingOccurrences(of: #","Or""#, with: ""), "3 answers"),
+      (question.replacingOccurrences(of: "\"answer\":2", with: "\"answer\":4"), "right answer"),
+    ] {
+      let malformed = try error(["mmlu/test.jsonl": line])
+      #expect(malformed?.category == .refusedData)
+      #expect(malformed?.description.contains(part) == true, "\(malformed?.description ?? "")")
+    }
+    #expect(try error(["mmlu/anatomy/test.jsonl": "\n"])?.category == .refusedData)
+  }
+
+  @Test("a limit of MMLU is for each subject")
+  func limitOfMMLU() throws {
+    let folder = try TemporaryFolder()
+    let other = Self.question.replacingOccurrences(of: "anatomy", with: "virology")
+    try folder.write("mmlu/test.jsonl", "\(Self.question)\n\(Self.question)\n\(other)\n\(other)\n")
+    let data = try TaskData(#require(EvaluationTask(named: "mmlu")), folder: folder.path)
+    let tokenizer = try TokenizerFixture.tokenizer(TokenizerFixture.sentencePiece())
+    let plan = try EvaluationPlan(
+      data, limit: 1, protocol: .joined, tokenizer: tokenizer, contextLength: 500)
+    #expect(plan.texts == [data.documents[0], data.documents[2]])
+    #expect(plan.sections.map(\.documents) == [0..<1, 1..<2])
+    #expect(plan.isPartial)
+  }
+
   @Test("a file of one's own is read")
   func aFileOfOnesOwn() throws {
     let folder = try TemporaryFolder()
@@ -131,6 +255,11 @@ struct EvaluationDataTests {
         #"{"question":"a","choices":{"text":["b",1],"label":["A","B"]},"answerKey":"A"}"#,
         "no list of strings \"text\""
       ),
+      ("boolq", #"{"passage":"a","question":"b","answer":true}"#, "no number \"label\""),
+      ("boolq", #"{"passage":"a","question":"b","label":-1}"#, "the right answer"),
+      ("rte", #"{"sentence1":"a","sentence2":"b","label":2}"#, "the right answer"),
+      ("rte", #"{"premise":"a","hypothesis":"b","label":1}"#, "no string \"sentence1\""),
+      ("lambada_openai", #"{"txt":"a b"}"#, "no string \"text\""),
       ("hellaswag", #"{"ctx":"a","endings":["b","c"],"label":""}"#, "the right answer"),
       ("hellaswag", #"{"ctx":"a","endings":["b"],"label":0}"#, "fewer than two answers"),
       (
@@ -176,7 +305,7 @@ struct EvaluationDataTests {
   @Test(
     "the data sets are whole",
     .enabled(if: SharedData.path("tasks") != nil, "../shared is absent"),
-    arguments: EvaluationTask.named)
+    arguments: SharedData.tasks)
   func theDataSetsAreWhole(task: EvaluationTask) throws {
     let data = try TaskData(task, folder: SharedData.path("tasks"))
     #expect(data.hasExpectedCount)

@@ -42,7 +42,7 @@ struct EvaluationGoldenTests {
         as? [String: Any])
     let model = try Model(contentsOf: folder)
     let tokenizer = try Tokenizer(contentsOf: folder)
-    for task in EvaluationTask.named {
+    for task in SharedData.tasks {
       let goldens = try #require(object[task.name] as? [Any]).map(Golden.init)
       #expect(goldens.count == 200)
       let plan = try EvaluationPlan(

@@ -7,6 +7,10 @@ public enum PerplexityError: DuetError, Equatable {
   case invalidUTF8(path: String, byteOffset: Int)
   /// A line of a JSON Lines file is not an object with a string `text`; lines count from 1.
   case malformedLine(path: String, line: Int, problem: String)
+  /// The file is compressed with gzip.
+  case compressedFile(path: String)
+  /// No document of C4 has more tokens than a window.
+  case noLongDocument(path: String, documentCount: Int, longest: Int, contextLength: Int)
   /// The text has too few tokens for one measurement by the protocol.
   case textTooShort(path: String, tokenCount: Int, neededCount: Int, contextLength: Int)
   /// A BOS is required and the tokenizer has none.
@@ -39,8 +43,8 @@ public enum PerplexityError: DuetError, Equatable {
   /// The category of the error, for the exit code.
   public var category: FailureCategory {
     switch self {
-    case .invalidUTF8, .malformedLine, .textTooShort, .noBeginningToken, .differentVocabularies,
-      .differentTokens:
+    case .invalidUTF8, .malformedLine, .compressedFile, .noLongDocument, .textTooShort,
+      .noBeginningToken, .differentVocabularies, .differentTokens:
       .refusedData
     case .ruleNotInProtocol, .contextTooShort: .usage
     case .nonFinite: .numerical
@@ -57,6 +61,11 @@ public enum PerplexityError: DuetError, Equatable {
     case .malformedLine(let path, let line, let problem):
       "\(printable(path)): line \(line) is not a JSON object with a string \"text\": "
         + printable(problem)
+    case .compressedFile(let path):
+      "\(printable(path)): the file is compressed; unpack it with gunzip and give the result"
+    case .noLongDocument(let path, let documentCount, let longest, let contextLength):
+      "\(printable(path)): none of its \(documentCount) documents has more than \(contextLength) "
+        + "tokens, the longest has \(longest); use a smaller --context or another file"
     case .textTooShort(let path, let tokenCount, let neededCount, let contextLength):
       "\(printable(path)): \(tokenCount) tokens are fewer than the \(neededCount) needed with a "
         + "context of \(contextLength); use a longer text or a smaller --context"

@@ -13,6 +13,17 @@ public enum PerplexityProtocol: String, CaseIterable, Sendable {
   ///
   /// The words and bytes are counted in the text before it is detokenized.
   case lmEval = "lm-eval"
+  /// Windows of random documents of C4, as in the scripts of QuIP# and CALDERA; see `C4Tokens`.
+  ///
+  /// Every token of a window except its first is predicted.
+  case paperC4 = "paper-c4"
+  /// Adjacent windows of the first documents of C4, joined to one text; see `C4Tokens`.
+  ///
+  /// Every token of a window except its first is predicted.
+  case c4New = "c4-new"
+
+  /// Whether the text is a file of C4, of which a sample is scored.
+  public var isC4: Bool { self == .paperC4 || self == .c4New }
 
   /// The default context length.
   ///

@@ -20,6 +20,8 @@ public struct ScoringWindow: Sendable, Equatable {
 ///   a BOS followed by C - 1 tokens, all of which are predicted.
 /// - `llama.cpp`: windows of C tokens, of which the last C - C/2 - 1 are predicted. With a BOS in
 ///   every window, it replaces the first token.
+/// - `paper-c4`, `c4-new`: windows of C tokens, of which the last C - 1 are predicted; the tokens are
+///   those of `C4Tokens`, in which every BOS is already.
 /// - `lm-eval`: each document follows a BOS. Windows have C predictions; each window except the first
 ///   begins with the last token of the window before. The last window predicts the tokens that
 ///   remain and begins with as many earlier tokens as fit, so that it evaluates C tokens too.
@@ -79,7 +81,7 @@ public struct WindowPlan: Sendable {
   ) throws(PerplexityError) {
     try Self.check(name, contextLength, beginning, tail)
     let resolved = Self.resolve(beginning, in: name, addsBeginning: addsBeginning)
-    if resolved != .never, beginningToken == nil { throw .noBeginningToken }
+    if resolved != .never, !name.isC4, beginningToken == nil { throw .noBeginningToken }
     self.protocol = name
     self.contextLength = contextLength
     self.beginning = resolved
@@ -91,6 +93,7 @@ public struct WindowPlan: Sendable {
       case .paper: resolved == .first
       case .llamaCpp: resolved != .never
       case .lmEval: beginning == .auto && addsBeginning
+      case .paperC4, .c4New: false
       }
     let prefix = isBeginningInText ? beginningToken.map { [$0] } ?? [] : []
     let texts = prefix.isEmpty ? documents : documents.map { prefix + $0 }
@@ -100,7 +103,7 @@ public struct WindowPlan: Sendable {
     var layouts: [Layout] = []
     var used = 0
     switch name {
-    case .paper:
+    case .paper, .paperC4, .c4New:
       self.tail = tail ?? (resolved == .every ? .score : .drop)
       let opening: Opening = resolved == .every ? .prefix : .none
       for (index, text) in texts.enumerated() {
@@ -175,11 +178,13 @@ extension WindowPlan {
   private static func check(
     _ name: PerplexityProtocol, _ contextLength: Int, _ beginning: BeginningRule, _ tail: TailRule?
   ) throws(PerplexityError) {
-    let minimum = [.paper: 2, .llamaCpp: 3, .lmEval: 1][name] ?? 2
+    let minimum = [.llamaCpp: 3, .lmEval: 1][name] ?? 2
     guard contextLength >= minimum else {
       throw .contextTooShort(contextLength: contextLength, minimum: minimum, protocol: name)
     }
-    if name == .lmEval, beginning == .every || beginning == .never {
+    let unknown: [BeginningRule] =
+      name == .lmEval ? [.every, .never] : name.isC4 ? [.every] : []
+    if unknown.contains(beginning) {
       throw .ruleNotInProtocol(option: "--bos", value: beginning.rawValue, protocol: name)
     }
     if let tail, name != .paper, (tail == .score) != (name == .lmEval) {
@@ -192,7 +197,7 @@ extension WindowPlan {
   ) -> BeginningRule {
     guard rule == .auto else { return rule }
     return switch name {
-    case .paper: addsBeginning ? .first : .never
+    case .paper, .paperC4, .c4New: addsBeginning ? .first : .never
     case .llamaCpp: addsBeginning ? .every : .never
     case .lmEval: .first
     }

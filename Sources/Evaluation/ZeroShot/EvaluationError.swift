@@ -13,6 +13,8 @@ package enum EvaluationError: DuetError, Equatable {
   case labels(path: String, count: Int, documentCount: Int)
   /// A file without documents.
   case noDocuments(path: String)
+  /// A subject of MMLU has fewer examples than are to be shown.
+  case tooFewExamples(path: String, subject: String, count: Int, neededCount: Int)
   /// A context is empty, and the tokenizer has neither a BOS nor an EOS token to use instead.
   case noPrefixToken
   /// A document produced an infinity or NaN, after a layer (nil: in the logits); documents count from
@@ -33,7 +35,8 @@ package enum EvaluationError: DuetError, Equatable {
   package var category: FailureCategory {
     switch self {
     case .noData: .inputOutput
-    case .malformedLine, .labels, .noDocuments, .noPrefixToken, .notComparable: .refusedData
+    case .malformedLine, .labels, .noDocuments, .tooFewExamples, .noPrefixToken, .notComparable:
+      .refusedData
     case .nonFinite: .numerical
     case .otherRun: .resumable
     case .samplesExist, .notSamples: .usage
@@ -55,6 +58,9 @@ package enum EvaluationError: DuetError, Equatable {
       "\(printable(path)): \(count) answers for \(documentCount) questions; the two files do not "
         + "belong together"
     case .noDocuments(let path): "\(printable(path)): there is no document in the file"
+    case .tooFewExamples(let path, let subject, let count, let neededCount):
+      "\(printable(path)): \(count) examples of \(printable(subject)), fewer than the "
+        + "\(neededCount) of --num-fewshot"
     case .noPrefixToken:
       "the tokenizer has neither a BOS nor an EOS token to stand for an empty context; add one to "
         + "tokenizer_config.json"

@@ -164,7 +164,7 @@ extension EvaluationPlan {
       .init("documents", .integer(documents.count)), .init("context", .integer(contextLength)),
       .init("documents_sha256", .string(documentsDigest)),
       .init("tokens_sha256", .string(tokensDigest)),
-    ]
+    ] + (data.task.hasExamples ? [.init("examples", .integer(data.exampleCount))] : [])
   }
 
   /// The samples of the complete steps in a file of samples.
@@ -181,14 +181,14 @@ extension EvaluationPlan {
     ) { (line, value) throws(EvaluationError) in
       let index = samples.count
       guard index < documents.count,
-        let values = EvaluationSample.logLikelihoods(inLine: value),
-        values.count == data.documents[index].choices.count,
-        value["doc_hash"]?.string == data.documents[index].digest,
+        let scores = EvaluationSample.scores(inLine: value),
+        scores.count == texts[index].choices.count,
+        value["doc_hash"]?.string == texts[index].digest,
         value["doc_id"]?.int == index
       else {
         throw .otherRun(path: path, difference: "line \(line) is not of document \(index)")
       }
-      samples.append(sample(index, values))
+      samples.append(sample(index, scores))
     }
     let whole = steps.last { $0.upperBound <= samples.count }?.upperBound ?? 0
     return Array(samples.prefix(whole))

@@ -13,8 +13,12 @@ package struct EvaluationPlan: Sendable {
   package let `protocol`: EvaluationProtocol
   /// The largest number of tokens that the model may evaluate at once.
   package let contextLength: Int
-  /// The documents that are scored: all, or the first ones.
+  /// The texts of the documents that are scored: all, or the first ones, of MMLU those of each subject.
+  package let texts: [ChoiceDocument]
+  /// The tokens of the documents that are scored.
   package let documents: [EncodedDocument]
+  /// The subjects of MMLU with the documents of each; none for other tasks.
+  package let sections: [TaskData.Section]
   /// The indices of the documents of each step.
   package let steps: [Range<Int>]
 
@@ -22,7 +26,7 @@ package struct EvaluationPlan: Sendable {
   ///
   /// - Parameters:
   ///   - data: The documents.
-  ///   - limit: The number of documents to score, from the first on; nil: all.
+  ///   - limit: The number of documents to score, from the first on, of MMLU for each subject; nil: all.
   ///   - name: The way texts are encoded.
   ///   - tokenizer: The tokenizer of the model.
   ///   - contextLength: The largest number of tokens that the model may evaluate at once.
@@ -36,7 +40,8 @@ package struct EvaluationPlan: Sendable {
     var documents: [EncodedDocument] = []
     var steps: [Range<Int>] = []
     var length = 0
-    for document in data.documents.prefix(limit ?? .max) {
+    let (texts, sections) = data.first(limit ?? .max)
+    for document in texts {
       let encoded = try EncodedDocument(
         document, protocol: name, tokenizer: tokenizer, contextLength: contextLength)
       length += encoded.evaluatedCount
@@ -51,6 +56,8 @@ package struct EvaluationPlan: Sendable {
     self.data = data
     self.protocol = name
     self.contextLength = contextLength
+    self.texts = texts
+    self.sections = sections
     self.documents = documents
     self.steps = steps
   }
@@ -68,7 +75,7 @@ package struct EvaluationPlan: Sendable {
 
   /// A SHA-256 over the documents that are scored.
   package var documentsDigest: String {
-    EvaluationOutcomes.digest(data.documents.prefix(documents.count).map(\.digest))
+    EvaluationOutcomes.digest(texts.map(\.digest))
   }
 
   /// A SHA-256 over the tokens of all contexts and continuations.
@@ -83,10 +90,12 @@ package struct EvaluationPlan: Sendable {
   }
 
   /// The document at `index` with its scores.
-  func sample(_ index: Int, _ logLikelihoods: [Double]) -> EvaluationSample {
+  func sample(_ index: Int, _ scores: [ContinuationScore]) -> EvaluationSample {
     EvaluationSample(
-      index: index, document: data.documents[index], encoded: documents[index],
-      logLikelihoods: logLikelihoods)
+      index: index, document: texts[index], encoded: documents[index],
+      logLikelihoods: scores.map(\.logLikelihood),
+      isGreedy: data.task.isGreedy ? scores.allSatisfy(\.isGreedy) : nil,
+      subject: sections.first { $0.documents.contains(index) }?.subject)
   }
 
   /// Scores the documents of a step.
@@ -104,7 +113,7 @@ package struct EvaluationPlan: Sendable {
     let range = steps[step]
     do throws(GenerationError) {
       let contexts = documents[range].flatMap(\.contexts)
-      var results = try scorer.logLikelihoods(contexts, isCancelled: isCancelled)[...]
+      var results = try scorer.scores(contexts, isCancelled: isCancelled)[...]
       return range.map { index in
         let count = documents[index].contexts.count
         let own = results.prefix(count).flatMap { $0 }
@@ -134,7 +143,7 @@ package struct EvaluationPlan: Sendable {
     ofDocument index: Int, _ scorer: inout ContinuationScorer
   ) -> GenerationError? {
     do throws(GenerationError) {
-      _ = try scorer.logLikelihoods(documents[index].contexts)
+      _ = try scorer.scores(documents[index].contexts)
       return nil
     } catch {
       return error

@@ -1,3 +1,4 @@
+internal import DuetRuntime
 internal import DuetSystem
 package import DuetText
 
@@ -15,12 +16,17 @@ package struct EvaluationSample: Sendable, Equatable {
   package let lengths: [Int]
   /// The token counts of the choices.
   package let choices: [EncodedDocument.Choice]
+  /// Whether greedy decoding gives the only continuation; nil for a document with choices.
+  package let isGreedy: Bool?
+  /// The subject of a document of MMLU.
+  package let subject: String?
 
   /// Makes a sample from a document and the log-likelihoods of its choices.
   ///
   /// - Precondition: There is a log-likelihood for each choice.
   package init(
-    index: Int, document: ChoiceDocument, encoded: EncodedDocument, logLikelihoods: [Double]
+    index: Int, document: ChoiceDocument, encoded: EncodedDocument, logLikelihoods: [Double],
+    isGreedy: Bool? = nil, subject: String? = nil
   ) {
     precondition(
       logLikelihoods.count == document.choices.count,
@@ -31,6 +37,8 @@ package struct EvaluationSample: Sendable, Equatable {
     self.logLikelihoods = logLikelihoods
     lengths = document.choices.map(\.length)
     choices = encoded.choices
+    self.isGreedy = isGreedy
+    self.subject = subject
   }
 
   /// The index of the choice with the highest log-likelihood; the first of equal ones.
@@ -45,8 +53,8 @@ package struct EvaluationSample: Sendable, Equatable {
       })
   }
 
-  /// Whether `prediction` is right.
-  package var isCorrect: Bool { prediction == gold }
+  /// Whether `prediction` is right, or greedy decoding gives the only continuation.
+  package var isCorrect: Bool { isGreedy ?? (prediction == gold) }
 
   /// Whether `normalizedPrediction` is right.
   package var isCorrectNormalized: Bool { normalizedPrediction == gold }
@@ -60,22 +68,38 @@ package struct EvaluationSample: Sendable, Equatable {
   /// The line of a samples file, without the texts.
   package var json: JSONOutput {
     func integers(_ values: [Int]) -> JSONOutput { .array(values.map { .integer($0) }) }
-    return [
-      "doc_id": .integer(index), "doc_hash": .string(digest), "target": .integer(gold),
-      "prediction": .integer(prediction), "prediction_norm": .integer(normalizedPrediction),
-      "acc": .integer(isCorrect ? 1 : 0), "acc_norm": .integer(isCorrectNormalized ? 1 : 0),
-      "log_likelihoods": .array(logLikelihoods.map { .number($0) }),
-      "lengths": integers(lengths), "context_tokens": integers(choices.map(\.contextTokenCount)),
-      "continuation_tokens": integers(choices.map(\.continuationTokenCount)),
-      "flags": .array(
-        choices.map { choice in .array(choice.flags.map { .string($0.rawValue) }) }),
+    var members: [JSONOutput.Member] = [
+      .init("doc_id", .integer(index)), .init("doc_hash", .string(digest)),
     ]
+    if let subject { members.append(.init("subject", .string(subject))) }
+    if let isGreedy {
+      members.append(.init("is_greedy", .integer(isGreedy ? 1 : 0)))
+    } else {
+      members += [
+        .init("target", .integer(gold)), .init("prediction", .integer(prediction)),
+        .init("prediction_norm", .integer(normalizedPrediction)),
+        .init("acc", .integer(isCorrect ? 1 : 0)),
+        .init("acc_norm", .integer(isCorrectNormalized ? 1 : 0)),
+      ]
+    }
+    return .object(
+      members + [
+        .init("log_likelihoods", .array(logLikelihoods.map { .number($0) })),
+        .init("lengths", integers(lengths)),
+        .init("context_tokens", integers(choices.map(\.contextTokenCount))),
+        .init("continuation_tokens", integers(choices.map(\.continuationTokenCount))),
+        .init(
+          "flags",
+          .array(choices.map { choice in .array(choice.flags.map { .string($0.rawValue) }) })),
+      ])
   }
 
-  /// The log-likelihoods in a line of a samples file, or nil when there are none.
-  static func logLikelihoods(inLine value: JSONValue) -> [Double]? {
+  /// The scores in a line of a samples file, or nil when there are none.
+  static func scores(inLine value: JSONValue) -> [ContinuationScore]? {
     guard let elements = value["log_likelihoods"]?.elements else { return nil }
     let numbers = elements.compactMap(\.double)
-    return numbers.count == elements.count ? numbers : nil
+    guard numbers.count == elements.count else { return nil }
+    let isGreedy = value["is_greedy"]?.int != 0
+    return numbers.map { ContinuationScore(logLikelihood: $0, isGreedy: isGreedy) }
   }
 }

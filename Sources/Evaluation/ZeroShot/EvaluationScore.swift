@@ -1,11 +1,24 @@
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#else
+  internal import Darwin
+#endif
+
 /// The accuracies of a model on the documents of a task.
 package struct EvaluationScore: Sendable {
-  /// The part of documents whose choice with the highest log-likelihood is right.
+  /// The part of documents whose choice with the highest log-likelihood is right, or whose continuation
+  /// is the one of greedy decoding.
   package let accuracy: Estimate
   /// The part of documents whose choice with the highest log-likelihood per code point is right.
   ///
   /// Nil for a task without normalized accuracy.
   package let normalizedAccuracy: Estimate?
+  /// exp of minus the mean log-likelihood of the continuations, for a task with a single one.
+  ///
+  /// Its standard error is to first order; lm-eval resamples instead.
+  package let perplexity: Estimate?
   /// The number of documents.
   package let documentCount: Int
   /// The number of documents that have a choice with each flag, without flags of count 0.
@@ -20,11 +33,20 @@ package struct EvaluationScore: Sendable {
     accuracy = Self.estimate(samples.map(\.isCorrect))
     normalizedAccuracy =
       task.hasNormalizedAccuracy ? Self.estimate(samples.map(\.isCorrectNormalized)) : nil
+    perplexity = task.isGreedy ? Self.perplexity(samples) : nil
     documentCount = samples.count
     flagCounts = EncodingFlag.allCases.compactMap { flag in
       let count = samples.count { $0.choices.contains { $0.flags.contains(flag) } }
       return count > 0 ? (flag, count) : nil
     }
+  }
+
+  private static func perplexity(_ samples: [EvaluationSample]) -> Estimate {
+    var mean = GroupedMean()
+    for sample in samples { mean.append(-sample.logLikelihoods.reduce(0, +)) }
+    let value = exp(mean.mean ?? .nan)
+    return Estimate(
+      value: value, standardError: mean.standardErrorOverObservations.map { $0 * value })
   }
 
   private static func estimate(_ outcomes: [Bool]) -> Estimate {

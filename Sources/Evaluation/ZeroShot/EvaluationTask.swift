@@ -1,8 +1,9 @@
-/// A set of questions with several answers each, of which a model has to choose the right one.
+/// A set of questions with several answers each, of which a model has to choose the right one, or of
+/// texts whose last word a model has to find.
 package struct EvaluationTask: Sendable, Equatable {
   /// The format of a line of the data; see `TaskRecord`.
   enum Kind: Sendable {
-    case piqa, arc, hellaswag, winogrande, generic
+    case piqa, arc, hellaswag, winogrande, boolq, rte, lambada, mmlu, generic
   }
 
   /// The name of the task in lm-eval, or the name of the file without `.jsonl`.
@@ -22,7 +23,7 @@ package struct EvaluationTask: Sendable, Equatable {
 
   /// The tasks that are chosen by name.
   ///
-  /// Their splits: validation for PIQA, HellaSwag and WinoGrande (xl), test for ARC.
+  /// Their splits: test for ARC, LAMBADA and MMLU, validation for the others (WinoGrande is xl).
   package static let named: [EvaluationTask] = [
     EvaluationTask(
       "piqa", .piqa, 1838, ["piqa/valid.jsonl", "piqa/validation.jsonl", "piqa.jsonl"]),
@@ -40,6 +41,16 @@ package struct EvaluationTask: Sendable, Equatable {
         "winogrande/dev.jsonl", "winogrande/validation.jsonl", "winogrande_xl/validation.jsonl",
         "winogrande.jsonl",
       ]),
+    EvaluationTask(
+      "boolq", .boolq, 3270, ["boolq/validation.jsonl", "boolq/val.jsonl", "boolq.jsonl"]),
+    EvaluationTask("rte", .rte, 277, ["rte/validation.jsonl", "rte.jsonl"]),
+    EvaluationTask(
+      "lambada_openai", .lambada, 5153,
+      [
+        "lambada_openai/test.jsonl", "lambada_openai/lambada_test.jsonl", "lambada_test.jsonl",
+        "lambada_openai.jsonl",
+      ]),
+    EvaluationTask("mmlu", .mmlu, 14_042, MMLUFiles.names),
   ]
 
   private static func arcNames(_ name: String, _ title: String) -> [String] {
@@ -64,6 +75,25 @@ package struct EvaluationTask: Sendable, Equatable {
 
   /// Whether the task has an accuracy by log-likelihood per code point of the answer.
   ///
-  /// WinoGrande has none, because the two choices of a document have the same continuation.
-  package var hasNormalizedAccuracy: Bool { kind != .winogrande }
+  /// WinoGrande has none, because the two choices of a document have the same continuation. lm-eval
+  /// gives none where all answers are one word either.
+  package var hasNormalizedAccuracy: Bool {
+    switch kind {
+    case .piqa, .arc, .hellaswag, .generic: true
+    case .winogrande, .boolq, .rte, .lambada, .mmlu: false
+    }
+  }
+
+  /// Whether a document is right when greedy decoding gives its only continuation.
+  package var isGreedy: Bool { kind == .lambada }
+
+  /// Whether the documents can begin with examples of questions and answers.
+  package var hasExamples: Bool { kind == .mmlu }
+
+  /// Whether a protocol defines the texts of the task.
+  ///
+  /// lm-eval 0.3 writes the questions of MMLU in another way and compares whole answers, not letters.
+  package func isDefined(by name: EvaluationProtocol) -> Bool {
+    name == .joined || kind != .mmlu
+  }
 }

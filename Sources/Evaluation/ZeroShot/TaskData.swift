@@ -5,11 +5,11 @@ internal import DuetText
 package struct TaskData: Sendable {
   /// The task.
   package let task: EvaluationTask
-  /// The file of documents.
+  /// The file of documents, or the folder of the files of MMLU.
   package let path: String
-  /// The size of the file, in bytes.
+  /// The size of the files of documents, in bytes.
   package let byteCount: Int
-  /// The SHA-256 of the file, in hexadecimal.
+  /// The SHA-256 of the file, in hexadecimal; of several files, of the lines of their names and digests.
   package let digest: String
   /// The file of answers in the same folder and its SHA-256, when there is one.
   package let labels: (path: String, digest: String)?
@@ -17,18 +17,48 @@ package struct TaskData: Sendable {
   package let documents: [ChoiceDocument]
   /// The number of documents of HellaSwag whose context was stored as one text; see `TaskRecord`.
   package let joinedContextCount: Int
+  /// The subjects of MMLU with the documents of each; none for other tasks.
+  package let sections: [Section]
+  /// The number of examples before each question of MMLU.
+  package let exampleCount: Int
+
+  /// A subject of MMLU and the indices of its documents.
+  package struct Section: Sendable, Equatable {
+    /// The name of the subject.
+    package let subject: String
+    /// The indices of its documents.
+    package let documents: Range<Int>
+  }
 
   /// The largest file read, in bytes: about a hundred times the largest data set.
-  private static let byteLimit = 1 << 30
+  static let byteLimit = 1 << 30
 
   /// Reads the data of `task`.
   ///
   /// - Parameters:
   ///   - task: The task.
   ///   - folder: The folder of data, used for the tasks that are chosen by name.
+  ///   - exampleCount: The number of examples before each question; other than 0 only for MMLU.
   /// - Throws: `EvaluationError`.
   /// - Complexity: O(bytes).
-  package init(_ task: EvaluationTask, folder: String?) throws(EvaluationError) {
+  package init(
+    _ task: EvaluationTask, folder: String?, exampleCount: Int = 0
+  ) throws(EvaluationError) {
+    precondition(exampleCount == 0 || task.hasExamples, "\(exampleCount) examples of \(task.name)")
+    self.task = task
+    self.exampleCount = exampleCount
+    if task.kind == .mmlu {
+      let files = try MMLUFiles(folder: folder ?? ".", exampleCount: exampleCount)
+      path = files.path
+      byteCount = files.byteCount
+      digest = files.digest
+      labels = nil
+      documents = files.documents
+      joinedContextCount = 0
+      sections = files.sections
+      return
+    }
+    sections = []
     let (path, bytes) = try Self.read(task, folder: folder)
     let labels = task.kind == .piqa ? try Self.readLabels(beside: path) : nil
     var documents: [ChoiceDocument] = []
@@ -55,7 +85,6 @@ package struct TaskData: Sendable {
       throw .labels(
         path: labels.path, count: labels.answers.count, documentCount: documents.count)
     }
-    self.task = task
     self.path = path
     self.documents = documents
     byteCount = bytes.count
@@ -67,6 +96,18 @@ package struct TaskData: Sendable {
   /// Whether the number of documents equals `task.expectedCount`, or that is nil.
   package var hasExpectedCount: Bool {
     task.expectedCount.map { $0 == documents.count } ?? true
+  }
+
+  /// The first `count` documents, of MMLU those of each subject.
+  func first(_ count: Int) -> (documents: [ChoiceDocument], sections: [Section]) {
+    guard !sections.isEmpty else { return (Array(documents.prefix(count)), []) }
+    var result: [ChoiceDocument] = []
+    let parts = sections.map { section in
+      let start = result.count
+      result += documents[section.documents].prefix(count)
+      return Section(subject: section.subject, documents: start..<result.count)
+    }
+    return (result, parts)
   }
 
   private static func read(

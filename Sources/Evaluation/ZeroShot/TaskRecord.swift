@@ -12,6 +12,11 @@ internal import DuetText
 ///   them, and replaces each two spaces by one, once.
 /// - WinoGrande: two contexts, each the sentence up to "_" followed by an option, and one answer, the
 ///   stripped text after "_".
+/// - BoolQ: context `{passage}\nQuestion: {question}?\nAnswer:`, answers "no" and "yes".
+/// - RTE: context `{sentence1}\nQuestion: {sentence2} True or False?\nAnswer:`, answers "True" and
+///   "False".
+/// - LAMBADA: context the text up to its last space, one answer, the text after it.
+/// - MMLU: see `MMLURecord`.
 /// - The user's own file: `context`, `choices` and `gold`.
 package struct TaskRecord {
   /// An error in a line, with a text that continues "line N: ".
@@ -38,6 +43,10 @@ package struct TaskRecord {
     case .arc: document = try Self.arc(value)
     case .hellaswag: (document, hasJoinedContext) = try Self.hellaswag(value)
     case .winogrande: document = try Self.winogrande(value)
+    case .boolq: document = try Self.boolq(value)
+    case .rte: document = try Self.rte(value)
+    case .lambada: document = try Self.lambada(value)
+    case .mmlu: document = try MMLURecord(value).document(after: "")
     case .generic: document = try Self.generic(value)
     }
   }
@@ -116,6 +125,37 @@ package struct TaskRecord {
       gold: integer(value, "answer").map { $0 - 1 })
   }
 
+  private static func boolq(_ value: JSONValue) throws(Problem) -> ChoiceDocument {
+    // The files of SuperGLUE have true and false, the exports of Hugging Face 1 and 0.
+    let gold: Int?
+    if let label = value["label"]?.bool {
+      gold = label ? 1 : 0
+    } else {
+      gold = try integer(value, "label")
+    }
+    return try document(
+      context: "\(string(value, "passage"))\nQuestion: \(string(value, "question"))?\nAnswer:",
+      answers: ["no", "yes"], gold: gold)
+  }
+
+  private static func rte(_ value: JSONValue) throws(Problem) -> ChoiceDocument {
+    let first = try string(value, "sentence1")
+    let second = try string(value, "sentence2")
+    return try document(
+      context: "\(first)\nQuestion: \(second) True or False?\nAnswer:", answers: ["True", "False"],
+      gold: integer(value, "label"))
+  }
+
+  private static func lambada(_ value: JSONValue) throws(Problem) -> ChoiceDocument {
+    let text = Array(try string(value, "text").unicodeScalars)
+    let gap = text.lastIndex(of: " ")
+    let word = text[(gap.map { $0 + 1 } ?? 0)...]
+    return ChoiceDocument(
+      choices: [
+        .init(context: WikiText.string(text[..<(gap ?? 0)]), answer: WikiText.string(word))
+      ], gold: 0)
+  }
+
   private static func generic(_ value: JSONValue) throws(Problem) -> ChoiceDocument {
     try document(
       context: string(value, "context"), answers: strings(value, "choices"),
@@ -124,7 +164,7 @@ package struct TaskRecord {
 
   // MARK: - Parts
 
-  private static func document(
+  static func document(
     context: String, answers: [String], gold: Int?
   ) throws(Problem) -> ChoiceDocument {
     try document(answers.map { .init(context: context, answer: $0) }, gold: gold)
@@ -144,12 +184,12 @@ package struct TaskRecord {
     Problem(sentence: "no \(kind) \"\(key)\"")
   }
 
-  private static func string(_ value: JSONValue, _ key: String) throws(Problem) -> String {
+  static func string(_ value: JSONValue, _ key: String) throws(Problem) -> String {
     guard let text = value[key]?.string else { throw missing("string", key) }
     return text
   }
 
-  private static func strings(_ value: JSONValue, _ key: String) throws(Problem) -> [String] {
+  static func strings(_ value: JSONValue, _ key: String) throws(Problem) -> [String] {
     guard let elements = value[key]?.elements else { throw missing("list", key) }
     let texts = elements.compactMap(\.string)
     guard texts.count == elements.count else { throw missing("list of strings", key) }
@@ -157,7 +197,7 @@ package struct TaskRecord {
   }
 
   /// An integer, which some exports write as a string; nil for another value.
-  private static func integer(_ value: JSONValue, _ key: String) throws(Problem) -> Int? {
+  static func integer(_ value: JSONValue, _ key: String) throws(Problem) -> Int? {
     guard let member = value[key] else { throw missing("number", key) }
     return member.int ?? member.string.flatMap { Int($0) }
   }

@@ -1,5 +1,20 @@
 internal import DuetSystem
 
+/// The log-likelihood of a continuation, and whether greedy decoding gives it.
+package struct ContinuationScore: Sendable, Equatable {
+  /// The log-likelihood, in nats.
+  package var logLikelihood: Double
+  /// Whether each token has the largest logit after the tokens before it; of equal logits the lowest
+  /// id counts.
+  package var isGreedy: Bool
+
+  /// Makes a score, by default that of no tokens.
+  package init(logLikelihood: Double = 0, isGreedy: Bool = true) {
+    self.logLikelihood = logLikelihood
+    self.isGreedy = isGreedy
+  }
+}
+
 /// Log-likelihoods of continuations, many contexts at a time.
 ///
 /// A context is evaluated once for all its continuations, and as many contexts as fit form one batch, so
@@ -57,22 +72,22 @@ package struct ContinuationScorer: ~Copyable {
     normalizers = Buffer(count: rowLimit)
   }
 
-  /// The log-likelihood of every continuation, in nats.
+  /// The score of every continuation.
   ///
-  /// It is the sum, over the tokens of the continuation, of the logarithm of the token's probability
+  /// Its log-likelihood is the sum, over the tokens of the continuation, of the logarithm of the token's probability
   /// after all tokens before it; 0 for a continuation without tokens.
   ///
   /// - Parameters:
   ///   - contexts: The contexts with their continuations.
   ///   - isCancelled: Called between layers; true stops the work.
-  /// - Returns: For each context a number for each of its continuations.
+  /// - Returns: For each context a score for each of its continuations.
   /// - Throws: `GenerationError`; `contextFull` for a sequence longer than `longestSequence`.
   /// - Complexity: One pass over the weights for every `tokenLimit` tokens.
-  package mutating func logLikelihoods(
+  package mutating func scores(
     _ contexts: [SharedContext], isCancelled: () -> Bool = { false }
-  ) throws(GenerationError) -> [[Double]] {
+  ) throws(GenerationError) -> [[ContinuationScore]] {
     try check(contexts)
-    var results: [Double] = []
+    var results: [ContinuationScore] = []
     var batch: [SharedContext] = []
     var count = 0
     for part in contexts.flatMap({ $0.split(limit: tokenLimit) }) {
@@ -106,12 +121,13 @@ package struct ContinuationScorer: ~Copyable {
     }
   }
 
-  /// The log-likelihoods of the continuations of one batch, in order.
+  /// The scores of the continuations of one batch, in order.
   private mutating func score(
     _ contexts: [SharedContext], _ isCancelled: () -> Bool
-  ) throws(GenerationError) -> [Double] {
+  ) throws(GenerationError) -> [ContinuationScore] {
     let batch = PackedContexts(contexts)
-    var results = [Double](repeating: 0, count: batch.continuationCount)
+    var results = [ContinuationScore](
+      repeating: ContinuationScore(), count: batch.continuationCount)
     guard !batch.targets.isEmpty else { return results }
     try pass.run(model, batch.tokens[...], &residual, &keys, isCancelled: isCancelled) {
       pass, layer, _, residual, keys in
@@ -128,11 +144,25 @@ package struct ContinuationScorer: ~Copyable {
         logitRows, rowCount: count, size: vocabularySize, into: &normalizers)
       while let target = targets.first, target.row < first + count {
         let row = target.row - first
-        results[target.continuation] +=
+        results[target.continuation].logLikelihood +=
           Double(logitRows[row * vocabularySize + target.token]) - normalizers[row]
+        if results[target.continuation].isGreedy {
+          results[target.continuation].isGreedy = isLargest(target.token, inRow: row)
+        }
         targets.removeFirst()
       }
     }
     return results
+  }
+
+  /// Whether a token has the largest logit of a row, and no token of a lower id has the same.
+  private func isLargest(_ token: Int, inRow row: Int) -> Bool {
+    let start = row * model.configuration.vocabularySize
+    let logit = logitRows[start + token]
+    for id in 0..<model.configuration.vocabularySize {
+      let other = logitRows[start + id]
+      if other > logit || other == logit && id < token { return false }
+    }
+    return true
   }
 }
