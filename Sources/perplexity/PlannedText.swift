@@ -66,8 +66,9 @@ struct PlannedText {
         format: arguments[Options.format], isLossy: arguments[Options.lossy],
         stripsByteOrderMark: arguments[Options.stripMark],
         characterLimit: arguments[Options.characters]))
-    let documents = text.documents.map {
-      tokenizer.encode($0.text, addingSpecialTokens: false)
+    let read = text
+    let documents = messages.encoding(path, with: tokenizer) {
+      read.documents.map { tokenizer.encode($0.text, addingSpecialTokens: false) }
     }
     if let reference {
       let others = text.documents.map {
