@@ -20,6 +20,8 @@ package final class Messages {
   private let descriptor: Int32
   /// The amount of messages.
   package let level: Level
+  /// The number of bytes left out that was last reported of each text.
+  var droppedByteCounts: [String: Int] = [:]
   /// Erases the progress line on the terminal, if there is one.
   var eraseProgress: (() -> Void)?
 

@@ -20,7 +20,7 @@ enum ChatProgram {
     _ = try ChatSettings(arguments, advice: GenerationConfiguration(), randomSeed: 0)
 
     let model = try invocation.loadModel(folder)
-    let tokenizer = try Tokenizer(contentsOf: folder)
+    let tokenizer = try invocation.messages.loadTokenizer(folder)
     guard tokenizer.vocabularySize > 0 else { throw ChatError.emptyVocabulary(folder: folder) }
     let advice = try GenerationConfiguration(folder: folder)
     let settings = try ChatSettings(
@@ -36,7 +36,11 @@ enum ChatProgram {
       SessionEngine(
         session, Sampler(settings.sampling, vocabularySize: tokenizer.vocabularySize)),
       maximumCount: settings.maximumCount, policy: settings.onFull, isStop: stops.contains,
-      encode: format.tokens, now: Clock.seconds)
+      encode: { messages in
+        try invocation.messages.encoding("the conversation", with: tokenizer) {
+          try format.tokens(for: messages)
+        }
+      }, now: Clock.seconds)
     let chat = Chat(
       responder, conversation: Conversation(system: settings.system), format: format,
       tokenizer: tokenizer, seed: settings.sampling.seed, output: invocation.output,

@@ -30,14 +30,16 @@ extension CalibrationSamples {
       guard isNeeded else { return nil }
       throw UsageError.missingOption("--calibration", placeholder: "FILE")
     }
-    let tokenizer = try Tokenizer(contentsOf: folder)
+    let tokenizer = try messages.loadTokenizer(folder)
     let texts = try paths.map { path in
       try CalibrationText(readFile(path, limit: Options.largestText), path: path)
     }
-    let samples = try CalibrationSamples(
-      texts, tokenizer: tokenizer, sampleCount: plan.sampleCount,
-      contextLength: plan.contextLength, seed: plan.seed,
-      allowsFewer: !arguments.isGiven(Options.samples))
+    let samples = try messages.encoding("calibration text", with: tokenizer) {
+      try CalibrationSamples(
+        texts, tokenizer: tokenizer, sampleCount: plan.sampleCount,
+        contextLength: plan.contextLength, seed: plan.seed,
+        allowsFewer: !arguments.isGiven(Options.samples))
+    }
     if samples.sampleCount < plan.sampleCount {
       messages.warning(
         "the calibration text has \(samples.availableTokenCount) tokens, enough for "

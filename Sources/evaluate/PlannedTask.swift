@@ -24,9 +24,11 @@ struct PlannedTask {
     let data = try TaskData(
       task, folder: arguments[Options.data],
       exampleCount: task.hasExamples ? arguments[Options.examples] ?? 0 : 0)
-    plan = try EvaluationPlan(
-      data, limit: arguments[Options.limit], protocol: arguments[Options.scheme],
-      tokenizer: tokenizer, contextLength: model.configuration.contextLength)
+    plan = try messages.encoding(data.path, with: tokenizer) {
+      try EvaluationPlan(
+        data, limit: arguments[Options.limit], protocol: arguments[Options.scheme],
+        tokenizer: tokenizer, contextLength: model.configuration.contextLength)
+    }
     if let expected = task.expectedCount, !data.hasExpectedCount {
       messages.warning(
         "\(printable(data.path)): \(data.documents.count) documents, where \(task.name) has "

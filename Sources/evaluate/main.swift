@@ -16,7 +16,7 @@ run(Options.command) { invocation in
   }
   let folder = arguments[CommonOptions.model]
   let model = try invocation.loadModel(folder)
-  let tokenizer = try Tokenizer(contentsOf: folder)
+  let tokenizer = try invocation.messages.loadTokenizer(folder)
   let digest = try ModelIdentity.digest(of: model.checkpoint)
 
   // All data and the results to compare with are read before the first document is scored, so that an

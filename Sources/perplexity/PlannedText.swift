@@ -57,7 +57,9 @@ struct PlannedText {
     // 1 GiB of text is about 250 million tokens, which take weeks to evaluate.
     let bytes = try readFile(path, limit: 1 << 30)
     let source = try PlannedContent.Source(bytes, path: path, arguments: arguments)
-    content = try source.content(tokenizer, contextLength: context, arguments: arguments)
+    content = try messages.encoding(path, with: tokenizer) {
+      try source.content(tokenizer, contextLength: context, arguments: arguments)
+    }
     if let reference {
       let other = try source.content(
         reference.tokenizer, contextLength: context, arguments: arguments)

@@ -8,7 +8,7 @@ run(Options.command) { invocation in
   let arguments = invocation.arguments
   let folder = arguments[CommonOptions.model]
   let model = try invocation.loadModel(folder)
-  let tokenizer = try Tokenizer(contentsOf: folder)
+  let tokenizer = try invocation.messages.loadTokenizer(folder)
   var reference: Reference?
   if let folder = arguments[Options.reference] {
     reference = try Reference(

@@ -35,6 +35,14 @@ struct TokenizeTask {
     isJSON = arguments[CommonOptions.json]
   }
 
+  /// What the text is, for messages.
+  var name: String {
+    switch source {
+    case .text: "--prompt"
+    case .file(let path), .lines(let path): path == "-" ? "standard input" : path
+    }
+  }
+
   /// Reads the text and prints its tokens.
   func run(_ tokenizer: Tokenizer, output: StandardOutput) throws {
     switch source {
@@ -94,12 +102,11 @@ struct TokenizeTask {
     guard let text = document.root["text"]?.utf8 else {
       throw TokenizeError.noText(path: path, line: number)
     }
-    let ids = tokenizer.encode(utf8: text, addingSpecialTokens: addsSpecialTokens)
+    // The tokens that the post-processor adds are not part of the text.
+    let own = tokenizer.encode(utf8: text, addingSpecialTokens: false)
+    let ids = addsSpecialTokens ? tokenizer.addingSpecialTokens(to: own) : own
     try output.write([
-      "ids": .array(ids.map { .integer($0) }),
-      // The tokens that the post-processor adds are not part of the text.
-      "decoded": .string(
-        tokenizer.decode(tokenizer.encode(utf8: text, addingSpecialTokens: false))),
+      "ids": .array(ids.map { .integer($0) }), "decoded": .string(tokenizer.decode(own)),
     ])
   }
 }

@@ -25,7 +25,9 @@ let command = Command(
 
 run(command) { invocation in
   let task = try TokenizeTask(invocation.arguments)
-  let tokenizer = try Tokenizer(contentsOf: invocation.arguments[CommonOptions.model])
-  try task.run(tokenizer, output: invocation.output)
+  let tokenizer = try invocation.messages.loadTokenizer(invocation.arguments[CommonOptions.model])
+  try invocation.messages.encoding(task.name, with: tokenizer) {
+    try task.run(tokenizer, output: invocation.output)
+  }
   return .success
 }

@@ -9,7 +9,7 @@ struct RefusedTokenizerTests {
     "a malformed tokenizer.json is refused",
     arguments: [
       ("", "not valid JSON"), ("[]", "should be an object"), ("{\"model\": null}", "is missing"),
-      ("{\"model\": {\"type\": \"Unigram\"}}", "\"Unigram\""),
+      ("{\"model\": {\"type\": \"WordPiece\"}}", "\"WordPiece\""),
       (
         "{\"model\": {\"type\": \"BPE\", \"vocab\": {}, \"merges\": []}}", "the vocabulary is empty"
       ),

@@ -78,6 +78,31 @@ struct TokenizeTests {
     }
   }
 
+  @Test(
+    "text that the vocabulary cannot express is left out with a warning, and moved tokens are noted"
+  )
+  func warnsAboutTextThatIsLeftOut() throws {
+    let folder = SharedData.project("Tests/Golden/tokenizers/byte-level-dropped")
+    let lines = "{\"text\": \"aqb\"}\n{\"text\": \"qq\"}\n"
+    for (arguments, name) in [
+      (["-p", "aqqZb"], "--prompt"), (["--jsonl", "-"], "standard input"),
+    ] {
+      let result = try runExecutable("tokenize", ["-m", folder] + arguments, stdin: lines)
+      #expect(result.exitCode == 0)
+      #expect(
+        result.stderr
+          == "tokenize: warning: \(name): the vocabulary has no token for 3 bytes of this "
+          + "text, which are left out\n")
+    }
+    let whole = try runExecutable("tokenize", ["-m", folder, "-p", "ab"])
+    #expect(whole.stderr == "")
+    let moved = SharedData.project("Tests/Golden/tokenizers/added-tokens-file")
+    let noted = try runExecutable("tokenize", ["-m", moved, "-p", "a"])
+    #expect(noted.exitCode == 0)
+    #expect(
+      noted.stderr.contains("\"<|im_end|>\" and 1 more has the id 563 in the file, but the id 562"))
+  }
+
   @Test("text that is not UTF-8 is refused with its place")
   func refusesTextThatIsNotUTF8() throws {
     let folder = try TemporaryFolder()

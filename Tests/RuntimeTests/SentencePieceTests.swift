@@ -108,11 +108,10 @@ struct SentencePieceTests {
   @Test("models that are not supported are refused by name")
   func refusesOtherModels() throws {
     let cases: [([UInt8], String)] = [
-      (ModelWriter.model(type: 1), "model type unigram"),
+      (ModelWriter.model(type: 3), "model type word"),
       (ModelWriter.model(type: 9), "model type 9"),
       (ModelWriter.model(trainer: { $0.append(24, number: 1) }), "white space as suffix"),
-      (ModelWriter.model(normalizer: { $0.append(2, [1, 2]) }), "a map for normalizing"),
-      (ModelWriter.model(normalizer: { $0.append(4, number: 1) }), "extra white space"),
+      (ModelWriter.model(normalizer: { $0.append(2, [1, 2]) }), "a malformed character map"),
       (ModelWriter.model(normalizer: { $0.append(5, number: 0) }), "unescaped white space"),
       (ModelWriter.model(pieces: { $0.appendPiece("ab", score: 0) }), "\"ab\" appears twice"),
       (ModelWriter.model(pieces: { $0.appendPiece("x", score: 0, kind: 5) }), "unused pieces"),

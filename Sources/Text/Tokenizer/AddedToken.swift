@@ -31,4 +31,11 @@ public struct AddedToken: Sendable, Hashable {
     self.stripsRight = stripsRight
     self.isSingleWord = isSingleWord
   }
+
+  /// The same token with another id.
+  func with(id: Int) -> AddedToken {
+    AddedToken(
+      id: id, content: content, isSpecial: isSpecial, isNormalized: isNormalized,
+      stripsLeft: stripsLeft, stripsRight: stripsRight, isSingleWord: isSingleWord)
+  }
 }

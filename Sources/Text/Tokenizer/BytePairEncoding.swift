@@ -14,6 +14,8 @@ struct BytePairEncoding: Sendable {
 
   /// The number of bytes of the longest piece.
   private let longestPiece: Int
+  /// Whether some text has no symbol and is left out.
+  private let dropsText: Bool
 
   /// The number of symbols in a window: its tokens and queue, 44 bytes a symbol, stay in the caches.
   static let windowSize = 1024
@@ -27,6 +29,7 @@ struct BytePairEncoding: Sendable {
     self.merges = merges
     self.alphabet = alphabet
     self.ignoresMerges = ignoresMerges
+    dropsText = !alphabet.isComplete
     longestPiece = (0..<vocabulary.idCount).reduce(0) {
       max($0, vocabulary.piece($1)?.count ?? 0)
     }
@@ -46,6 +49,10 @@ struct BytePairEncoding: Sendable {
     if ignoresMerges, let id = wholePiece(text, in: range, key: &workspace.key) {
       ids.append(Int(id))
       return
+    }
+    if dropsText {
+      workspace.droppedByteCount += alphabet.droppedByteCount(
+        of: text, in: range, vocabulary: vocabulary)
     }
     guard range.count <= Self.windowSize else {
       mergeLongWord(text, in: range, windowSize: Self.windowSize, &workspace, into: &ids)
@@ -122,6 +129,8 @@ extension BytePairEncoding {
     var window = MergeWindow()
     /// The tokens of the next window.
     var windowBehind = MergeWindow()
+    /// The number of bytes that had no symbol.
+    var droppedByteCount = 0
     /// The result of merging the two tokens at the border of two windows.
     var border = MergeWindow()
   }

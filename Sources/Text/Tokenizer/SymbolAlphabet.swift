@@ -36,9 +36,12 @@ struct SymbolAlphabet: Sendable {
       }
       return vocabulary.id(of: piece) ?? -1
     }
-    byteFallback =
-      usesByteFallback
-      ? (UInt8.min ... .max).map { vocabulary.id(of: Self.fallbackPiece(of: $0)) ?? -1 } : []
+    byteFallback = usesByteFallback ? Self.fallbackIDs(of: vocabulary) : []
+  }
+
+  /// The id of the piece `<0xHH>` of each byte, or -1.
+  static func fallbackIDs(of vocabulary: Vocabulary) -> [Int32] {
+    (UInt8.min ... .max).map { vocabulary.id(of: fallbackPiece(of: $0)) ?? -1 }
   }
 
   /// The piece `<0xHH>` of `byte`, its digits in upper case.
@@ -66,21 +69,39 @@ struct SymbolAlphabet: Sendable {
     return value
   }
 
-  /// The missing piece without which some text cannot be encoded, in words, or nil if there is
-  /// none.
-  var gap: String? {
-    if unknown >= 0 { return nil }
+  /// Whether all text can be encoded.
+  var isComplete: Bool {
+    if unknown >= 0 { return true }
     switch unit {
     case .byte:
       // No UTF-8 text holds the bytes C0, C1 and F5 to FF.
-      let needed = (UInt8.min ... .max).filter { $0 < 0xC0 || (0xC2...0xF4).contains($0) }
-      return needed.first { direct[Int($0)] < 0 }.map { "a piece for the byte \($0)" }
-    case .scalar:
-      if byteFallback.isEmpty { return "an unknown token or byte fallback" }
-      return byteFallback.firstIndex { $0 < 0 }.map {
-        String(decoding: Self.fallbackPiece(of: UInt8($0)), as: UTF8.self)
+      return (UInt8.min ... .max).allSatisfy {
+        direct[Int($0)] >= 0 || !(0x00...0xBF).contains($0) && !(0xC2...0xF4).contains($0)
       }
+    case .scalar: return !byteFallback.isEmpty && byteFallback.allSatisfy { $0 >= 0 }
     }
+  }
+
+  /// The number of bytes of `text[range]`, valid UTF-8, for which `appendSymbols` has no symbol.
+  func droppedByteCount(of text: [UInt8], in range: Range<Int>, vocabulary: Vocabulary) -> Int {
+    if unknown >= 0 { return 0 }
+    var symbols: [Int32] = []
+    var count = 0
+    var position = range.lowerBound
+    while position < range.upperBound {
+      let end = min(endOfUnit(in: text, at: position), range.upperBound)
+      symbols.removeAll(keepingCapacity: true)
+      appendSymbols(of: text, in: position..<end, vocabulary: vocabulary, to: &symbols)
+      if symbols.isEmpty { count += end - position }
+      position = end
+    }
+    return count
+  }
+
+  private func endOfUnit(in text: [UInt8], at position: Int) -> Int {
+    let first = text[position]
+    return position
+      + (unit == .byte || first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4)
   }
 
   /// Appends the symbols of `text[range]`, which is valid UTF-8.

@@ -26,14 +26,18 @@ struct TokenDecoder: Sendable, Equatable {
 
   /// A decoder of these steps, or nil when their order is not supported.
   ///
-  /// Once the tokens are joined, only stripping at the start is possible: a step that needs the end
-  /// of the text cannot be done while the text is still being generated.
+  /// Once the tokens are joined, only stripping at the start and replacing a single scalar are possible:
+  /// what needs the end of the text, or text of several tokens, cannot be done while the text is
+  /// still being generated.
   init?(steps: [Step], separatesTokens: Bool = false) {
     let joined = steps.firstIndex { $0 == .fuse || $0 == .byteLevel }
     separateStepCount = joined.map { $0 + 1 } ?? steps.count
     for step in steps[separateStepCount...] {
       switch step {
       case .fuse, .strip(_, _, stop: 0): break
+      case .replace(let pattern, _)
+      where String(decoding: pattern, as: UTF8.self).unicodeScalars.count == 1:
+        break
       default: return nil
       }
     }

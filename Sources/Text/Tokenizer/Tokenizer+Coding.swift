@@ -40,6 +40,15 @@ extension Tokenizer {
     encode(TaggedText(joining: segments), addingSpecialTokens: false)
   }
 
+  /// The ids of an encoded text with those that the file's post-processor adds.
+  public func addingSpecialTokens(to ids: [Int]) -> [Int] { model.prefix + ids + model.suffix }
+
+  /// The number of bytes of text that all calls of `encode` so far have left out.
+  ///
+  /// Greater than 0 only for a vocabulary that has neither a piece for each byte nor a token for unknown
+  /// text: what it cannot express is left out, as Hugging Face tokenizers does.
+  public var droppedByteCount: Int { droppedBytes.value }
+
   private func encode(_ text: TaggedText, addingSpecialTokens: Bool) -> [Int] {
     var ids = addingSpecialTokens ? model.prefix : []
     var workspace = BytePairEncoding.Workspace()
@@ -54,6 +63,7 @@ extension Tokenizer {
       }
     }
     if addingSpecialTokens { ids += model.suffix }
+    if workspace.droppedByteCount > 0 { droppedBytes.add(workspace.droppedByteCount) }
     return ids
   }
 
@@ -67,24 +77,58 @@ extension Tokenizer {
       switch part {
       case .token(let id): ids.append(id)
       case .text(let range):
-        model.preTokenizer.forEachWord(
-          in: normalized.bytes, range, isFirst: isFirst && range.lowerBound == 0
-        ) { bytes, word in
-          model.encoding.encode(bytes, in: word, workspace: &workspace, into: &ids)
+        let isFirst = isFirst && range.lowerBound == 0
+        switch model.encoding {
+        case .bytePairs(let encoding):
+          model.preTokenizer.forEachWord(in: normalized.bytes, range, isFirst: isFirst) {
+            encoding.encode($0, in: $1, workspace: &workspace, into: &ids)
+          }
+        case .unigram(let encoding):
+          model.preTokenizer.forEachWord(in: normalized.bytes, range, isFirst: isFirst) {
+            encode($0, $1, by: encoding, &workspace.droppedByteCount, into: &ids)
+          }
         }
       }
     }
+  }
+
+  /// Appends the ids of a word by a unigram model.
+  private func encode(
+    _ text: [UInt8], _ word: Range<Int>, by encoding: UnigramEncoding,
+    _ droppedByteCount: inout Int, into ids: inout [Int]
+  ) {
+    var (text, word) = (text, word)
+    if model.preTokenizer.isByteLevel {
+      text = TaggedText(TaggedText(text), in: word).spelledByteLevel().bytes
+      word = text.indices
+    }
+    encoding.encode(text, in: word, droppedByteCount: &droppedByteCount, into: &ids)
   }
 
   /// The ids of a text that is taken as one word, neither normalized nor split.
   ///
   /// For tests, which show that the size of the windows makes no difference.
   package func encodeWord(_ word: [UInt8], windowSize: Int) -> [Int] {
-    var workspace = BytePairEncoding.Workspace()
     var ids: [Int] = []
-    model.encoding.mergeLongWord(
-      word, in: word.indices, windowSize: windowSize, &workspace, into: &ids)
+    switch model.encoding {
+    case .bytePairs(let encoding):
+      var workspace = BytePairEncoding.Workspace()
+      encoding.mergeLongWord(
+        word, in: word.indices, windowSize: windowSize, &workspace, into: &ids)
+    case .unigram(let encoding):
+      var droppedByteCount = 0
+      encoding.encode(
+        word, in: word.indices, windowSize: windowSize, droppedByteCount: &droppedByteCount,
+        into: &ids)
+    }
     return ids
+  }
+
+  /// The text after normalization.
+  ///
+  /// For tests, which compare the normalizers with those of other implementations.
+  package func normalized(_ text: String) -> [UInt8] {
+    model.normalizer.normalized(TaggedText(Array(text.utf8))).bytes
   }
 
   // MARK: - Decoding

@@ -14,6 +14,9 @@ public struct Tokenizer: Sendable {
   /// The id for text without a piece.
   public let unknown: Int?
 
+  /// What the user should know about the tokenizer's files, each a sentence that names the file.
+  public var notes: [String] { model.notes }
+
   let model: TokenizerModel
   let rawMatcher: AddedTokenMatcher
   let normalizedMatcher: AddedTokenMatcher
@@ -23,24 +26,28 @@ public struct Tokenizer: Sendable {
   private let addedIDs: [[UInt8]: Int]
   /// The normalized text, by id, of the added tokens that are matched after normalization.
   private let normalizedContents: [Int: [UInt8]]
+  /// The number of bytes that all calls of `encode` left out.
+  let droppedBytes = DroppedByteCounter()
 
   /// Reads the tokenizer of a folder.
   ///
   /// Only the tokenizer's own files are needed: tokenizer.json or tokenizer.model, and, if they are
-  /// there, tokenizer_config.json and special_tokens_map.json.
+  /// there, tokenizer_config.json, special_tokens_map.json and added_tokens.json.
   ///
   /// - Throws: `TokenizerError`.
   /// - Complexity: O(size of the files).
   public init(contentsOf folder: String) throws(TokenizerError) {
     let configuration = try TokenizerConfiguration(folder: folder)
     do {
-      try self.init(
-        TokenizerModel(tokenizerFile: "\(folder)/tokenizer.json"), configuration: configuration)
+      self.init(
+        try TokenizerModel(
+          tokenizerFile: "\(folder)/tokenizer.json", configuration: configuration),
+        configuration: configuration)
       return
     } catch .unreadable(.notFound) {}
     do {
-      try self.init(
-        TokenizerModel(
+      self.init(
+        try TokenizerModel(
           sentencePieceFile: "\(folder)/tokenizer.model", configuration: configuration),
         configuration: configuration)
     } catch .unreadable(.notFound) {
@@ -48,9 +55,7 @@ public struct Tokenizer: Sendable {
     }
   }
 
-  private init(
-    _ model: TokenizerModel, configuration: TokenizerConfiguration
-  ) throws(TokenizerError) {
+  private init(_ model: TokenizerModel, configuration: TokenizerConfiguration) {
     self.model = model
     addedTokens = model.addedTokens
     var controlIDs: Set<Int> = []
@@ -73,26 +78,24 @@ public struct Tokenizer: Sendable {
     self.controlIDs = controlIDs
     self.addedIDs = addedIDs
 
-    func id(_ role: String, _ text: String?) throws(TokenizerError) -> Int? {
+    // A token that the vocabulary lacks is absent; the model's notes name it.
+    func id(_ text: String?) -> Int? {
       guard let text else { return nil }
       let bytes = Array(text.utf8)
-      if let id = addedIDs[bytes] { return id }
-      if let id = model.encoding.vocabulary.id(of: bytes) { return Int(id) }
-      throw .tokenNotInVocabulary(path: configuration.path, role: role, token: text)
+      return addedIDs[bytes] ?? model.vocabulary.id(of: bytes).map { Int($0) }
     }
     beginningOfSequence =
-      try id("beginning-of-sequence token", configuration.beginningOfSequence)
-      ?? model.namedTokens.beginningOfSequence ?? model.prefix.first
+      id(configuration.beginningOfSequence) ?? model.namedTokens.beginningOfSequence
+      ?? model.prefix.first
     endOfSequence =
-      try id("end-of-sequence token", configuration.endOfSequence)
-      ?? model.namedTokens.endOfSequence ?? model.suffix.last
-    unknown = try id("unknown token", configuration.unknown) ?? model.namedTokens.unknown
+      id(configuration.endOfSequence) ?? model.namedTokens.endOfSequence ?? model.suffix.last
+    unknown = id(configuration.unknown) ?? model.namedTokens.unknown
   }
 
   // MARK: - Vocabulary
 
   /// The highest id plus one.
-  public var vocabularySize: Int { model.encoding.vocabulary.idCount }
+  public var vocabularySize: Int { model.vocabulary.idCount }
 
   /// Whether an encoded text starts with `beginningOfSequence`.
   public var addsBeginningOfSequence: Bool {
@@ -106,16 +109,16 @@ public struct Tokenizer: Sendable {
   ///
   /// SentencePiece vocabularies write a space as "▁" and some bytes as `<0xHH>`; byte-level
   /// vocabularies write each byte as a character of its own ("Ġ" for a space).
-  public func piece(_ id: Int) -> [UInt8]? { model.encoding.vocabulary.piece(id).map(Array.init) }
+  public func piece(_ id: Int) -> [UInt8]? { model.vocabulary.piece(id).map(Array.init) }
 
   /// The piece in a form that is safe in a message, or nil for an id without a piece.
   public func displayedPiece(_ id: Int) -> String? {
-    model.encoding.vocabulary.piece(id).map { printable(String(decoding: $0, as: UTF8.self)) }
+    model.vocabulary.piece(id).map { printable(String(decoding: $0, as: UTF8.self)) }
   }
 
   /// The id of the piece that the vocabulary spells with exactly these bytes.
   public func token(_ piece: [UInt8]) -> Int? {
-    addedIDs[piece] ?? model.encoding.vocabulary.id(of: piece).map { Int($0) }
+    addedIDs[piece] ?? model.vocabulary.id(of: piece).map { Int($0) }
   }
 
   /// The id of the piece that the vocabulary spells with exactly the UTF-8 of `piece`.

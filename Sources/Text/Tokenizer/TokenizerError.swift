@@ -46,14 +46,10 @@ public enum TokenizerError: DuetError, Equatable {
   case mergeOfUnknownPiece(path: String, index: Int, piece: String)
   /// A pair of pieces is merged twice.
   case duplicateMerge(path: String, index: Int)
-  /// Some text could not be encoded: no unknown token, and not every byte has a piece.
-  case incompleteAlphabet(path: String, missing: String)
   /// A token that the files rely on is not in the vocabulary.
   case tokenNotInVocabulary(path: String, role: String, token: String)
-  /// An added token is empty or unreasonably long.
+  /// An added token is unreasonably long.
   case malformedAddedToken(path: String, id: Int, byteCount: Int)
-  /// An added token has another id than the vocabulary gives it.
-  case addedTokenMismatch(path: String, token: String, id: Int, vocabularyID: Int)
 
   // MARK: SentencePiece files
 
@@ -120,16 +116,11 @@ extension TokenizerError {
         + "which is not in the vocabulary"
     case .duplicateMerge(let path, let index):
       "\(printable(path)): merge \(index) repeats an earlier one"
-    case .incompleteAlphabet(let path, let missing):
-      "\(printable(path)): the vocabulary lacks \(printable(missing)), so some text would be lost"
     case .tokenNotInVocabulary(let path, let role, let token):
       "\(printable(path)): the \(printable(role)) \"\(printable(token))\" is not in the vocabulary"
     case .malformedAddedToken(let path, let id, let byteCount):
       "\(printable(path)): the added token \(id) has \(byteCount) bytes; "
-        + "1 to \(AddedToken.longestContent) are allowed"
-    case .addedTokenMismatch(let path, let token, let id, let vocabularyID):
-      "\(printable(path)): the added token \"\(printable(token))\" has the id \(id), "
-        + "but \(vocabularyID) in the vocabulary"
+        + "\(AddedToken.longestContent) are allowed"
     case .malformedSentencePiece(let path, let offset, let problem):
       "\(printable(path)): not a SentencePiece model: \(printable(problem)) at byte \(offset)"
     case .tiktokenFile(let path):

@@ -33,6 +33,11 @@ struct TaggedText {
   /// Whether the byte at `index` is content.
   func isContent(at index: Int) -> Bool { !isContent.isEmpty && isContent[index] }
 
+  /// Whether any byte in `range` is content.
+  func isContent(in range: Range<Int>) -> Bool {
+    !isContent.isEmpty && isContent[range].contains(true)
+  }
+
   /// Puts `prefix`, which is not content, at the start.
   mutating func prepend(_ prefix: [UInt8]) {
     bytes.insert(contentsOf: prefix, at: 0)

@@ -1,6 +1,6 @@
 internal import DuetSystem
 
-/// The contents of a tokenizer.model: a SentencePiece model of the byte-pair kind.
+/// The contents of a tokenizer.model: a SentencePiece model of the byte-pair or the unigram kind.
 ///
 /// Source: google/sentencepiece, `sentencepiece_model.proto`.
 struct SentencePieceFile {
@@ -25,9 +25,11 @@ struct SentencePieceFile {
   let path: String
   private(set) var pieces: [Piece] = []
   private(set) var usesByteFallback = false
-  private(set) var addsDummyPrefix = true
+  private(set) var normalization = SentencePieceNormalization(removesExtraSpaces: true)
   private(set) var beginningOfSequence = 1
   private(set) var endOfSequence = 2
+  /// Whether the pieces are for a unigram model; else for byte pairs.
+  var isUnigram: Bool { modelType == 1 }
   private var modelType: UInt64 = 1
 
   /// Reads the file at `path`.
@@ -55,8 +57,8 @@ struct SentencePieceFile {
       throw .malformedSentencePiece(path: path, offset: 0, problem: "an unknown problem")
     }
     guard !pieces.isEmpty else { throw .emptyVocabulary(path: path) }
-    guard modelType == 2 else {
-      let names: [UInt64: String] = [1: "unigram", 3: "word", 4: "char"]
+    guard isUnigram || modelType == 2 else {
+      let names: [UInt64: String] = [3: "word", 4: "char"]
       throw .unsupportedSentencePiece(
         path: path, feature: "the model type \(names[modelType] ?? "\(modelType)")")
     }
@@ -126,27 +128,26 @@ struct SentencePieceFile {
   private mutating func readNormalizer(
     _ bytes: [UInt8], _ range: Range<Int>, isDenormalizer: Bool
   ) throws {
-    var removesExtraSpaces = true
-    var escapesSpaces = true
     var reader = ProtobufReader(bytes, in: range)
     while let (field, value) = try reader.next() {
       switch (field, value) {
       case (2, .bytes(let map)) where !map.isEmpty:
-        throw TokenizerError.unsupportedSentencePiece(
-          path: path, feature: "a map for normalizing characters")
-      case (3, .varint(let number)): if !isDenormalizer { addsDummyPrefix = number != 0 }
-      case (4, .varint(let number)): removesExtraSpaces = number != 0
-      case (5, .varint(let number)): escapesSpaces = number != 0
+        if isDenormalizer {
+          throw TokenizerError.unsupportedSentencePiece(
+            path: path, feature: "a map for characters of decoded text")
+        }
+        guard let map = CharacterMap(bytes[map]) else {
+          throw ProtobufReader.Problem(offset: map.lowerBound, text: "a malformed character map")
+        }
+        normalization.map = map
+      case (3, .varint(let number)) where !isDenormalizer:
+        normalization.addsDummyPrefix = number != 0
+      case (4, .varint(let number)) where !isDenormalizer:
+        normalization.removesExtraSpaces = number != 0
+      case (5, .varint(0)) where !isDenormalizer:
+        throw TokenizerError.unsupportedSentencePiece(path: path, feature: "unescaped white space")
       default: break
       }
-    }
-    guard !isDenormalizer else { return }
-    if removesExtraSpaces {
-      throw TokenizerError.unsupportedSentencePiece(
-        path: path, feature: "removal of extra white space")
-    }
-    if !escapesSpaces {
-      throw TokenizerError.unsupportedSentencePiece(path: path, feature: "unescaped white space")
     }
   }
 }
