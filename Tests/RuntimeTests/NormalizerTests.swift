@@ -63,6 +63,21 @@ struct NormalizerTests {
     #expect(SHA256.hexadecimalDigest(of: bytes) == digest)
   }
 
+  /// What `normalizers.Replace(Regex(pattern), content)` of tokenizers 0.23.3 makes of a text.
+  @Test(
+    "matches of an expression are replaced as in the package",
+    arguments: [
+      (" {2,}", "_", "a  b   c d", "a_b_c d"), (#"\s+"#, " ", "  x\n\ty  ", " x y "),
+      ("x*", "-", "axxb", "-a-b-"), ("(?i:É)", "e", "cafÉ é", "cafe e"), ("[^a]", "", "abca", "aa"),
+      ("^", ">", "ab", ">ab"), ("", ".", "ab", ".a.b."),
+    ])
+  func replacesMatches(pattern: String, content: String, text: String, expected: String) throws {
+    let tokenizer = try Self.tokenizer([
+      "type": "Replace", "pattern": ["Regex": pattern], "content": content,
+    ])
+    #expect(tokenizer.normalized(text) == Array(expected.utf8))
+  }
+
   @Test("a sequence may be nested, and a step without effect may be anywhere")
   func nestsSequences() throws {
     let tokenizer = try Self.tokenizer([

@@ -31,6 +31,11 @@ struct TokenizerFilesTests {
         "added-tokens-json", chat, [1, 514, 318, 419, 285, 13, 415, 417, 513, 410, 13]),
       SharedTokenizerCase(
         "added-tokens-json-eos", chat, [1, 514, 318, 419, 285, 13, 415, 417, 513, 410, 13]),
+      SharedTokenizerCase(
+        "pretok-deepseek-coder", "x = 12, y", [4091, 87, 220, 28, 220, 16, 17, 11, 330]),
+      SharedTokenizerCase(
+        "pretok-qwen-nfc", "year 2024 cafe\u{301}",
+        [4091, 88, 403, 220, 17, 15, 17, 19, 277, 1126, 3273]),
       SharedTokenizerCase("spm-extra-whitespace", "hello     world", [1, 292, 278, 745, 708]),
       SharedTokenizerCase(
         "spm-legacy-false", chat, [1, 512, 425, 419, 285, 13, 415, 417, 513, 13]),

@@ -28,7 +28,7 @@ struct GoldenLine: Decodable {
 
 /// The tokenizers of the shared folder, each read once for all tests.
 enum SharedTokenizers {
-  static let names = ["llama2", "llama3", "mistral-v0.1", "mistral-v0.3"]
+  static let names = ["llama2", "llama3", "mistral-v0.1", "mistral-v0.3", "deepseek", "smollm2"]
   static let sentencePieceNames = ["llama2", "mistral-v0.1", "mistral-v0.3"]
   static let arePresent = SharedData.path("golden/tokenizers") != nil
 
@@ -48,11 +48,12 @@ enum SharedTokenizers {
 struct TokenizerGoldenTests {
   @Test("ids and texts agree with the reference", arguments: SharedTokenizers.names)
   func agreesWithTheReference(name: String) throws {
-    try expectAgreement(SharedTokenizers.named(name), GoldenLine.all(name))
+    let lines = try GoldenLine.all(name)
+    #expect(lines.count == (["deepseek", "smollm2"].contains(name) ? 577 : 584))
+    try expectAgreement(SharedTokenizers.named(name), lines)
   }
 
   private func expectAgreement(_ tokenizer: Tokenizer, _ lines: [GoldenLine]) {
-    #expect(lines.count == 584)
     for line in lines {
       #expect(tokenizer.encode(line.text, addingSpecialTokens: false) == line.ids)
       #expect(tokenizer.encode(line.text) == line.idsWithSpecial)

@@ -64,22 +64,32 @@ struct TokenizerRefusalTests {
     .set("normalizer", "[]", refusedWith: "\"normalizer\" should be an object"),
     .set("normalizer", #"{"type": "Sequence"}"#, refusedWith: "normalizers\" is missing"),
     .set(
-      "normalizer", #"{"type": "Replace", "pattern": {"Regex": "a+"}, "content": ""}"#,
-      refusedWith: "no scanner for the splitting pattern a+"),
+      "normalizer", #"{"type": "Replace", "pattern": {"Regex": "(a)\\1"}, "content": ""}"#,
+      refusedWith: "the pattern (a)\\1 uses"),
     .set(
       "normalizer", #"{"type": "Replace", "pattern": {"String": ""}, "content": "x"}"#,
       refusedWith: "pattern"),
     .set(
       "normalizer", #"{"type": "Prepend", "prepend": "x", "often": true}"#,
       refusedWith: "often\" is not known"),
-    .set("pre_tokenizer", #"{"type": "BertPreTokenizer"}"#, refusedWith: "BertPreTokenizer"),
+    .set("pre_tokenizer", #"{"type": "UnicodeScripts"}"#, refusedWith: "UnicodeScripts"),
     .set(
       "pre_tokenizer",
-      #"{"type": "Split", "pattern": {"Regex": "(a|b)+"}, "behavior": "Isolated"}"#,
-      refusedWith: "(a|b)+"),
+      #"{"type": "Split", "pattern": {"Regex": "(a|b)\\1"}, "behavior": "Isolated"}"#,
+      refusedWith: #"the pattern (a|b)\1 uses a back reference \1, which is not supported"#),
     .set(
-      "pre_tokenizer", #"{"type": "Split", "pattern": {"Regex": "a"}, "behavior": "Removed"}"#,
-      refusedWith: "\"Removed\""),
+      "pre_tokenizer",
+      #"{"type": "Split", "pattern": {"Regex": "(a{1,100000}"}, "behavior": "Isolated"}"#,
+      refusedWith: "has a group without end"),
+    .set(
+      "pre_tokenizer",
+      #"{"type": "Split", "pattern": {"Regex": "a{1,100000}"}, "behavior": "Isolated"}"#,
+      refusedWith: "more than 8192 states"),
+    .set(
+      "pre_tokenizer", #"{"type": "Split", "pattern": {"Regex": "a"}, "behavior": "Dropped"}"#,
+      refusedWith: "\"Dropped\""),
+    .set(
+      "pre_tokenizer", #"{"type": "FixedLength", "length": 0}"#, refusedWith: "length"),
     .set(
       "pre_tokenizer", #"{"type": "Metaspace", "replacement": "ab"}"#,
       refusedWith: "a single character"),
@@ -88,8 +98,8 @@ struct TokenizerRefusalTests {
       refusedWith: "\"often\""),
     .set(
       "pre_tokenizer",
-      #"{"type": "Sequence", "pretokenizers": [{"type": "ByteLevel"}, {"type": "ByteLevel"}]}"#,
-      refusedWith: "combines ByteLevel, ByteLevel"),
+      #"{"type": "Sequence", "pretokenizers": [{"type": "ByteLevel"}, {"type": "Metaspace", "replacement": "_"}]}"#,
+      refusedWith: "combines ByteLevel, Metaspace"),
     .set("post_processor", #"{"type": "BertProcessing"}"#, refusedWith: "cls\" is missing"),
     .set(
       "post_processor", #"{"type": "BertProcessing", "cls": ["<s>"], "sep": ["</s>", 2]}"#,

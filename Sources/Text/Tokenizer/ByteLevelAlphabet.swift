@@ -38,6 +38,19 @@ enum ByteLevelAlphabet {
     }
   }
 
+  /// The bytes that `text[range]` spells, all of whose characters are of the alphabet.
+  static func bytes(spelledBy text: [UInt8], in range: Range<Int>) -> [UInt8] {
+    var result: [UInt8] = []
+    result.reserveCapacity(range.count)
+    var value = 0
+    for position in range {
+      let byte = Int(text[position])
+      value = byte < 0x80 ? byte : byte < 0xC0 ? value << 6 | byte & 0x3F : byte & 0x1F
+      if byte < 0xC0 { result.append(UInt8(truncatingIfNeeded: bytes[value])) }
+    }
+    return result
+  }
+
   /// The bytes that `piece` spells, or nil when it holds a character outside the alphabet.
   static func decode(_ piece: [UInt8]) -> [UInt8]? {
     var result: [UInt8] = []

@@ -46,21 +46,21 @@ package enum ScalarClass: UInt8, Sendable {
     var result = [ScalarClass](repeating: .other, count: 0x40000)
     for value in result.indices {
       if let scalar = Unicode.Scalar(UInt32(value)) {
-        result[value] = ScalarClass(properties: scalar.properties)
+        result[value] = ScalarClass(scalar)
       }
     }
     return result
   }()
 
-  /// The class according to the standard library's Unicode data.
-  package init(properties: Unicode.Scalar.Properties) {
-    switch properties.generalCategory {
+  /// The class according to the Unicode data of the reference.
+  package init(_ scalar: Unicode.Scalar) {
+    switch scalar.referenceCategory {
     case .uppercaseLetter, .titlecaseLetter: self = .upperCaseLetter
     case .lowercaseLetter: self = .lowerCaseLetter
     case .modifierLetter, .otherLetter: self = .otherLetter
     case .nonspacingMark, .spacingMark, .enclosingMark: self = .mark
     case .decimalNumber, .letterNumber, .otherNumber: self = .number
-    default: self = properties.isWhitespace ? .whiteSpace : .other
+    default: self = scalar.properties.isWhitespace ? .whiteSpace : .other
     }
   }
 }

@@ -105,6 +105,20 @@ extension Tokenizer {
     encoding.encode(text, in: word, droppedByteCount: &droppedByteCount, into: &ids)
   }
 
+  /// The words that a text without added tokens is split into, before any normalization.
+  ///
+  /// For tests, which compare them with those of the reference. The words of a byte-level tokenizer
+  /// may end within a character.
+  package func words(of text: String) -> [[UInt8]] {
+    let bytes = Array(text.utf8)
+    guard !bytes.isEmpty else { return [] }
+    var words: [[UInt8]] = []
+    model.preTokenizer.forEachWord(in: bytes, bytes.indices, isFirst: true) { text, range in
+      words.append(Array(text[range]))
+    }
+    return words
+  }
+
   /// The ids of a text that is taken as one word, neither normalized nor split.
   ///
   /// For tests, which show that the size of the windows makes no difference.

@@ -21,8 +21,8 @@ public enum TokenizerError: DuetError, Equatable {
   case unsupportedValue(path: String, field: String, value: String)
   /// A field that no known version of the format has, with a value that could matter.
   case unknownField(path: String, field: String)
-  /// A splitting pattern for which there is no scanner.
-  case unsupportedPattern(path: String, pattern: String)
+  /// A pattern is not a regular expression, or one with a construct that is not implemented.
+  case unsupportedPattern(path: String, pattern: String, problem: String)
   /// The parts of a pre-tokenizer or decoder are known but not in this order.
   case unsupportedSequence(path: String, field: String, types: [String])
   /// The post-processor does not insert the text exactly once, or names an unknown token.
@@ -86,8 +86,8 @@ extension TokenizerError {
       "\(printable(path)): \"\(printable(field))\" is \(printable(value)), which is not supported"
     case .unknownField(let path, let field):
       "\(printable(path)): the field \"\(printable(field))\" is not known and could matter"
-    case .unsupportedPattern(let path, let pattern):
-      "\(printable(path)): there is no scanner for the splitting pattern \(printable(pattern))"
+    case .unsupportedPattern(let path, let pattern, let problem):
+      "\(printable(path)): the pattern \(printable(pattern)) \(printable(problem))"
     case .unsupportedSequence(let path, let field, let types):
       "\(printable(path)): \"\(printable(field))\" combines "
         + "\(printable(types.joined(separator: ", "))), which is not supported"

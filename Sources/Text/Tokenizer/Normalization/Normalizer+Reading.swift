@@ -16,8 +16,12 @@ extension Normalizer.Step {
       self = .prepend(try field.member("prepend").utf8())
     case "Replace":
       try field.refuseMembers(besides: ["type", "pattern", "content"])
-      self = .replace(
-        pattern: try field.stringPattern(), content: try field.member("content").utf8())
+      let content = try field.member("content").utf8()
+      if let expression = try field.regularExpression() {
+        self = .replaceMatches(expression, content: content)
+      } else {
+        self = .replace(pattern: try field.stringPattern(), content: content)
+      }
     case "Strip":
       try field.refuseMembers(besides: ["type", "strip_left", "strip_right"])
       self = .strip(

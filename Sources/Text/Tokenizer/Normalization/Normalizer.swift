@@ -1,11 +1,13 @@
 /// The changes made to a text before it is split into words.
-struct Normalizer: Sendable, Equatable {
+struct Normalizer: Sendable {
   /// One change.
-  enum Step: Sendable, Equatable {
+  enum Step: Sendable {
     /// Puts bytes before a text that is not empty.
     case prepend([UInt8])
     /// Replaces every occurrence of some bytes.
     case replace(pattern: [UInt8], content: [UInt8])
+    /// Replaces every match of an expression.
+    case replaceMatches(RegularExpression, content: [UInt8])
     /// Brings the text into a Unicode normalization form.
     case unicode(NormalizationForm)
     /// Puts every scalar into lower case, whatever surrounds it.
@@ -34,6 +36,8 @@ struct Normalizer: Sendable, Equatable {
       switch step {
       case .prepend(let prefix): text.prepend(prefix)
       case .replace(let pattern, let content): text = text.replacing(pattern, with: content)
+      case .replaceMatches(let expression, let content):
+        text = text.replacingMatches(of: expression, with: content)
       case .unicode(let form): text = form.normalized(text)
       case .lowercase: text = text.lowercased()
       case .strip(let left, let right): text = text.stripped(left: left, right: right)

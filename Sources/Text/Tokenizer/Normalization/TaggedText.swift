@@ -74,4 +74,23 @@ struct TaggedText {
     }
     return result
   }
+
+  /// The text with every match of `expression` replaced; an empty match is a place to insert.
+  ///
+  /// A replacement is content if any byte that it replaces is content, or, if it replaces nothing, the
+  /// byte before it.
+  ///
+  /// - Complexity: O(length); see `RegularExpression`.
+  func replacingMatches(of expression: RegularExpression, with content: [UInt8]) -> TaggedText {
+    var result = TaggedTextBuilder(for: self)
+    var end = 0
+    expression.forEachMatch(in: bytes, bytes.indices) { match in
+      result.append(self, in: end..<match.lowerBound)
+      let replaced = match.isEmpty ? max(match.lowerBound - 1, 0)..<match.lowerBound : match
+      result.append(content, isContent: isContent(in: replaced))
+      end = match.upperBound
+    }
+    result.append(self, in: end..<bytes.count)
+    return result.text
+  }
 }
