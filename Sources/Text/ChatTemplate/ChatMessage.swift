@@ -39,6 +39,11 @@ package indirect enum MessageValue: Sendable, Hashable {
   package struct Entry: Sendable, Hashable {
     package var name: String
     package var value: MessageValue
+
+    package init(name: String, value: MessageValue) {
+      self.name = name
+      self.value = value
+    }
   }
 
   case null

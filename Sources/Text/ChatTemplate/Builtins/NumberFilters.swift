@@ -19,6 +19,8 @@ enum NumberFilters {
       return try whole(number, call)
     case .double(let number):
       return number.isFinite ? try whole(number, call) : initial
+    case .undefined:
+      throw .evaluation(line: call.line, problem: "\(call.callee) is given \(value.kindName)")
     default:
       return run.integer(value).map { .int($0) } ?? initial
     }
@@ -40,6 +42,9 @@ enum NumberFilters {
     if case .text(let text) = value {
       try run.budget.take(text: text.cost, weight: 16, line: call.line)
       return PythonNumber.double(text.string).map { .double($0) } ?? initial
+    }
+    if value.isUndefined {
+      throw .evaluation(line: call.line, problem: "\(call.callee) is given \(value.kindName)")
     }
     return run.number(value).map { .double($0) } ?? initial
   }

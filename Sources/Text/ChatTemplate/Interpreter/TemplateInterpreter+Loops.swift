@@ -16,6 +16,8 @@ extension TemplateInterpreter {
     loops.append(
       TemplateLoopState(loop, elements: elements, scope: scope, depth: depth, line: line))
     defer { loops[number].elements = [] }
+    // As in Jinja, `else` also runs when every pass ended early.
+    var hasWholePass = false
     while let element = try nextElement(number) {
       let pass = TemplateScope(inside: scope)
       let flow = try inside(pass) { (self) throws(ChatTemplateError) in
@@ -24,8 +26,9 @@ extension TemplateInterpreter {
         return try self.run(loop.body)
       }
       if case .leaveLoop = flow { break }
+      if case .next = flow { hasWholePass = true }
     }
-    if loops[number].index < 0 {
+    if !hasWholePass {
       _ = try inside(TemplateScope(inside: scope)) { (self) throws(ChatTemplateError) in
         try self.run(loop.otherwise)
       }

@@ -20,11 +20,14 @@ extension TemplateInterpreter {
     return .text(
       try captured { (self) throws(ChatTemplateError) in
         try self.inside(inner) { (self) throws(ChatTemplateError) in
-          for parameter in macro.parameters where inner[own: parameter.variable] == nil {
-            inner[parameter.variable] =
-              try parameter.initial.map { (initial) throws(ChatTemplateError) in
-                try self.evaluate(initial)
-              } ?? .undefined(name: parameter.name)
+          // Parameters that are not given are undefined while values for them are computed.
+          let missing = macro.parameters.filter { inner[own: $0.variable] == nil }
+          for parameter in missing {
+            inner[parameter.variable] = .undefined(name: parameter.name)
+          }
+          for parameter in missing {
+            guard let initial = parameter.initial else { continue }
+            inner[parameter.variable] = try self.evaluate(initial)
           }
           _ = try self.run(macro.body)
         }

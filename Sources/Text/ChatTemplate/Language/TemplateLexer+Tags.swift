@@ -4,9 +4,13 @@ internal import DuetSystem
 extension TemplateLexer {
   mutating func readTag(closing: UInt8) throws(ChatTemplateError) {
     let startLine = line
+    // Inside brackets nothing ends the tag, so that two mappings may end side by side.
+    var brackets = 0
     while position < source.count {
-      if consumeTagEnd(closing) { return }
+      if brackets == 0, consumeTagEnd(closing) { return }
       let byte = source[position]
+      if "([{".utf8.contains(byte) { brackets += 1 }
+      if ")]}".utf8.contains(byte) { brackets = max(0, brackets - 1) }
       switch byte {
       case Ascii.lineFeed, 0x20, 0x09, 0x0B, 0x0C:
         advance()

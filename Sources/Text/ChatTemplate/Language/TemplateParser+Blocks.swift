@@ -42,6 +42,7 @@ extension TemplateParser {
     case "filter": return [try parseFilterBlock()]
     case "with": return [try parseWith()]
     case "generation": return [try parseGeneration()]
+    case "block" where isOutermost: return [try parseNamedBlock()]
     case "break", "continue":
       guard loopDepth > 0 else {
         throw .syntax(line: line, problem: "the tag '\(tag)' is not in a loop")
@@ -229,6 +230,19 @@ extension TemplateParser {
     defer { loopDepth = loops }
     loopDepth = 0
     return .scope([], body: try parseBody(end: "endgeneration"))
+  }
+
+  /// Parses a block that another template might replace, which without one is written as it is.
+  private mutating func parseNamedBlock() throws(ChatTemplateError) -> TemplateStatement.Action {
+    let name = try expectName()
+    try expectBlockEnd()
+    let body = try nested { (parser) throws(ChatTemplateError) in
+      try parser.parseBody(until: ["endblock"])
+    }
+    advance()
+    _ = consumeName(name)
+    try expectBlockEnd()
+    return .scope([], body: body)
   }
 
   private mutating func parseFilterBlock() throws(ChatTemplateError) -> TemplateStatement.Action {

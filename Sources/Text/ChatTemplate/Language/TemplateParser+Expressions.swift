@@ -319,6 +319,8 @@ extension TemplateParser {
     var arguments = TemplateArguments()
     if consume("(") {
       arguments = try parseArguments()
+    } else if isNextName("is") {
+      throw .syntax(line: self.line, problem: "a test follows a test")
     } else if startsTestArgument {
       arguments.positional = [
         try nested { (parser) throws(ChatTemplateError) in

@@ -108,6 +108,9 @@ struct TemplateParser {
     return try parse(&self)
   }
 
+  /// Whether no block or expression is open.
+  var isOutermost: Bool { depth == 0 }
+
   mutating func variable(named name: String) -> Int {
     if let number = numbers[name] { return number }
     names.append(name)
