@@ -88,7 +88,8 @@ package enum ChatOptions {
   package static let command = Command(
     name: "chat", summary: "talks with a Llama or Mistral model, or lets it continue a text.",
     options: [
-      CommonOptions.model, prompt, messages, system, context, maximum, temperature, topK, topP, minP,
+      CommonOptions.model, prompt, messages, system, context, maximum, temperature, topK, topP,
+      minP,
       repeatPenalty, seed, CommonOptions.threads, CommonOptions.withoutMapping,
       CommonOptions.verify, raw, template, templateFile, showPrompt, onFull, cache,
       CommonOptions.activations, statistics, CommonOptions.json, CommonOptions.quiet,
@@ -96,11 +97,10 @@ package enum ChatOptions {
     ],
     notes: [
       "Interactive when standard input and standard output are terminals and there is neither -p nor "
-        + "--messages; "
-        + "otherwise it answers once and exits. The prompt is then the text of -p, or standard input "
-        + "without its last line break. The answer goes to standard output and ends with a line break; "
-        + "everything else goes to standard error. On a terminal, control characters in the answer are "
-        + "shown escaped.",
+        + "--messages; otherwise it answers once and exits. The prompt is then the text of -p, or "
+        + "standard input without its last line break. The answer goes to standard output and ends "
+        + "with a line break; everything else goes to standard error. On a terminal, control "
+        + "characters in the answer are shown escaped.",
       "At the prompt, /help lists the commands. Ctrl-C stops an answer and keeps its text so far; "
         + "pressed twice within two seconds at an empty prompt, it ends the program.",
     ])
@@ -147,7 +147,8 @@ package struct ChatSettings: Sendable {
         throw .conflict("--messages has the whole conversation; leave out --prompt and --system")
       }
       if isPlain {
-        throw .conflict("--messages needs a chat template, which --raw and --template none turn off")
+        throw .conflict(
+          "--messages needs a chat template, which --raw and --template none turn off")
       }
     }
     if isPlain, system != nil {

@@ -11,6 +11,8 @@ package enum MessagesFile {
   ///
   /// An object with the array as `messages` is read as well: a saved conversation, or a request.
   ///
+  /// - Parameter path: The path.
+  /// - Returns: The messages, at least one.
   /// - Throws: `ChatError` when the file cannot be read or holds no messages, and `InputError`.
   package static func load(_ path: String) throws -> [ChatMessage] {
     guard path != "-" else {
@@ -31,6 +33,8 @@ package enum MessagesFile {
   /// - Parameters:
   ///   - bytes: The text.
   ///   - path: Where it comes from, for messages.
+  /// - Returns: The messages, at least one.
+  /// - Throws: `ChatError` when the text is not JSON or holds no messages.
   package static func messages(
     _ bytes: [UInt8], _ path: String
   ) throws(ChatError) -> [ChatMessage] {

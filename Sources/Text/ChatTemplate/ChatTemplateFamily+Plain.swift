@@ -18,7 +18,8 @@ extension ChatTemplateFamily {
     """
 
   static let vicunaSource = plainSource(
-    preamble: "A chat between a curious user and an artificial intelligence assistant. The assistant "
+    preamble:
+      "A chat between a curious user and an artificial intelligence assistant. The assistant "
       + "gives helpful, detailed, and polite answers to the user's questions.",
     gap: " ", user: "USER: ", afterUser: " ", answer: "ASSISTANT:", beforeAnswer: " ",
     afterAnswer: "")
@@ -34,9 +35,12 @@ extension ChatTemplateFamily {
   /// - Parameters:
   ///   - preamble: What stands first when there is no system message.
   ///   - gap: What follows it.
-  ///   - user: What comes before a message of the user, and `afterUser` what follows it.
-  ///   - answer: What comes before an answer, and `beforeAnswer` what then divides the two.
+  ///   - user: What comes before a message of the user.
+  ///   - afterUser: What follows it.
+  ///   - answer: What comes before an answer.
+  ///   - beforeAnswer: What divides the two.
   ///   - afterAnswer: What follows the token that ends an answer.
+  /// - Returns: The source.
   private static func plainSource(
     preamble: String, gap: String, user: String, afterUser: String, answer: String,
     beforeAnswer: String, afterAnswer: String

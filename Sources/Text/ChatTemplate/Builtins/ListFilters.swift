@@ -131,7 +131,9 @@ enum ListFilters {
       try run.text(of: value, line: line)
     }
     var elements = try run.elements(of: value, line: line)
-    if arguments.isGiven(1) { elements = try run.attributes(arguments[1], of: elements, line: line) }
+    if arguments.isGiven(1) {
+      elements = try run.attributes(arguments[1], of: elements, line: line)
+    }
     return .text(try run.joined(elements, with: separator ?? TemplateText(), line: line))
   }
 
@@ -141,7 +143,9 @@ enum ListFilters {
     let line = call.line
     let arguments = try call.bound(["attribute", "start"])
     var elements = try run.elements(of: value, line: line)
-    if arguments.isGiven(0) { elements = try run.attributes(arguments[0], of: elements, line: line) }
+    if arguments.isGiven(0) {
+      elements = try run.attributes(arguments[0], of: elements, line: line)
+    }
     var total = TemplateExpression.constant(arguments[1] ?? .int(0), line: line)
     for element in elements {
       if case .text = element {
@@ -192,7 +196,8 @@ enum ListFilters {
     let by = arguments[1] == nil ? "key" : try arguments.text(1).excerpt
     guard by == "key" || by == "value", case .map(let map) = value else {
       throw .evaluation(
-        line: line, problem: "\(call.callee) sorts a mapping by key or value, not \(value.kindName)")
+        line: line, problem: "\(call.callee) sorts a mapping by key or value, not \(value.kindName)"
+      )
     }
     var keys = by == "key" ? map.entries.map(\.key) : map.entries.map(\.value)
     if !arguments.flag(0) { keys = try run.withoutCase(keys, line: line) }

@@ -18,7 +18,7 @@ enum NumberFilters {
       guard let number = PythonNumber.double(text.string), number.isFinite else { return initial }
       return try whole(number, call)
     case .double(let number):
-      return number.isFinite ? try whole(number, call) : initial
+      return number.isNaN ? initial : try whole(number, call)
     case .undefined:
       throw .evaluation(line: call.line, problem: "\(call.callee) is given \(value.kindName)")
     default:

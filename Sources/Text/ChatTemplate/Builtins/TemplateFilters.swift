@@ -3,7 +3,8 @@ internal import DuetSystem
 /// The filters of Jinja2.
 enum TemplateFilters {
   /// A filter: what it makes of a value and arguments.
-  typealias Filter = @Sendable (inout TemplateInterpreter, TemplateValue, TemplateCall)
+  typealias Filter =
+    @Sendable (inout TemplateInterpreter, TemplateValue, TemplateCall)
     throws(ChatTemplateError) -> TemplateValue
 
   /// All filters by name.

@@ -41,7 +41,8 @@ extension TemplateInterpreter {
       return try padded(text, field, usual: "<", line: line)
     case "c":
       if case .text(let text) = value { return try padded(text, field, usual: "<", line: line) }
-      guard let number = integer(value), let scalar = UInt32(exactly: number).flatMap(Unicode.Scalar.init)
+      guard let number = integer(value),
+        let scalar = UInt32(exactly: number).flatMap(Unicode.Scalar.init)
       else { throw .evaluation(line: line, problem: "\(value.kindName) is no character") }
       // The number may come from a message.
       return try padded(

@@ -74,7 +74,8 @@ extension TemplateInterpreter {
       for pair in try elements(of: pairs, line: line) {
         let parts = try elements(of: pair, line: line)
         guard parts.count == 2 else {
-          throw .evaluation(line: line, problem: "\(call.callee) is given something else than pairs")
+          throw .evaluation(
+            line: line, problem: "\(call.callee) is given something else than pairs")
         }
         result.set(parts[0], try key(parts[0], line: line), to: parts[1])
       }

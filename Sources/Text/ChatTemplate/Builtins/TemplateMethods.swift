@@ -5,7 +5,8 @@ internal import DuetSystem
 /// As in Jinja's sandbox, those that change a list or a mapping are not there.
 enum TemplateMethods {
   /// A method of a string.
-  typealias TextMethod = @Sendable (inout TemplateInterpreter, TemplateText, TemplateCall)
+  typealias TextMethod =
+    @Sendable (inout TemplateInterpreter, TemplateText, TemplateCall)
     throws(ChatTemplateError) -> TemplateValue
 
   /// Whether a value has a method.

@@ -3,7 +3,8 @@ internal import DuetSystem
 /// The tests of Jinja2, which follow `is`.
 enum TemplateTests {
   /// A test of a value with arguments.
-  typealias Test = @Sendable (inout TemplateInterpreter, TemplateValue, TemplateCall)
+  typealias Test =
+    @Sendable (inout TemplateInterpreter, TemplateValue, TemplateCall)
     throws(ChatTemplateError) -> Bool
 
   /// All tests by name.

@@ -307,7 +307,8 @@ enum TextMethods {
       let start = pieces[0].bytes.count
       parts = [pieces[0], text.slice(start..<start + separator.bytes.count), pieces[1]]
     } else {
-      parts = fromEnd ? [TemplateText(), TemplateText(), text] : [text, TemplateText(), TemplateText()]
+      parts =
+        fromEnd ? [TemplateText(), TemplateText(), text] : [text, TemplateText(), TemplateText()]
     }
     return .list(try run.list(parts.map { .text($0) }, kind: .tuple, line: call.line))
   }

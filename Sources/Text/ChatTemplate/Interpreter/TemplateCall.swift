@@ -16,13 +16,15 @@ struct TemplateCall {
   /// - Parameters:
   ///   - names: The parameters.
   ///   - required: The number of the first ones that must be given.
+  /// - Returns: The arguments in the order of `names`.
   /// - Throws: `ChatTemplateError.evaluation` for too few or too many arguments and unknown names.
   func bound(
     _ names: [String] = [], required: Int = 0
   ) throws(ChatTemplateError) -> TemplateBoundArguments {
     guard positional.count <= names.count else {
       throw .evaluation(
-        line: line, problem: "\(callee) is given \(positional.count) arguments, "
+        line: line,
+        problem: "\(callee) is given \(positional.count) arguments, "
           + "and takes no more than \(names.count)")
     }
     var values: [TemplateValue?] = positional

@@ -59,7 +59,8 @@ extension TemplateInterpreter {
       if let count = integer(left) { return try repeated(list, count, line: line) }
     default: break
     }
-    if let a = integer(left), let b = integer(right), let exact = try compute(a, operation, b, line) {
+    if let a = integer(left), let b = integer(right), let exact = try compute(a, operation, b, line)
+    {
       return .int(exact)
     }
     guard let a = number(left), let b = number(right) else {
@@ -74,7 +75,9 @@ extension TemplateInterpreter {
     guard !text.isEmpty, count > 0 else { return TemplateText() }
     let (bytes, overflow) = text.cost.multipliedReportingOverflow(by: count)
     try budget.take(text: overflow ? .max : bytes, line: line)
-    return text.repeated(count)
+    var result = text.repeated(count)
+    result.isMarkup = text.isMarkup
+    return result
   }
 
   private mutating func repeated(

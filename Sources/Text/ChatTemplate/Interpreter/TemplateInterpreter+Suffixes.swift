@@ -178,7 +178,9 @@ extension TemplateInterpreter {
     case .helper(let number):
       return helpers[number].part(name.string, number: number)
     case .list(let list) where list.kind == .group:
-      if let index = ["grouper", "list"].firstIndex(of: name.string) { return list.elements[index] }
+      if let index = ["grouper", "list"].firstIndex(of: name.string) {
+        return list.elements[index]
+      }
     case .macro(let number):
       if name.string == "name" { return .text(macros[number].macro.name) }
     case .undefined(let base):

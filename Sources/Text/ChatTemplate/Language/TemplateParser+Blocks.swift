@@ -132,7 +132,8 @@ extension TemplateParser {
 
   /// The names that no variable may have.
   private static let reservedNames: Set = [
-    "true", "false", "none", "True", "False", "None", "and", "or", "not", "if", "else", "elif", "in",
+    "true", "false", "none", "True", "False", "None", "and", "or", "not", "if", "else", "elif",
+    "in",
     "is",
   ]
 

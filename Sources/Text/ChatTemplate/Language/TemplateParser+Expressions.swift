@@ -196,7 +196,9 @@ extension TemplateParser {
 
   /// Parses an expression, or several with commas between them as a tuple.
   ///
-  /// - Parameter conditional: Whether `a if b else c` is allowed, which loops do not.
+  /// - Parameter conditional: Whether `a if b else c` is allowed, which it is not after `in` or `if`.
+  /// - Returns: The expression.
+  /// - Throws: `ChatTemplateError` when the source is malformed or nested too deeply.
   mutating func parseTuple(
     conditional: Bool = true
   ) throws(ChatTemplateError) -> TemplateExpression {

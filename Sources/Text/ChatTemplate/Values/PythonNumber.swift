@@ -40,7 +40,9 @@ enum PythonNumber {
   }
 
   /// A number in one of C's formats `e`, `f` and `g`, correctly rounded.
-  static func formatted(_ number: Double, _ letter: Character, precision: Int, alternate: Bool = false)
+  static func formatted(
+    _ number: Double, _ letter: Character, precision: Int, alternate: Bool = false
+  )
     -> String
   {
     let format = "%\(alternate ? "#" : "").\(precision)\(letter)"

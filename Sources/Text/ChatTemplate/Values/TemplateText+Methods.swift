@@ -76,6 +76,7 @@ extension TemplateText {
   ///   - cuts: The largest number of cuts; nil for all. The last piece then keeps its white space
   ///     inside, and what ends the text as well.
   ///   - limit: The largest number of pieces.
+  /// - Returns: The pieces, or nil.
   func splitAtWhitespace(cuts: Int? = nil, limit: Int) -> [TemplateText]? {
     var pieces: [TemplateText] = []
     var start = 0
@@ -153,10 +154,14 @@ extension TemplateText {
 
   /// The text `count` times.
   func repeated(_ count: Int) -> TemplateText {
-    var result = TemplateText()
-    result.isMarkup = isMarkup
-    for _ in 0..<max(0, count) { result.append(self) }
-    return result
+    let isWhole = contentRanges.first == 0..<bytes.count
+    guard contentRanges.isEmpty || isWhole else {
+      var result = TemplateText()
+      for _ in 0..<max(0, count) { result.append(self) }
+      return result
+    }
+    return TemplateText(
+      bytes: Array(repeatElement(bytes, count: max(0, count)).joined()), isContent: isWhole)
   }
 
   /// The byte positions of the occurrences of `part`, which must not be empty, that do not overlap.
