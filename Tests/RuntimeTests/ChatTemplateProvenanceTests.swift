@@ -57,7 +57,7 @@ struct ChatTemplateProvenanceTests {
         "{{ messages[0].content.center(6, '-') }}{{ 'x'.ljust(3, messages[0].content[0]) }}",
         "--«ab»--x«aa»"
       ),
-      ("{{ messages[0].content.zfill(4) }}{{ messages[0].content * 2 }}", "00«abab»"),
+      ("{{ messages[0].content.zfill(4) }}{{ messages[0].content * 2 }}", "00«ababab»"),
       ("{{ '<%s|%5s>' % (messages[0].content, messages[0].content) }}", "<«ab»|   «ab»>"),
       (
         "{{ '<{}|{!r}|{:-<4}>'.format(messages[0].content, messages[0].content, messages[0].content) }}",

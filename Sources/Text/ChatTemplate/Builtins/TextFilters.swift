@@ -78,6 +78,16 @@ enum TextFilters {
         alignment: "c", line: call.line))
   }
 
+  /// The text of a value for the filters that take only strings.
+  private static func text(
+    _ value: TemplateValue, _ call: TemplateCall
+  ) throws(ChatTemplateError) -> TemplateText {
+    guard case .text(let text) = value else {
+      throw .evaluation(line: call.line, problem: "\(call.callee) is given \(value.kindName)")
+    }
+    return text
+  }
+
   private static func indent(
     _ run: inout TemplateInterpreter, _ value: TemplateValue, _ call: TemplateCall
   ) throws(ChatTemplateError) -> TemplateValue {
@@ -94,7 +104,7 @@ enum TextFilters {
       indentation = TemplateText(String(repeating: " ", count: max(0, width)))
     }
     // As in Jinja, a line break is added first, so that one at the end is kept.
-    var text = try run.text(of: value, line: line)
+    var text = try Self.text(value, call)
     try run.budget.take(text: text.cost, weight: 4, line: line)
     let lineBreak = TemplateText("\n")
     text.append(lineBreak)
@@ -119,7 +129,7 @@ enum TextFilters {
   ) throws(ChatTemplateError) -> TemplateValue {
     let line = call.line
     let arguments = try call.bound(["length", "killwords", "end", "leeway"])
-    let text = try run.text(of: value, line: line)
+    let text = try Self.text(value, call)
     try run.budget.take(text: text.cost, weight: 4, line: line)
     let length = try arguments.int(0, or: 255)
     let leeway = arguments.isGiven(3) ? try arguments.int(3) : 5
