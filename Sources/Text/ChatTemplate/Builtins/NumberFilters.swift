@@ -13,7 +13,7 @@ enum NumberFilters {
     case .text(let text):
       let base = try arguments.int(1, or: 10)
       guard (2...36).contains(base) else { return initial }
-      try run.budget.take(text: text.cost, weight: 16, line: call.line)
+      try run.budget.take(text: text.cost, weight: 64, line: call.line)
       if let number = PythonNumber.integer(text.string, base: base) { return .int(number) }
       guard let number = PythonNumber.double(text.string), number.isFinite else { return initial }
       return try whole(number, call)

@@ -74,7 +74,7 @@ enum TemplateTests {
     { (run, value, call) throws(ChatTemplateError) in
       _ = try call.bound()
       let text = try run.text(of: value, line: call.line)
-      try run.budget.take(text: text.cost, weight: 16, line: call.line)
+      try run.budget.take(text: text.cost, weight: 64, line: call.line)
       let letters = text.string.unicodeScalars.filter(\.properties.isCased)
       return !letters.isEmpty && letters.allSatisfy(holds)
     }

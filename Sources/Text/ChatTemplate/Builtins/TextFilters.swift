@@ -105,7 +105,7 @@ enum TextFilters {
     }
     // As in Jinja, a line break is added first, so that one at the end is kept.
     var text = try Self.text(value, call)
-    try run.budget.take(text: text.cost, weight: 4, line: line)
+    try run.budget.take(text: text.cost, weight: 16, line: line)
     let lineBreak = TemplateText("\n")
     text.append(lineBreak)
     guard let lines = text.lines(keepsEnds: false, limit: run.budget.steps) else {
@@ -154,7 +154,7 @@ enum TextFilters {
   ) throws(ChatTemplateError) -> TemplateValue {
     _ = try call.bound()
     let text = try run.text(of: value, line: call.line)
-    try run.budget.take(text: text.cost, weight: 16, line: call.line)
+    try run.budget.take(text: text.cost, weight: 64, line: call.line)
     var count = 0
     var insideWord = false
     for scalar in text.string.unicodeScalars {

@@ -34,7 +34,7 @@ extension TextMethods {
     _ run: inout TemplateInterpreter, _ text: TemplateText, _ call: TemplateCall
   ) throws(ChatTemplateError) -> TemplateValue {
     let arguments = try call.bound(["keepends"])
-    try run.budget.take(text: text.cost, weight: 4, line: call.line)
+    try run.budget.take(text: text.cost, weight: 16, line: call.line)
     let lines = text.lines(keepsEnds: arguments.flag(0), limit: run.budget.steps)
     return try run.list(of: lines, line: call.line)
   }

@@ -109,7 +109,8 @@ extension TemplateInterpreter {
 
   /// A value as the key of a mapping.
   mutating func key(_ value: TemplateValue, line: Int) throws(ChatTemplateError) -> TemplateKey {
-    if case .text(let text) = value { try budget.take(text: text.cost, line: line) }
+    // A key is hashed.
+    if case .text(let text) = value { try budget.take(text: text.cost, weight: 4, line: line) }
     if case .list(let list) = value { try budget.take(steps: list.elements.count, line: line) }
     guard let key = TemplateKey(value) else {
       throw .evaluation(line: line, problem: "\(value.kindName) is the key of a mapping")
