@@ -76,7 +76,7 @@ extension TemplateInterpreter {
     case "e", "E", "f", "F", "g", "G", "%":
       let scaled = field.letter == "%" ? number * 100 : number
       let kind: Character = field.letter == "%" ? "f" : Character(field.letter.lowercased())
-      digits = PythonNumber.formatted(
+      digits = formattedNumber(
         scaled.magnitude, kind, precision: field.precision ?? 6, alternate: field.isAlternate)
       if field.letter == "%" { digits += "%" }
       if field.letter.isUppercase { digits = digits.uppercased() }

@@ -1,4 +1,5 @@
-import Glibc
+internal import DuetSystem
+internal import Glibc
 
 /// Numbers as Python reads and writes them.
 enum PythonNumber {
@@ -37,20 +38,6 @@ enum PythonNumber {
     exponent -= zeros
     while digits.last == "0", digits.count > 1 { digits.removeLast() }
     return (sign, digits, exponent)
-  }
-
-  /// A number in one of C's formats `e`, `f` and `g`, correctly rounded.
-  static func formatted(
-    _ number: Double, _ letter: Character, precision: Int, alternate: Bool = false
-  )
-    -> String
-  {
-    let format = "%\(alternate ? "#" : "").\(precision)\(letter)"
-    var buffer = [CChar](repeating: 0, count: 400 + precision)
-    let count = unsafe withVaList([number]) { list in
-      unsafe vsnprintf(&buffer, buffer.count, format, list)
-    }
-    return String(decoding: buffer.prefix(Int(count)).map(UInt8.init(bitPattern:)), as: UTF8.self)
   }
 
   /// The integer that `int(text, base)` gives, or nil.
@@ -99,7 +86,7 @@ enum PythonNumber {
     guard number.isFinite else { return number }
     if method == "common" {
       if digits >= 0 {
-        return Double(formatted(number, "f", precision: min(digits, 330))) ?? number
+        return Double(formattedNumber(number, "f", precision: min(digits, 330))) ?? number
       }
       let power = pow(10, Double(-max(digits, -310)))
       return (number / power).rounded(.toNearestOrEven) * power
