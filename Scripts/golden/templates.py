@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Writes Tests/Golden/templates/rendered.json: what Jinja2 makes of our test templates.
 
-The settings are those of Hugging Face's apply_chat_template. Needs Jinja2; run from anywhere.
+The settings are those of Hugging Face's apply_chat_template, which hugging_face.py makes. Needs Jinja2;
+run from anywhere. `pieces.txt` has small templates with lines of `====` between them.
 """
 import datetime, hashlib, json, pathlib, platform
 
 import jinja2
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+import hugging_face
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "Tests/Golden/templates"
@@ -60,40 +62,26 @@ INLINE = {
 }
 
 
-def raise_exception(message):
-    raise jinja2.exceptions.TemplateError(message)
-
-
-def tojson(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False):
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
-
-
 def render(source, conversation, add_generation_prompt):
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    environment.filters["tojson"] = tojson
-    environment.globals["raise_exception"] = raise_exception
-    environment.globals["strftime_now"] = DATE.strftime
-    try:
-        return {"text": environment.from_string(source).render(
-            messages=[{"role": role, "content": content} for role, content in conversation],
-            tools=None, documents=None, add_generation_prompt=add_generation_prompt,
-            bos_token="<s>", eos_token="</s>")}
-    except Exception as error:
-        return {"error": "%s: %s" % (type(error).__name__, error)}
+    messages = [{"role": role, "content": content} for role, content in conversation]
+    return hugging_face.render(source, messages, DATE, add_generation_prompt)
 
 
 def main():
     sources = {path.stem: path.read_text(encoding="utf-8") for path in sorted((FOLDER / "sources").glob("*.jinja"))}
     stories = json.loads((ROOT / "models/stories/tokenizer_config.json").read_text(encoding="utf-8"))
     templates = dict(sources, stories=stories["chat_template"], **INLINE)
+    pieces = (FOLDER / "pieces.txt").read_text(encoding="utf-8").removesuffix("\n").split("\n====\n")
+    pieces = {f"piece {number}": piece for number, piece in enumerate(pieces)}
+    templates |= pieces
     cases = []
     for name, source in templates.items():
-        conversations = ["empty", "one"] if name in INLINE else CONVERSATIONS
+        conversations = ["empty", "one"] if name in INLINE else ["no system"] if name in pieces else CONVERSATIONS
         for conversation in conversations:
             for prompt in [False, True] if "add_generation_prompt" in source else [True]:
                 result = render(source, CONVERSATIONS[conversation], prompt)
                 cases.append({"template": name, "conversation": conversation, "addGenerationPrompt": prompt, **result})
-    script = pathlib.Path(__file__).read_bytes()
+    script = pathlib.Path(__file__).read_bytes() + pathlib.Path(hugging_face.__file__).read_bytes()
     golden = {
         "script": hashlib.sha256(script).hexdigest(),
         "versions": {"jinja2": jinja2.__version__, "python": platform.python_version()},

@@ -9,6 +9,8 @@ package enum ChatError: DuetError, Equatable {
   case nothingToContinue
   /// A file is not a saved conversation.
   case notAConversation(path: String, problem: String)
+  /// A file does not hold the messages of a conversation.
+  case notMessages(path: String, problem: String)
   /// The file to write exists and is not a saved conversation.
   case wouldOverwrite(path: String)
   /// A file cannot be read or written.
@@ -29,6 +31,8 @@ package enum ChatError: DuetError, Equatable {
     case .nothingToContinue: "there is no text to continue; give one with -p"
     case .notAConversation(let path, let problem):
       "\(printable(path)): not a conversation saved by chat: \(problem)"
+    case .notMessages(let path, let problem):
+      "\(printable(path)): not messages for --messages: \(problem)"
     case .wouldOverwrite(let path):
       "\(printable(path)): this file is not a conversation saved by chat; choose another name"
     case .file(let error): error.description
@@ -41,7 +45,7 @@ package enum ChatError: DuetError, Equatable {
   package var category: FailureCategory {
     switch self {
     case .tooLong, .nothingToContinue, .wouldOverwrite: .usage
-    case .notAConversation, .json, .emptyVocabulary: .refusedData
+    case .notAConversation, .notMessages, .json, .emptyVocabulary: .refusedData
     case .file(let error): error.category
     }
   }

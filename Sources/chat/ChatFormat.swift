@@ -24,10 +24,24 @@ package struct ChatFormat: Sendable {
   ///
   /// The text of a special token in a message is encoded as plain text.
   package func tokens(for messages: [ChatMessage]) throws(ChatTemplateError) -> [Int] {
-    if let template {
-      return try template.tokens(for: messages, tokenizer: tokenizer, date: date)
-    }
-    let ids = tokenizer.encode(messages.map { TextSegment($0.content, isContent: true) })
+    try prompt(for: messages).tokens
+  }
+
+  /// The text of a conversation up to the beginning of the answer, and its tokens.
+  ///
+  /// The tokens begin with the one that begins a text also when the template does not write it.
+  package func prompt(
+    for messages: [ChatMessage]
+  ) throws(ChatTemplateError) -> (text: String, tokens: [Int]) {
+    let segments =
+      try template?.segments(for: messages, tokenizer: tokenizer, date: date)
+      ?? messages.map { TextSegment($0.content, isContent: true) }
+    let tokens = template?.tokens(of: segments, tokenizer: tokenizer) ?? plainTokens(of: segments)
+    return (segments.map(\.text).joined(), tokens)
+  }
+
+  private func plainTokens(of segments: [TextSegment]) -> [Int] {
+    let ids = tokenizer.encode(segments)
     guard tokenizer.addsBeginningOfSequence, let begin = tokenizer.beginningOfSequence else {
       return ids
     }

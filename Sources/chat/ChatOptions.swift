@@ -1,25 +1,40 @@
 package import DuetCommandLine
 package import DuetRuntime
-import DuetText
+package import DuetText
 
 /// The choice of a chat template.
-package enum TemplateChoice: String, CaseIterable, Sendable {
+package enum TemplateChoice: RawRepresentable, CaseIterable, Sendable, Equatable {
   /// The template of the model.
   case auto
-  case llama2 = "llama-2"
-  case llama3 = "llama-3"
-  case llama31 = "llama-3.1"
-  case mistralV1 = "mistral-v1"
-  case mistralV3 = "mistral-v3"
-  case mistralTekken = "mistral-tekken"
+  /// A built-in template.
+  case family(ChatTemplateFamily)
   /// None: the model continues plain text.
   case none
+
+  package static let allCases = [.auto] + ChatTemplateFamily.allCases.map(Self.family) + [.none]
+
+  package init?(rawValue: String) {
+    guard let choice = Self.allCases.first(where: { $0.rawValue == rawValue }) else { return nil }
+    self = choice
+  }
+
+  package var rawValue: String {
+    switch self {
+    case .auto: "auto"
+    case .family(let family): family.rawValue
+    case .none: "none"
+    }
+  }
 }
 
 /// The options of `chat`.
 package enum ChatOptions {
   package static let prompt: Option<String?> = .string(
     "prompt", short: "p", "TEXT", help: "Answer this and exit; '-' reads it from standard input")
+  package static let messages: Option<String?> = .string(
+    "messages", "FILE",
+    help: "Answer the conversation in this JSON file, an array of objects with role and content, "
+      + "and exit; '-' reads it from standard input")
   package static let system: Option<String?> = .string(
     "system", "TEXT", help: "Instructions for the whole conversation")
   package static let context: Option<Int?> = .integer(
@@ -51,6 +66,12 @@ package enum ChatOptions {
     "raw", help: "Continue the prompt as plain text, without a template; same as --template none")
   package static let template: Option<TemplateChoice> = .choice(
     "template", default: .auto, help: "The chat template; auto uses the model's own")
+  package static let templateFile: Option<String?> = .string(
+    "template-file", "FILE", help: "Use the chat template in this file, in the Jinja language")
+  package static let showPrompt = Option.flag(
+    "show-prompt",
+    help: "Print the text that the model would get, with --json also its tokens, and exit; weights "
+      + "are not loaded")
   package static let onFull: Option<FullContextPolicy> = .choice(
     "on-full", default: .stop,
     help: "When the context is full: end the answer, or drop the oldest turns but not the system "
@@ -67,18 +88,19 @@ package enum ChatOptions {
   package static let command = Command(
     name: "chat", summary: "talks with a Llama or Mistral model, or lets it continue a text.",
     options: [
-      CommonOptions.model, prompt, system, context, maximum, temperature, topK, topP, minP,
+      CommonOptions.model, prompt, messages, system, context, maximum, temperature, topK, topP,
+      minP,
       repeatPenalty, seed, CommonOptions.threads, CommonOptions.withoutMapping,
-      CommonOptions.verify, raw, template, onFull, cache,
+      CommonOptions.verify, raw, template, templateFile, showPrompt, onFull, cache,
       CommonOptions.activations, statistics, CommonOptions.json, CommonOptions.quiet,
       CommonOptions.verbose,
     ],
     notes: [
-      "Interactive when standard input and standard output are terminals and there is no -p; "
-        + "otherwise it answers once and exits. The prompt is then the text of -p, or standard input "
-        + "without its last line break. The answer goes to standard output and ends with a line break; "
-        + "everything else goes to standard error. On a terminal, control characters in the answer are "
-        + "shown escaped.",
+      "Interactive when standard input and standard output are terminals and there is neither -p nor "
+        + "--messages; otherwise it answers once and exits. The prompt is then the text of -p, or "
+        + "standard input without its last line break. The answer goes to standard output and ends "
+        + "with a line break; everything else goes to standard error. On a terminal, control "
+        + "characters in the answer are shown escaped.",
       "At the prompt, /help lists the commands. Ctrl-C stops an answer and keeps its text so far; "
         + "pressed twice within two seconds at an empty prompt, it ends the program.",
     ])
@@ -91,6 +113,9 @@ package struct ChatSettings: Sendable {
   package let sampling: SamplingOptions
   package let isPlain: Bool
   package let template: TemplateChoice
+  package let templateFile: String?
+  package let messagesPath: String?
+  package let showsPrompt: Bool
   package let onFull: FullContextPolicy
   package let showsStatistics: Bool
   package let isJSON: Bool
@@ -104,12 +129,27 @@ package struct ChatSettings: Sendable {
     system = arguments[ChatOptions.system]
     maximumCount = arguments[ChatOptions.maximum]
     template = arguments[ChatOptions.template]
+    templateFile = arguments[ChatOptions.templateFile]
+    messagesPath = arguments[ChatOptions.messages]
+    showsPrompt = arguments[ChatOptions.showPrompt]
     isPlain = arguments[ChatOptions.raw] || template == .none
     onFull = arguments[ChatOptions.onFull]
     showsStatistics = arguments[ChatOptions.statistics]
     isJSON = arguments[CommonOptions.json]
     if arguments[ChatOptions.raw], template != .none, arguments.isGiven(ChatOptions.template) {
       throw .conflict("--raw means --template none; give one of the two")
+    }
+    if templateFile != nil, isPlain || template != .auto {
+      throw .conflict("--template-file, --template and --raw choose a template; give one of them")
+    }
+    if messagesPath != nil {
+      if arguments[ChatOptions.prompt] != nil || system != nil {
+        throw .conflict("--messages has the whole conversation; leave out --prompt and --system")
+      }
+      if isPlain {
+        throw .conflict(
+          "--messages needs a chat template, which --raw and --template none turn off")
+      }
     }
     if isPlain, system != nil {
       throw .conflict("--system needs a chat template, which --raw and --template none turn off")

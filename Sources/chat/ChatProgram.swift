@@ -11,13 +11,23 @@ enum ChatProgram {
     let arguments = invocation.arguments
     let folder = arguments[CommonOptions.model]
     let isInteractive =
-      arguments[ChatOptions.prompt] == nil && StandardInput.isTerminal
-      && invocation.output.isTerminal
+      arguments[ChatOptions.prompt] == nil && arguments[ChatOptions.messages] == nil
+      && StandardInput.isTerminal && invocation.output.isTerminal
     if isInteractive, arguments[CommonOptions.json] {
       throw UsageError.conflict("--json needs a prompt: -p TEXT, or text on standard input")
     }
     // The options are checked before the model is loaded, therefore without the model's defaults.
-    _ = try ChatSettings(arguments, advice: GenerationConfiguration(), randomSeed: 0)
+    let checked = try ChatSettings(arguments, advice: GenerationConfiguration(), randomSeed: 0)
+    if checked.showsPrompt {
+      if isInteractive {
+        throw UsageError.conflict("--show-prompt needs a prompt: -p TEXT or --messages FILE")
+      }
+      return try showPrompt(checked, folder: folder, invocation)
+    }
+    // They are read first, because a mistake in them should not wait for the weights.
+    let conversation = try checked.messagesPath.map {
+      Conversation(messages: try MessagesFile.load($0))
+    }
 
     let model = try invocation.loadModel(folder)
     let tokenizer = try invocation.messages.loadTokenizer(folder)
@@ -42,7 +52,8 @@ enum ChatProgram {
         }
       }, now: Clock.seconds)
     let chat = Chat(
-      responder, conversation: Conversation(system: settings.system), format: format,
+      responder, conversation: conversation ?? Conversation(system: settings.system),
+      format: format,
       tokenizer: tokenizer, seed: settings.sampling.seed, output: invocation.output,
       messages: invocation.messages)
     return isInteractive
@@ -56,15 +67,18 @@ enum ChatProgram {
     _ messages: Messages
   ) throws -> ChatFormat {
     if settings.isPlain { return ChatFormat(template: nil, tokenizer: tokenizer) }
-    if settings.template != .auto {
-      return ChatFormat(
-        template: try ChatTemplate(named: settings.template.rawValue), tokenizer: tokenizer)
+    if case .family(let family) = settings.template {
+      return ChatFormat(template: try ChatTemplate(family: family), tokenizer: tokenizer)
+    }
+    if let path = settings.templateFile {
+      return ChatFormat(template: try ChatTemplate(contentsOf: path), tokenizer: tokenizer)
     }
     let template = try ChatTemplate.load(folder: folder, tokenizer: tokenizer, stopTokens: stops)
     if template == nil {
-      if settings.system != nil {
+      if settings.system != nil || settings.messagesPath != nil {
         throw UsageError.conflict(
-          "--system needs a chat template, and this model has none; name one with --template")
+          "\(settings.system == nil ? "--messages" : "--system") needs a chat template, and this "
+            + "model has none; name one with --template")
       }
       messages.note(
         "this model has no chat template, so it continues your text; --template names one")
@@ -106,12 +120,45 @@ enum ChatProgram {
         + "seed \(sampling.seed)")
   }
 
+  // MARK: - Showing the prompt
+
+  /// Prints the text of the conversation that the model would get.
+  private static func showPrompt(
+    _ settings: ChatSettings, folder: String, _ invocation: Invocation
+  ) throws -> ExitCode {
+    let tokenizer = try Tokenizer(contentsOf: folder)
+    guard tokenizer.vocabularySize > 0 else { throw ChatError.emptyVocabulary(folder: folder) }
+    // A folder with only a tokenizer will do.
+    let configuration = try? Configuration(contentsOf: "\(folder)/config.json")
+    let stops = StopTokens(
+      configuration: configuration?.endOfSequence ?? [],
+      generation: try GenerationConfiguration(folder: folder), tokenizer: tokenizer)
+    let format = try chatFormat(
+      settings, folder: folder, tokenizer: tokenizer, stops: stops, invocation.messages)
+    var conversation = Conversation(system: settings.system)
+    if let path = settings.messagesPath {
+      conversation = Conversation(messages: try MessagesFile.load(path))
+    } else {
+      conversation.append(.user, try prompt(invocation))
+    }
+    let (text, tokens) = try format.prompt(for: conversation.messages)
+    if settings.isJSON {
+      try invocation.output.write([
+        "prompt": .string(text), "tokens": .array(tokens.map { .integer($0) }),
+        "template": .string(format.name),
+      ])
+    } else {
+      try invocation.output.write(DisplayFilter(isTerminal: invocation.output.isTerminal)(text))
+    }
+    return .success
+  }
+
   // MARK: - Talking
 
   private static func answerOnce(
     _ chat: Chat<SessionEngine>, _ settings: ChatSettings, _ invocation: Invocation
   ) throws -> ExitCode {
-    chat.conversation.append(.user, try prompt(invocation))
+    if settings.messagesPath == nil { chat.conversation.append(.user, try prompt(invocation)) }
     InterruptFlag.install()
     let (answer, text) = try chat.answer(
       prints: !settings.isJSON, isCancelled: { InterruptFlag.isRaised })

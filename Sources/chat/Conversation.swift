@@ -3,7 +3,9 @@ package import DuetText
 /// The messages of a conversation, and which of them the model still sees.
 package struct Conversation: Sendable, Equatable {
   /// The instructions for the whole conversation, if any.
-  package var system: String?
+  package var system: String? { didSet { systemFields = [] } }
+  /// The other values of the system's message.
+  private var systemFields: [MessageValue.Entry] = []
   /// The turns of user and assistant, oldest first.
   package private(set) var turns: [ChatMessage] = []
   /// The number of the oldest messages in `turns` that the model no longer sees.
@@ -18,6 +20,7 @@ package struct Conversation: Sendable, Equatable {
   package init(messages: [ChatMessage]) {
     let hasSystem = messages.first?.role == .system
     system = hasSystem ? messages.first?.content : nil
+    systemFields = hasSystem ? messages.first?.fields ?? [] : []
     turns = Array(messages.dropFirst(hasSystem ? 1 : 0))
   }
 
@@ -28,7 +31,10 @@ package struct Conversation: Sendable, Equatable {
   package var visibleMessages: [ChatMessage] { withSystem(turns.dropFirst(droppedCount)) }
 
   private func withSystem(_ turns: ArraySlice<ChatMessage>) -> [ChatMessage] {
-    (system.map { [ChatMessage(role: .system, content: $0)] } ?? []) + turns
+    guard let system else { return Array(turns) }
+    var first = ChatMessage(role: .system, content: system)
+    first.fields = systemFields
+    return [first] + turns
   }
 
   /// Whether the last message is the user's and has no answer yet.

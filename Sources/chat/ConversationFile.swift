@@ -65,7 +65,8 @@ package enum ConversationFile {
     }
     var messages: [ChatMessage] = []
     for (index, value) in list.enumerated() {
-      guard let name = value["role"]?.string, let role = ChatMessage.Role(rawValue: name) else {
+      let role = value["role"]?.string.map { ChatMessage.Role(rawValue: $0) }
+      guard let role, [.system, .user, .assistant].contains(role) else {
         throw wrong("message \(index + 1) has no role \"system\", \"user\" or \"assistant\"")
       }
       guard let content = value["content"]?.string else {

@@ -79,6 +79,15 @@ struct ChatExecutableTests {
     (["-m", stories, "-p", "x", "--raw", "--system", "y"], 2, "--system needs a chat template"),
     (["-m", stories, "-p", "x", "--raw", "--template", "llama-3"], 2, "--raw means"),
     (["-m", stories, "-p", "x", "y"], 2, "unexpected argument 'y'"),
+    (["-m", stories, "-p", "x", "--messages", "y"], 2, "--messages has the whole conversation"),
+    (["-m", stories, "--system", "x", "--messages", "y"], 2, "--messages has the whole"),
+    (["-m", stories, "--raw", "--messages", "y"], 2, "--messages needs a chat template"),
+    (["-m", stories, "-p", "x", "--raw", "--template-file", "y"], 2, "give one of them"),
+    (["-m", stories, "-p", "x", "--template=zephyr", "--template-file", "y"], 2, "give one"),
+    (["-m", stories, "-p", "x", "--template-file", "/nonexistent"], 4, "/nonexistent"),
+    (["-m", stories, "--messages", "/nonexistent"], 4, "/nonexistent"),
+    (["-m", stories, "--messages", stories + "/README.md"], 3, "README.md: not valid JSON"),
+    (["-m", stories, "--messages", stories + "/config.json"], 3, "it is not a JSON array"),
     (["-m", SharedData.project("Sources"), "-p", "x"], 4, "config.json"),
   ]
 

@@ -90,6 +90,40 @@ struct ChatTemplateFamilyTests {
     #expect(try template.text([system] + turns) == withSystem)
   }
 
+  private let vicuna =
+    "A chat between a curious user and an artificial intelligence assistant. The assistant gives "
+    + "helpful, detailed, and polite answers to the user's questions."
+  private let alpaca =
+    "Below is an instruction that describes a task. Write a response that appropriately completes the "
+    + "request."
+
+  /// As FastChat writes Vicuna v1.1, as the tokenizers of Qwen and Zephyr-7B write theirs, and as the
+  /// authors of Alpaca write an instruction, with `### Response:` on a line of its own.
+  @Test("ChatML, Vicuna, Zephyr and Alpaca are rendered as published")
+  func plainFamilies() throws {
+    func text(_ name: String, _ messages: [ChatMessage]) throws -> String {
+      try ChatTemplate(named: name).text(messages, addGenerationPrompt: true)
+    }
+    #expect(
+      try text("chatml", [system] + turns)
+        == "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n"
+        + "<|im_start|>assistant\nA<|im_end|>\n<|im_start|>user\nV<|im_end|>\n"
+        + "<|im_start|>assistant\n")
+    #expect(
+      try text("zephyr", [system] + turns)
+        == "<|system|>\nS</s>\n<|user|>\nU</s>\n<|assistant|>\nA</s>\n<|user|>\nV</s>\n"
+        + "<|assistant|>\n")
+    #expect(try text("vicuna", turns) == "<s>\(vicuna) USER: U ASSISTANT: A</s>USER: V ASSISTANT:")
+    #expect(try text("vicuna", [system, turns[0]]) == "<s>S USER: U ASSISTANT:")
+    #expect(
+      try text("alpaca", turns)
+        == "<s>\(alpaca)\n\n### Instruction:\nU\n\n### Response:\nA</s>\n\n"
+        + "### Instruction:\nV\n\n### Response:\n")
+    #expect(
+      try text("alpaca", [system, turns[0]])
+        == "<s>S\n\n### Instruction:\nU\n\n### Response:\n")
+  }
+
   @Test(
     "turns of Llama 2 and Mistral must alternate",
     arguments: ["llama-2", "mistral-v1", "mistral-v3", "mistral-tekken"])

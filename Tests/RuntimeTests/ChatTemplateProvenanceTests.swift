@@ -42,6 +42,69 @@ struct ChatTemplateProvenanceTests {
       ("{{ messages[0].content == 'ab' }}{{ 'a' in messages[0].content }}", "TrueTrue"),
       ("{{ date_string }}", "«now»"),
       ("{{ strftime_now('%Y') }}", "2025"),
+      ("{{ strftime_now('%Y' + messages[0].content) }}", "«2025ab»"),
+      (
+        "{{ ('x' + messages[0].content) | upper }}{{ messages[0].content | capitalize }}", "X«ABAb»"
+      ),
+      ("{{ ('x' + messages[0].content).swapcase() }}{{ 'A' | lower }}", "X«AB»a"),
+      ("{{ ('x' + messages[0].content)[::-1] }}{{ messages[0].content | reverse }}", "«ba»x«ba»"),
+      ("{{ ('x-' ~ messages[0].content ~ '-y').split('-', 1)[1] }}", "«ab»-y"),
+      ("{{ ('x ' ~ messages[0].content).rsplit(none, 1) | join('|') }}", "x|«ab»"),
+      ("{{ ('x\n' ~ messages[0].content).splitlines()[1] }}", "«ab»"),
+      ("{{ (messages[0].content ~ '=x').partition('b') | join('/') }}", "«a»/«b»/=x"),
+      ("{{ messages[0].content.removeprefix('a') }}{{ 'xab'.removesuffix('b') }}", "«b»xa"),
+      (
+        "{{ messages[0].content.center(6, '-') }}{{ 'x'.ljust(3, messages[0].content[0]) }}",
+        "--«ab»--x«aa»"
+      ),
+      ("{{ messages[0].content.zfill(4) }}{{ messages[0].content * 2 }}", "00«ababab»"),
+      ("{{ '<%s|%5s>' % (messages[0].content, messages[0].content) }}", "<«ab»|   «ab»>"),
+      (
+        "{{ '<{}|{!r}|{:-<4}>'.format(messages[0].content, messages[0].content, messages[0].content) }}",
+        "<«ab»|'«ab»'|«ab»-->"
+      ),
+      ("{{ '%c' % 60 }}", "«<»"),
+      ("{{ ('{:' ~ messages[0].content[0] ~ '<3}').format('x') }}", "x«aa»"),
+      ("{{ (messages[0].content ~ '%%{') % () }}", "«ab%»{"),
+      ("{{ messages[0].content | replace('', '-') }}", "-«a»-«b»-"),
+      (
+        "{{ ('<' ~ messages[0].content) | e }}{{ ('<' | e) + messages[0].content }}",
+        "&lt;«ab»&lt;«ab»"
+      ),
+      ("{{ ('x\n' ~ messages[0].content) | indent(1) }}", "x\n «ab»"),
+      ("{{ ('x ' ~ messages[0].content ~ ' abcdefgh') | truncate(8, true, '', 0) }}", "x «ab» abc"),
+      ("{{ [messages[0].content] }}{{ {messages[0].content: 1} }}", "['«ab»']{'«ab»': 1}"),
+      ("{{ messages | map(attribute='content') | map('upper') | join('+') }}", "«AB»"),
+      (
+        "{% for g in messages | groupby('content') %}{{ g.grouper }}{{ g[0] }}{% endfor %}",
+        "«abab»"
+      ),
+      ("{{ [messages[0].content, 'aa'] | sort | join('+') }}", "aa+«ab»"),
+      (
+        "{{ ['x', messages[0].content] | unique | list | last }}{{ ['', messages[0].content] | max }}",
+        "«abab»"
+      ),
+      ("{{ dict([(messages[0].content, 'v')]) | dictsort | first | join('=') }}", "«ab»=v"),
+      ("{{ {messages[0].content: 'v'} | tojson(indent=1) }}", "{\n \"«ab»\": \"v\"\n}"),
+      (
+        "{% macro f(x, y='-') %}<{{ x }}{{ y }}>{% endmacro %}{{ f(messages[0].content) }}",
+        "<«ab»->"
+      ),
+      (
+        "{% macro f() %}[{{ caller(messages[0].content) }}]{% endmacro %}"
+          + "{% call(x) f() %}{{ x }}.{% endcall %}", "[«ab».]"
+      ),
+      ("{% set x %}<{{ messages[0].content }}>{% endset %}{{ x | upper }}", "<«AB»>"),
+      ("{% filter upper %}x{{ messages[0].content }}{% endfilter %}", "X«AB»"),
+      ("{% generation %}{{ messages[0].content }}{% endgeneration %}.", "«ab»."),
+      ("{% with x = messages[0].content %}{{ x }}!{% endwith %}", "«ab»!"),
+      ("{% set a, b = messages[0].content, 'x' %}{{ a }}{{ b }}", "«ab»x"),
+      ("{% set c = cycler(messages[0].content, 'x') %}{{ c.next() }}{{ c.next() }}", "«ab»x"),
+      (
+        "{{ messages[0].content.join(['x', 'y']) }}{{ ''.join([messages[0].content]) }}",
+        "x«ab»y«ab»"
+      ),
+      ("{{ messages[0].content | batch(1) | map('first') | join('/') }}", "«a»/«b»"),
     ])
   func contentStaysContent(source: String, expected: String) throws {
     #expect(try marked(source, dateString: "now") == expected)
@@ -74,10 +137,16 @@ struct ChatTemplateProvenanceTests {
         "(\(a) + \(b))", "(\(a) ~ \(b))", "(\(a))[1:]", "(\(a))[:-1]", "(\(a))[2:5]",
         "(\(a)) | trim", "(\(a)).strip('aB')", "[\(a), \(b)] | join(\(leaf))",
         "(\(a)).split('b') | join(\(b))", "(\(a)).replace('A', \(leaf))", "(\(a)).split() | join",
-        "(\(a)) | list | join(\(leaf))",
+        "(\(a)) | list | join(\(leaf))", "(\(a))[::-1]", "(\(a))[::2]", "(\(a)) | reverse",
+        "(\(a)).split('b', 1) | last", "(\(a)).rsplit(none, 1) | join(\(b))", "'%s.' % (\(a),)",
+        "'{}{}'.format(\(a), \(b))", "(\(a)).center(9)", "(\(a)) * 2", "(\(a)) | indent",
+        "(\(a)).partition('a') | join", "[\(a), \(b)] | sort | join", "{\(a): 1} | list | first",
+        "[\(a)] | map('replace', 'c', \(leaf)) | first", "[\(a), \(b)] | max", "m(\(a))",
+        "(\(a)).removeprefix('a')", "(\(a)).ljust(5, '-')", "(\(a)) | list | sort | join",
       ]).withParentheses
     }
-    let source = "{% set x = '' %}{% set x = \(expression(2)) %}{{ \(expression(4)) }}{{ x }}"
+    let source =
+      "{% macro m(v) %}{% set w %}{{ v }}-{% endset %}{{ w }}{% endmacro %}{% set x = '' %}{% set x = \(expression(2)) %}{{ \(expression(4)) }}{{ x }}"
     let contents = ["AB CÉ", " DA  B"]
     let segments = try ChatTemplate(source: source).render(
       contents.map { ChatMessage(role: .user, content: $0) }, beginningOfSequence: "",

@@ -19,9 +19,9 @@ extension HostileTemplate {
       + " }}"
   }
 
-  /// All hostile templates, over 200.
+  /// All hostile templates, over 300.
   package static let all: [HostileTemplate] =
-    deep + chains + growth + forbidden + arithmetic + broken
+    deep + deepBlocks + chains + growth + recursion + wide + forbidden + arithmetic + broken
 
   /// Nesting of every kind, just too deep and far too deep.
   private static let deep: [HostileTemplate] = [65, 1_000, 20_000].flatMap { count in
@@ -48,6 +48,19 @@ extension HostileTemplate {
     ]
   }
 
+  /// Nesting of the blocks and literals that are parsed apart, just too deep and far too deep.
+  private static let deepBlocks: [HostileTemplate] = [65, 1_000, 15_000].flatMap { count in
+    [
+      ("macros", "{% macro f() %}"), ("calls", "{% call f() %}"), ("set blocks", "{% set x %}"),
+      ("filter blocks", "{% filter e %}"), ("with blocks", "{% with %}"),
+      ("generation", "{% generation %}"), ("targets", "{% set " + repeated("(", 100)),
+      ("mappings", "{{ {'a': "), ("tuples", "{{ (1, ("), ("slices", "{{ x[1:"), ("plus", "{{ + + "),
+      ("unpacking", "{{ f(*f("),
+    ].map { name, opening in
+      HostileTemplate(name: "\(name) \(count)", source: repeated(opening, count))
+    }
+  }
+
   /// Long chains that would overflow the stack with a recursive tree; each ends in an error.
   private static let chains: [HostileTemplate] = [1_000, 20_000, 50_000].flatMap { count in
     [
@@ -55,7 +68,7 @@ extension HostileTemplate {
       HostileTemplate(
         name: "string sum \(count)", source: "{{ 'a'" + repeated("+'b'", count) + "+ 1 }}"),
       HostileTemplate(
-        name: "tildes \(count)", source: "{{ 1" + repeated("~1", count) + "~[] }}"),
+        name: "tildes \(count)", source: "{{ 1" + repeated("~1", count) + "~ (1).a.b }}"),
       HostileTemplate(
         name: "attributes \(count)", source: "{{ messages" + repeated(".a", count) + " }}"),
       HostileTemplate(
@@ -69,9 +82,9 @@ extension HostileTemplate {
       HostileTemplate(
         name: "elif \(count)",
         source: "{%if 0%}" + repeated("{%elif 0%}", min(count, 25_000))
-          + "{%else%}{{ [] }}{%endif%}"),
+          + "{%else%}{{ 1 + '' }}{%endif%}"),
       HostileTemplate(
-        name: "list \(count)", source: "{{ [" + repeated("1,", count) + "] }}"),
+        name: "list \(count)", source: "{{ [" + repeated("1,", count) + "] + 1 }}"),
       HostileTemplate(
         name: "arguments \(count)", source: "{{ range(" + repeated("1,", count) + ") }}"),
       HostileTemplate(
@@ -81,7 +94,9 @@ extension HostileTemplate {
       HostileTemplate(
         name: "blanks \(count)", source: repeated(" ", count) + "{{" + repeated(" ", count)),
       HostileTemplate(
-        name: "lines \(count)", source: repeated("\n  {{-'a'-}}  ", min(count, 18_000)) + "{{ [] }}"
+        name: "lines \(count)",
+        source: repeated("\n  {{-'a'-}}  ", min(count, 18_000))
+          + "{{ 1 + '' }}"
       ),
     ]
   }
@@ -104,7 +119,8 @@ extension HostileTemplate {
       doubling("n.x.split('a') | join(n.x)", times: 60),
       doubling("n.x | list | join('aaaa')", times: 60),
       doubling("[n.x, n.x]", times: 60) + "{{ n.x | tojson }}",
-      doubling("[n.x, n.x]", times: 60) + "{% set a = n.x %}{{ [a] == [a] and a == n.x }}{{ [] }}",
+      doubling("[n.x, n.x]", times: 60)
+        + "{% set a = n.x %}{{ [a] == [a] and a == n.x }}{{ 1 + '' }}",
       doubling("[n.x]", times: 100), doubling("[n.x]", times: 90_000),
       doubling("n.x + n.x", start: "[1]", times: 60),
       doubling("n.x + [n.x]", start: "[1]", times: 70),
@@ -131,11 +147,75 @@ extension HostileTemplate {
       "{% for i in range(100000) %}{% set x = messages[0].content.split('a') %}{% endfor %}",
       "{% for i in range(100000) %}{% set x = messages | tojson(indent=16) %}{% endfor %}",
       "{% for i in range(100000) %}{{ messages == messages }}{% endfor %}",
-      "{{ messages | tojson(indent=1000000000) }}", "{{ messages | tojson(indent=-1) }}",
+      "{{ messages | tojson(indent=1000000000) }}", "{{ messages | tojson(indent=17) }}",
       "{% for i in range(1000) %}" + repeated("{% set x = namespace() %}", 5_000) + "{% endfor %}",
       "{% set n = namespace() %}{% set n.n = n %}{{ n | tojson }}",
       "{% set n = namespace() %}{% set n.n = [n] %}{{ n.n | join }}",
     ].enumerated().map { HostileTemplate(name: "growth \($0) \($1.prefix(60))", source: $1) }
+
+  /// Macros and loops that call themselves.
+  private static let recursion: [HostileTemplate] =
+    [
+      "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+      "{% macro f(n) %}{{ f(n + 1) }}{% endmacro %}{{ f(0) }}",
+      "{% macro f() %}{{ g() }}{% endmacro %}{% macro g() %}{{ f() }}{% endmacro %}{{ f() }}",
+      "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(40) }}",
+      "{% macro f() %}{% call f() %}{{ caller() }}{% endcall %}{{ caller }}{% endmacro %}{{ f() }}",
+      "{% macro f() %}{% for i in [1] %}{% if 1 %}{{ [f()] | join }}{% endif %}{% endfor %}"
+        + "{% endmacro %}{{ f() }}",
+      "{% macro f(x=f()) %}{% endmacro %}{{ f() }}",
+      "{% macro f() %}{% set x %}{{ f() }}{% endset %}{% endmacro %}{{ f() }}",
+      "{% macro f() %}{% filter upper %}{{ f() }}{% endfilter %}{% endmacro %}{{ f() }}",
+      "{% macro f() %}" + repeated("(", 50) + "{{ " + repeated("-", 40)
+        + "f() | int }}{% endmacro %}"
+        + "{{ f() }}",
+      "{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}",
+      "{% for x in [1, 2] recursive %}{{ loop([1, 2]) }}{% endfor %}",
+      "{% set n = namespace() %}{% macro f() %}{{ n.f() }}{% endmacro %}{% set n.f = f %}{{ f() }}",
+      "{% for i in range(100000) %}{% macro f() %}{% endmacro %}{% endfor %}" + overrun,
+      "{% for i in range(100000) %}{% set x = cycler(1) %}{% endfor %}" + overrun,
+    ].enumerated().map { HostileTemplate(name: "recursion \($0) \($1.prefix(60))", source: $1) }
+
+  /// Results that are far larger than what they are made of.
+  private static let wide: [HostileTemplate] =
+    [
+      "'a' * 1000000000", "1000000000 * 'ab'", "[1] * 1000000000", "(1, 2) * 9223372036854775807",
+      "'a' * 9223372036854775807", "2 ** 1000000", "2 ** 9223372036854775807", "2.0 ** 100000",
+      "'%1000000000d' % 1", "'%.1000000000f' % 1", "'%*d' % (1000000000, 1)",
+      "'{:1000000000}'.format(1)", "'{:.1000000000f}'.format(1.0)", "'a'.center(1000000000)",
+      "'a'.ljust(1000000000, '-')", "'a'.zfill(9223372036854775807)",
+      "'\t'.expandtabs(1000000000)", "'a' | indent(1000000000)", "'a' | center(1000000000)",
+      "[1] | batch(1000000000, 'x') | list", "[1] | slice(1000000000) | list",
+      "range(100000) | map('string') | list | sort | unique | list | batch(1) | list | groupby(0)",
+      "(range(100000) | list) * 100", "range(100000) | sort(reverse=true) | sort | sort | sort",
+      "range(100000) | join(messages[0].content)",
+      "messages[0].content.replace('', messages[0].content)",
+      "messages[0].content | replace('a', messages[0].content) | replace('a', messages[0].content)",
+      "range(100000) | map('center', 1000) | map('center', 2000) | list",
+      "(range(3000) | batch(2) | list | sort).x.y", "1e308 * 10 // 0", "1e400 | int",
+      "('9' * 400 | float) | int",
+      "dict(range(100000) | batch(2)) | dictsort | dictsort", "1.5 % 0", "1.5 / 0", "0 ** -1",
+      "{[1]: 2}", "{{}: 2}", "[[1]] | unique | list", "('%s' * 1000000) % (1,)",
+      "messages[0].content.split('a') | map('upper') | map('list') | map('sort') | list | sum",
+    ].map { HostileTemplate(name: "wide \($0.prefix(80))", source: "{{ \($0) }}") }
+    + [
+      doubling("n.x * 2", times: 60), doubling("n.x * 2", start: "[1]", times: 60),
+      doubling("{'a': n.x}", times: 100), doubling("(n.x, n.x)", times: 60) + "{{ n.x ~ '' }}",
+      doubling("dict(n.x, a=n.x)", start: "{}", times: 100),
+      doubling("'%s%s' % (n.x, n.x)", times: 60),
+      doubling("'{0}{0}'.format(n.x)", times: 60),
+      doubling("n.x | e | replace('a', '&&')", times: 60),
+      doubling("n.x | string | tojson | tojson", times: 60),
+      doubling("[n.x, n.x] | string", times: 60),
+      "{% set n = namespace(x='a') %}{% for i in range(60) %}{% set n.x %}{{ n.x }}{{ n.x }}{% endset %}"
+        + "{% endfor %}",
+      "{% macro f(x) %}{{ x }}{{ x }}{% endmacro %}" + doubling("f(n.x)", times: 60),
+      long(21, "n.x.upper()"), long(21, "n.x | title"), long(21, "n.x[::-1]"),
+      long(21, "n.x.splitlines()"), long(21, "n.x.rsplit('a', 2)"), long(21, "n.x.count('aa')"),
+      long(21, "n.x.rfind('b')"), long(21, "'{}'.format(n.x)"), long(21, "n.x | wordcount"),
+      long(21, "n.x | indent"), long(21, "[n.x] ~ ''"), long(21, "{n.x: 1}"), long(21, "n.x | int"),
+      long(21, "n.x is lower"), long(21, "n.x.isalpha()"), long(21, "n.x | truncate(9)"),
+    ].enumerated().map { HostileTemplate(name: "wide \($0) \($1.prefix(60))", source: $1) }
 
   /// A loop that needs more steps than are allowed.
   private static let overrun =
@@ -144,7 +224,7 @@ extension HostileTemplate {
   /// Sets `n.x` again and again, then uses the result.
   private static func doubling(_ step: String, start: String = "'a'", times: Int) -> String {
     "{% set n = namespace(x=\(start)) %}{% for i in range(\(times)) %}{% set n.x = \(step) %}"
-      + "{% endfor %}{{ [n.x] ~ '' }}"
+      + "{% endfor %}{{ [n.x] + '' }}"
   }
 
   /// Makes a text of 2^`bits` bytes and computes something from it again and again.
@@ -157,31 +237,26 @@ extension HostileTemplate {
   private static let forbidden: [HostileTemplate] =
     [
       "{{ ''.__class__.__mro__[1].__subclasses__() }}", "{{ messages.__class__.__init__ }}",
-      "{{ raise_exception.__globals__['os'].popen('id').read() }}", "{{ lipsum.__globals__ }}",
-      "{{ cycler.__init__.__globals__.os }}", "{{ self.__init__.__globals__ }}",
-      "{{ config.items() }}", "{{ request.application }}", "{{ joiner() }}", "{{ dict(a=1) }}",
+      "{{ raise_exception.__globals__['os'].popen('id').read() }}",
+      "{{ lipsum.__globals__ }}", "{{ cycler.__init__.__globals__.os }}",
+      "{{ self.__init__.__globals__ }}", "{{ config.items() }}", "{{ request.application }}",
       "{{ messages.append(1) }}", "{{ messages[0].update(a=1) }}", "{{ messages[0].pop('role') }}",
-      "{{ 'a'.format(1) }}", "{{ '%s' % messages }}", "{{ 'a' | attr('__class__') }}",
-      "{{ 'a' | map('upper') }}", "{{ 'a' | format(1) }}", "{{ messages | sort }}",
-      "{{ messages | random }}", "{{ open('/etc/passwd') }}", "{{ exec('x') }}",
-      "{{ loop.cycle('a') }}", "{% for m in messages %}{{ loop.changed(m) }}{% endfor %}",
+      "{{ [].extend([1]) }}", "{{ {}.setdefault('a', 1) }}", "{{ [1].clear() }}",
+      "{{ '{0.__class__.__init__.__globals__}'.format(messages) + 1 }}",
+      "{{ ('a' | attr('__class__')).x }}", "{{ messages | map(attribute='__class__.x') | list }}",
+      "{{ messages | map('nothing') | list }}", "{{ messages | select('nothing') | list }}",
+      "{{ messages | sort }}", "{{ messages | random }}", "{{ open('/etc/passwd') }}",
+      "{{ exec('x') }}", "{{ 'a'.encode() }}", "{{ 'a'.translate({}) }}", "{{ joiner()(1) }}",
       "{% for m in messages %}{{ loop(m) }}{% endfor %}", "{% include '/etc/passwd' %}",
       "{% import 'os' as os %}", "{% from 'os' import system %}", "{% extends 'x' %}",
-      "{% block x %}{% endblock %}", "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
-      "{% call f() %}{% endcall %}", "{% filter upper %}{% endfilter %}",
+      "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "{% call f() %}{% endcall %}",
       "{% autoescape true %}{% endautoescape %}", "{% do messages.append(1) %}",
-      "{% raw %}{% endraw %}", "{% with x = 1 %}{% endwith %}", "{% set x %}y{% endset %}",
-      "{% set a, b = 1, 2 %}", "{% trans %}{% endtrans %}", "{% debug %}",
-      "{% for m in messages %}{% break %}{% endfor %}",
-      "{% for m in messages recursive %}{% endfor %}",
-      "{% for m in messages %}{% continue %}{% endfor %}", "{% generation %}{% endgeneration %}",
-      "{% for (a, b) in messages %}{% endfor %}", "{{ {'a': 1} }}", "{{ (1, 2) }}", "{{ 1, 2 }}",
-      "{{ 1.5 }}", "{{ 0x10 }}", "{{ 1_000 }}", "{{ 2 ** 3 }}", "{{ 1 / 2 }}", "{{ +1 }}",
-      "{{ 'abc'[::-1] }}", "{{ messages[0, 1] }}", "{{ range(*messages) }}",
-      "{{ '\\N{DIGIT ONE}' }}",
-      "{{ strftime_now('%c') }}", "{{ strftime_now('%') }}", "{{ messages | tojson(4) }}",
-      "{{ messages | tojson(ensure_ascii=true) }}", "{{ messages | selectattr('a.b') | list }}",
-      "{{ messages }}", "{{ messages[0] }}", "{{ namespace }}", "{{ [] ~ '' }}", "{{ messages.0 }}",
+      "{% trans %}{% endtrans %}", "{% debug %}", "{% break %}", "{% continue %}",
+      "{% for m in messages %}{% macro f() %}{% break %}{% endmacro %}{% endfor %}",
+      "{{ range(*messages) }}", "{{ range(**messages) }}", "{{ '\\N{DIGIT ONE}' }}",
+      "{{ strftime_now('%c') }}", "{{ strftime_now('%') }}",
+      "{{ messages | selectattr('a.b') | list }}", "{{ namespace }}", "{{ messages | map }}",
+      "{{ messages[0].items }}", "{{ range(3) }}",
     ].enumerated().map { HostileTemplate(name: "forbidden \($0) \($1.prefix(60))", source: $1) }
 
   /// Integers at the limits of their range, and operations on unsuitable values.
@@ -191,7 +266,7 @@ extension HostileTemplate {
       "99999999999999999999999", "(-9223372036854775807 - 1) // -1",
       "-(-9223372036854775807 - 1)", "1 // 0", "1 % 0", "1 // false", "'a' * 1000000000",
       "[1] * 1000000000", "1 % 'a'", "none + 1", "[] - []", "1 < none", "1 in 1", "-'a'",
-      "range('a')", "range()", "range(none)", "'a'[:'b']", "'a'.split('')", "'a'.replace('', 'b')",
+      "range('a')", "range()", "range(none)", "'a'[:'b']", "'a'.split('')",
       "1 | length", "none | list", "1 | items", "namespace(1)", "raise_exception()", "'a'.strip(1)",
     ].map { HostileTemplate(name: "arithmetic \($0)", source: "{{ \($0) }}") }
 

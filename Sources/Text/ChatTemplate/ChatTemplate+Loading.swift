@@ -22,16 +22,33 @@ extension ChatTemplate {
   ) throws(ChatTemplateError) -> ChatTemplate? {
     let path = "\(folder)/chat_template.jinja"
     if let bytes = try file(path, limit: sourceLimit) {
-      guard let source = String(validating: bytes, as: UTF8.self) else {
-        throw .malformedFile(path: path, problem: "the template is not UTF-8")
-      }
-      return try ChatTemplate(source: source, origin: path)
+      return try ChatTemplate(utf8: bytes, path: path)
     }
     if let template = try load(tokenizerConfiguration: "\(folder)/tokenizer_config.json") {
       return template
     }
     guard let family = ChatTemplateFamily(of: tokenizer, stopTokens: stopTokens) else { return nil }
     return try ChatTemplate(family: family)
+  }
+
+  /// The template in a file.
+  ///
+  /// - Throws: `ChatTemplateError` when the file cannot be read or holds no template.
+  public init(contentsOf path: String) throws(ChatTemplateError) {
+    let bytes: [UInt8]
+    do throws(FileError) {
+      bytes = try readFile(path, limit: Self.sourceLimit)
+    } catch {
+      throw .file(error)
+    }
+    try self.init(utf8: bytes, path: path)
+  }
+
+  private init(utf8 bytes: [UInt8], path: String) throws(ChatTemplateError) {
+    guard let source = String(validating: bytes, as: UTF8.self) else {
+      throw .malformedFile(path: path, problem: "the template is not UTF-8")
+    }
+    try self.init(source: source, origin: path)
   }
 
   private static func load(

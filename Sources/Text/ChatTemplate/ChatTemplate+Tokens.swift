@@ -19,13 +19,30 @@ extension ChatTemplate {
     date: CalendarDate,
     dateString: String? = nil
   ) throws(ChatTemplateError) -> [Int] {
+    tokens(
+      of: try segments(
+        for: messages, tokenizer: tokenizer, addGenerationPrompt: addGenerationPrompt, date: date,
+        dateString: dateString), tokenizer: tokenizer)
+  }
+
+  /// The text of a conversation for a tokenizer, cut where message contents begin and end.
+  ///
+  /// - Throws: `ChatTemplateError`; see `render`.
+  package func segments(
+    for messages: [ChatMessage], tokenizer: Tokenizer, addGenerationPrompt: Bool = true,
+    date: CalendarDate, dateString: String? = nil
+  ) throws(ChatTemplateError) -> [TextSegment] {
     func text(_ id: Int?) -> String {
       id.flatMap(tokenizer.piece).map { String(decoding: $0, as: UTF8.self) } ?? ""
     }
-    let segments = try render(
+    return try render(
       messages, addGenerationPrompt: addGenerationPrompt,
       beginningOfSequence: text(tokenizer.beginningOfSequence),
       endOfSequence: text(tokenizer.endOfSequence), date: date, dateString: dateString)
+  }
+
+  /// The ids of a rendered conversation, which begin once with the token that begins a sequence.
+  package func tokens(of segments: [TextSegment], tokenizer: Tokenizer) -> [Int] {
     var ids = tokenizer.encode(segments)
     guard let begin = tokenizer.beginningOfSequence else { return ids }
     let written = ids.prefix { $0 == begin }.count

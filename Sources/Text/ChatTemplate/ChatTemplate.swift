@@ -1,9 +1,9 @@
 /// The program that turns a conversation into the text a chat model was trained on.
 ///
-/// Reads the part of the Jinja language that the Llama and Mistral families use, with blanks trimmed
-/// as Hugging Face trims them; anything else is an error that names the construct and its line. A
-/// template comes with a downloaded model, so it has no access to anything but the conversation, and
-/// its steps, nesting and output are bounded.
+/// Reads the Jinja language as Hugging Face sets it up. What is not supported is an error that names
+/// the construct and its line, when a conversation reaches it. A template comes with a downloaded
+/// model, so it has no access to anything but the conversation, and its steps, nesting and output are
+/// bounded.
 ///
 /// The rendered text records which parts the template wrote and which came from messages, also
 /// after trimming, joining and slicing; see `TextSegment`.
@@ -20,8 +20,7 @@ public struct ChatTemplate: Sendable {
   /// - Parameters:
   ///   - source: The template's text.
   ///   - origin: Where the text comes from, for messages.
-  /// - Throws: `ChatTemplateError` when the source is too large, malformed, nested too deeply or uses
-  ///   what is not supported.
+  /// - Throws: `ChatTemplateError` when the source is too large, malformed or nested too deeply.
   /// - Complexity: O(length of `source`).
   public init(source: String, origin: String = "chat template") throws(ChatTemplateError) {
     let size = source.utf8.count
@@ -110,16 +109,5 @@ public struct ChatTemplate: Sendable {
     folded[first].content = system.content + "\n\n" + folded[first].content
     folded.removeFirst()
     return folded
-  }
-}
-
-extension ChatMessage {
-  /// The message as the mapping that templates read.
-  fileprivate var templateValue: TemplateValue {
-    .map(
-      TemplateMap([
-        (TemplateText("role"), .text(TemplateText(role.rawValue))),
-        (TemplateText("content"), .text(TemplateText(content, isContent: true))),
-      ]))
   }
 }

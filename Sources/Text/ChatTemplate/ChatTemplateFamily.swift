@@ -16,6 +16,14 @@ public enum ChatTemplateFamily: String, Sendable, CaseIterable {
   case mistralV3 = "mistral-v3"
   /// Mistral-Nemo and later: like v3, without blanks.
   case mistralTekken = "mistral-tekken"
+  /// ChatML, of Qwen and many others: `<|im_start|>` and the role, `<|im_end|>` after the message.
+  case chatML = "chatml"
+  /// Vicuna v1.1 and later: `USER:` and `ASSISTANT:` after a sentence about the assistant.
+  case vicuna
+  /// Zephyr and StableLM-Zephyr: `<|user|>` and its like on lines of their own.
+  case zephyr
+  /// Alpaca: `### Instruction:` and `### Response:` after a sentence about the task.
+  case alpaca
 
   /// The template's source.
   package var source: String {
@@ -31,6 +39,10 @@ public enum ChatTemplateFamily: String, Sendable, CaseIterable {
         open: "'[INST] '", close: "'[/INST]'", answer: "' ' + m.content | trim + eos_token")
     case .mistralTekken:
       Self.mistralSource(open: "'[INST]'", close: "'[/INST]'", answer: "m.content + eos_token")
+    case .chatML: Self.chatMLSource
+    case .vicuna: Self.vicunaSource
+    case .zephyr: Self.zephyrSource
+    case .alpaca: Self.alpacaSource
     }
   }
 

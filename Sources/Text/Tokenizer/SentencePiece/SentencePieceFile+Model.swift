@@ -99,8 +99,10 @@ extension TokenizerModel {
     } else {
       addsPrefix = configuration.addsPrefixSpace
       normalization.addsDummyPrefix = false
-      preTokenizer.metaspace = PreTokenizer.Metaspace(
-        replacement: mark, prefix: addsPrefix ? .first : .never, splits: false)
+      preTokenizer.append(
+        .metaspace(
+          PreTokenizer.Metaspace(
+            replacement: mark, prefix: addsPrefix ? .first : .never, splits: false)))
     }
     var normalizer: [Normalizer.Step] = [.sentencePiece(normalization)]
     if normalization.map == nil, !normalization.removesExtraSpaces {

@@ -4,16 +4,20 @@ internal import DuetSystem
 extension TemplateLexer {
   mutating func readTag(closing: UInt8) throws(ChatTemplateError) {
     let startLine = line
+    // Inside brackets nothing ends the tag, so that two mappings may end side by side.
+    var brackets = 0
     while position < source.count {
-      if consumeTagEnd(closing) { return }
+      if brackets == 0, consumeTagEnd(closing) { return }
       let byte = source[position]
+      if "([{".utf8.contains(byte) { brackets += 1 }
+      if ")]}".utf8.contains(byte) { brackets = max(0, brackets - 1) }
       switch byte {
       case Ascii.lineFeed, 0x20, 0x09, 0x0B, 0x0C:
         advance()
       case UInt8(ascii: "'"), UInt8(ascii: "\""):
         try readString(quote: byte)
       case UInt8(ascii: "0")...UInt8(ascii: "9"):
-        try readInteger()
+        try readNumber()
       case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
         UInt8(ascii: "_"):
         let start = position
@@ -47,7 +51,7 @@ extension TemplateLexer {
     return true
   }
 
-  private mutating func skipWhitespace() {
+  mutating func skipWhitespace() {
     while position < source.count {
       var decoder = UTF8()
       var rest = source[position...].makeIterator()
@@ -57,23 +61,6 @@ extension TemplateLexer {
       if scalar.value == UInt32(Ascii.lineFeed) { line += 1 }
       position += UTF8.width(scalar)
     }
-  }
-
-  private mutating func readInteger() throws(ChatTemplateError) {
-    let start = position
-    while position < source.count, Ascii.isWord(source[position]) { position += 1 }
-    let digits = String(decoding: source[start..<position], as: UTF8.self)
-    let isFraction =
-      position + 1 < source.count && source[position] == Ascii.dot
-      && Ascii.isDigit(source[position + 1])
-    let isDecimal = digits.utf8.allSatisfy(Ascii.isDigit)
-    guard !isFraction, isDecimal, digits == "0" || !digits.hasPrefix("0") else {
-      throw .unsupported(line: line, construct: "the number \(digits)\(isFraction ? "." : "")")
-    }
-    guard let value = Int(digits) else {
-      throw .syntax(line: line, problem: "the number \(printable(digits, limit: 20)) is too large")
-    }
-    add(.int(value))
   }
 
   private mutating func readSymbol() throws(ChatTemplateError) {
@@ -131,9 +118,9 @@ extension TemplateLexer {
     case UInt8(ascii: "x"): try readScalar(digits: 2, into: &bytes)
     case UInt8(ascii: "u"): try readScalar(digits: 4, into: &bytes)
     case UInt8(ascii: "U"): try readScalar(digits: 8, into: &bytes)
-    case UInt8(ascii: "N"), UInt8(ascii: "0")...UInt8(ascii: "7"):
-      throw .unsupported(
-        line: line, construct: "the escape sequence \\\(String(Unicode.Scalar(letter)))")
+    case UInt8(ascii: "0")...UInt8(ascii: "7"): readOctal(into: &bytes)
+    case UInt8(ascii: "N"):
+      throw .unsupported(line: line, construct: "the escape sequence \\N")
     default:
       bytes += [Ascii.backslash, letter]
     }
@@ -151,7 +138,18 @@ extension TemplateLexer {
     position = end
   }
 
-  private mutating func add(_ kind: TemplateToken.Kind) {
+  /// Reads a character by its number in up to three octal digits, of which one was passed.
+  private mutating func readOctal(into bytes: inout [UInt8]) {
+    var value = UInt32(source[position - 1] & 7)
+    for _ in 0..<2 {
+      guard position < source.count, (0x30...0x37).contains(source[position]) else { break }
+      value = value << 3 | UInt32(source[position] & 7)
+      position += 1
+    }
+    if let scalar = Unicode.Scalar(value) { bytes += Array(String(scalar).utf8) }
+  }
+
+  mutating func add(_ kind: TemplateToken.Kind) {
     tokens.append(TemplateToken(kind: kind, line: line))
   }
 }

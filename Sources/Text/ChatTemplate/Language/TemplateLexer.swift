@@ -9,6 +9,7 @@ struct TemplateToken: Equatable {
     case name(String)
     case string([UInt8])
     case int(Int)
+    case double(Double)
     case symbol(String)
     case end
   }
@@ -79,6 +80,8 @@ struct TemplateLexer {
       switch tag {
       case Ascii.hash:
         try skipComment()
+      case Ascii.percent where consumeRawBegin():
+        try readRaw()
       default:
         let isOutput = tag == Ascii.openBrace
         tokens.append(
@@ -96,18 +99,18 @@ struct TemplateLexer {
     return next == Ascii.openBrace || next == Ascii.percent || next == Ascii.hash
   }
 
-  private mutating func addText(_ range: Range<Int>, line: Int) {
+  mutating func addText(_ range: Range<Int>, line: Int) {
     guard !range.isEmpty else { return }
     tokens.append(TemplateToken(kind: .text(Array(source[range])), line: line))
   }
 
-  private func endOfTrimmedText(_ range: Range<Int>) -> Int {
+  func endOfTrimmedText(_ range: Range<Int>) -> Int {
     let text = TemplateText(bytes: Array(source[range]))
     return range.lowerBound + text.stripped(start: false).bytes.count
   }
 
   /// The end of the text without the blanks before a tag that is first on its line.
-  private func endWithoutIndentation(_ range: Range<Int>, startsLine: Bool) -> Int {
+  func endWithoutIndentation(_ range: Range<Int>, startsLine: Bool) -> Int {
     let lineStart = source[range].lastIndex(of: Ascii.lineFeed).map { $0 + 1 }
     guard let first = lineStart ?? (startsLine ? range.lowerBound : nil) else {
       return range.upperBound

@@ -16,23 +16,57 @@ struct TemplateStatement: Sendable {
   indirect enum Action: Sendable {
     case text(TemplateText)
     case output(TemplateExpression)
-    case set(variable: Int, to: TemplateExpression)
-    case setAttribute(String, of: Int, to: TemplateExpression)
+    case set(TemplateTarget, to: TemplateExpression)
+    /// `{% set x %}...{% endset %}` with the filters after the name.
+    case setBlock(TemplateTarget, filters: [TemplateSuffix], body: [TemplateStatement])
     case choose([(test: TemplateExpression, body: [TemplateStatement])], else: [TemplateStatement])
     case repeatFor(TemplateLoop)
+    case leaveLoop
+    case nextPass
+    case define(TemplateMacro)
+    /// `{% call f() %}...{% endcall %}`: a call whose callee gets the body as its `caller`.
+    case callWith(TemplateExpression, caller: TemplateMacro)
+    /// `{% filter f %}...{% endfilter %}`.
+    case filterBlock([TemplateSuffix], body: [TemplateStatement])
+    /// `{% with x = 1 %}...{% endwith %}`: a body with variables of its own.
+    case scope([(target: TemplateTarget, value: TemplateExpression)], body: [TemplateStatement])
+    /// What Duet does not do; it fails when it is reached.
+    case unsupported(String)
   }
+}
+
+/// A place that takes a value: a variable, an attribute of a namespace, or several of them.
+indirect enum TemplateTarget: Sendable {
+  case variable(Int)
+  case attribute(String, of: Int)
+  case tuple([TemplateTarget])
 }
 
 /// A `for` block.
 struct TemplateLoop: Sendable {
-  /// One variable, or several that take the parts of each element.
-  var targets: [Int]
+  /// What takes each element.
+  var target: TemplateTarget
   var elements: TemplateExpression
   /// The condition after the elements, if any: elements that fail it are left out and not counted.
   var filter: TemplateExpression?
+  /// Whether `loop(elements)` in the body runs the loop again for other elements.
+  var isRecursive = false
   var body: [TemplateStatement]
   /// Runs when there was no element.
   var otherwise: [TemplateStatement]
+}
+
+/// A macro, or the body of a `call` block.
+struct TemplateMacro: Sendable {
+  var name: String
+  /// The variable that holds the macro, or nil for the body of a `call` block.
+  var variable: Int?
+  var parameters: [(variable: Int, name: String, initial: TemplateExpression?)]
+  /// The variables of the arguments beyond the parameters, if the body uses them.
+  var caller: Int?
+  var varargs: Int?
+  var kwargs: Int?
+  var body: [TemplateStatement]
 }
 
 /// An expression of a template.
@@ -44,7 +78,9 @@ struct TemplateExpression: Sendable {
     case literal(TemplateValue)
     case variable(Int)
     case list([TemplateExpression])
-    /// Sums and differences, or products and remainders, from left to right.
+    case tuple([TemplateExpression])
+    case map([(key: TemplateExpression, value: TemplateExpression)])
+    /// Operators of one precedence, from left to right.
     case arithmetic(TemplateExpression, [(ArithmeticOperator, TemplateExpression)])
     /// `a ~ b ~ c`: the operands as strings, joined.
     case concatenation([TemplateExpression])
@@ -53,17 +89,22 @@ struct TemplateExpression: Sendable {
     case any([TemplateExpression])
     case not(TemplateExpression)
     case negative(TemplateExpression)
+    case positive(TemplateExpression)
     case conditional(
       TemplateExpression, if: TemplateExpression, else: TemplateExpression?)
     case applied(TemplateExpression, [TemplateSuffix])
+    /// What Duet does not do; it fails when it is reached.
+    case unsupported(String)
   }
 
   enum ArithmeticOperator: String, Sendable {
     case add = "+"
     case subtract = "-"
     case multiply = "*"
+    case divide = "/"
     case floorDivide = "//"
     case remainder = "%"
+    case power = "**"
   }
 
   enum ComparisonOperator: String, Sendable {
@@ -86,7 +127,7 @@ struct TemplateSuffix: Sendable {
   enum Kind: Sendable {
     case attribute(String)
     case element(TemplateExpression)
-    case slice(from: TemplateExpression?, to: TemplateExpression?)
+    case slice(from: TemplateExpression?, to: TemplateExpression?, by: TemplateExpression?)
     case call(TemplateArguments)
     case method(String, TemplateArguments)
     case filter(String, TemplateArguments)
@@ -98,4 +139,8 @@ struct TemplateSuffix: Sendable {
 struct TemplateArguments: Sendable {
   var positional: [TemplateExpression] = []
   var named: [(name: String, value: TemplateExpression)] = []
+  /// The list after `*`, whose elements follow the positional arguments.
+  var unpackedList: TemplateExpression?
+  /// The mapping after `**`, whose entries follow the named arguments.
+  var unpackedMap: TemplateExpression?
 }

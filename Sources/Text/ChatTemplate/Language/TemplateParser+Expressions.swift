@@ -91,12 +91,21 @@ extension TemplateParser {
 
   private mutating func parseProduct() throws(ChatTemplateError) -> TemplateExpression {
     let line = self.line
+    let first = try parsePower()
+    var rest: [(TemplateExpression.ArithmeticOperator, TemplateExpression)] = []
+    while let operation = consumeOperator(["*", "/", "//", "%"]) {
+      rest.append((operation, try parsePower()))
+    }
+    return rest.isEmpty
+      ? first : TemplateExpression(line: line, node: .arithmetic(first, rest))
+  }
+
+  /// Parses powers, which Jinja computes from left to right, unlike Python.
+  private mutating func parsePower() throws(ChatTemplateError) -> TemplateExpression {
+    let line = self.line
     let first = try parseUnary(withFilters: true)
     var rest: [(TemplateExpression.ArithmeticOperator, TemplateExpression)] = []
-    while let operation = consumeOperator(["*", "//", "%"]) {
-      rest.append((operation, try parseUnary(withFilters: true)))
-    }
-    if isNext("/") || isNext("**") { throw unsupported("the operator '/' or '**'") }
+    while consume("**") { rest.append((.power, try parseUnary(withFilters: true))) }
     return rest.isEmpty
       ? first : TemplateExpression(line: line, node: .arithmetic(first, rest))
   }
@@ -117,20 +126,21 @@ extension TemplateParser {
   ) throws(ChatTemplateError) -> TemplateExpression {
     let line = self.line
     var value: TemplateExpression
-    if consume("-") {
+    if isNext("-") || isNext("+") {
+      let isNegative = isNext("-")
+      advance()
       let operand = try nested { (parser) throws(ChatTemplateError) in
         try parser.parseUnary(withFilters: false)
       }
-      value = TemplateExpression(line: line, node: .negative(operand))
-    } else if isNext("+") {
-      throw unsupported("a plus sign before a value")
+      value = TemplateExpression(
+        line: line, node: isNegative ? .negative(operand) : .positive(operand))
     } else {
       value = try parsePrimary()
     }
     var suffixes: [TemplateSuffix] = []
     while let suffix = try parseAccess() { suffixes.append(suffix) }
     if withFilters {
-      while let suffix = try parseFilterOrTest() { suffixes.append(suffix) }
+      while let suffix = try parseFilterTestOrCall() { suffixes.append(suffix) }
     }
     return suffixes.isEmpty
       ? value : TemplateExpression(line: line, node: .applied(value, suffixes))
@@ -148,7 +158,7 @@ extension TemplateParser {
       case "none", "None": node = .literal(.none)
       case "if", "else", "elif", "in", "is", "and", "or", "not":
         throw .syntax(line: line, problem: "'\(name)' stands where a value should be")
-      default: node = .variable(variable(named: name))
+      default: node = .variable(read(name))
       }
     case .string(var bytes):
       advance()
@@ -160,21 +170,74 @@ extension TemplateParser {
     case .int(let value):
       advance()
       node = .literal(.int(value))
+    case .double(let value):
+      advance()
+      node = .literal(.double(value))
     case .symbol("("):
       advance()
-      let value = try parseExpression()
-      if isNext(",") { throw unsupported("a tuple") }
-      try expect(")")
-      return value
+      if consume(")") {
+        node = .tuple([])
+      } else {
+        let value = try parseTuple()
+        try expect(")")
+        return value
+      }
     case .symbol("["):
       advance()
       node = .list(try parseElements(until: "]"))
     case .symbol("{"):
-      throw unsupported("a mapping in braces")
+      advance()
+      node = .map(try parseEntries())
     default:
       throw unexpected(wanting: "a value")
     }
     return TemplateExpression(line: line, node: node)
+  }
+
+  /// Parses an expression, or several with commas between them as a tuple.
+  ///
+  /// - Parameter conditional: Whether `a if b else c` is allowed, which it is not after `in` or `if`.
+  /// - Returns: The expression.
+  /// - Throws: `ChatTemplateError` when the source is malformed or nested too deeply.
+  mutating func parseTuple(
+    conditional: Bool = true
+  ) throws(ChatTemplateError) -> TemplateExpression {
+    let line = self.line
+    var elements: [TemplateExpression] = []
+    while true {
+      if conditional {
+        elements.append(try parseExpression())
+      } else {
+        elements.append(try parseDisjunction())
+      }
+      guard consume(",") else { break }
+      if !beginsValue { return TemplateExpression(line: line, node: .tuple(elements)) }
+    }
+    return elements.count == 1
+      ? elements[0] : TemplateExpression(line: line, node: .tuple(elements))
+  }
+
+  /// Whether the current token can begin another element of a tuple.
+  private var beginsValue: Bool {
+    switch token.kind {
+    case .symbol(")"), .symbol("="), .symbol("]"), .symbol("}"), .outputEnd, .blockEnd, .end: false
+    case .name("in"), .name("recursive"), .name("if"): false
+    default: true
+    }
+  }
+
+  private mutating func parseEntries() throws(ChatTemplateError)
+    -> [(key: TemplateExpression, value: TemplateExpression)]
+  {
+    var entries: [(key: TemplateExpression, value: TemplateExpression)] = []
+    while !consume("}") {
+      let key = try parseExpression()
+      try expect(":")
+      entries.append((key, try parseExpression()))
+      if consume("}") { break }
+      try expect(",")
+    }
+    return entries
   }
 
   private mutating func parseElements(
@@ -194,74 +257,123 @@ extension TemplateParser {
   private mutating func parseAccess() throws(ChatTemplateError) -> TemplateSuffix? {
     let line = self.line
     if consume(".") {
-      if case .int = token.kind { throw unsupported("an element by number after a dot") }
+      if case .int(let index) = token.kind {
+        advance()
+        let number = TemplateExpression(line: line, node: .literal(.int(index)))
+        return TemplateSuffix(line: line, kind: .element(number))
+      }
       let name = try expectName()
       guard consume("(") else { return TemplateSuffix(line: line, kind: .attribute(name)) }
       return TemplateSuffix(line: line, kind: .method(name, try parseArguments()))
     }
     if consume("[") { return TemplateSuffix(line: line, kind: try parseSubscript()) }
-    if consume("(") { return TemplateSuffix(line: line, kind: .call(try parseArguments())) }
-    return nil
+    return try parseCall()
+  }
+
+  private mutating func parseCall() throws(ChatTemplateError) -> TemplateSuffix? {
+    let line = self.line
+    guard consume("(") else { return nil }
+    return TemplateSuffix(line: line, kind: .call(try parseArguments()))
   }
 
   private mutating func parseSubscript() throws(ChatTemplateError) -> TemplateSuffix.Kind {
-    let first = isNext(":") ? nil : try parseExpression()
-    if isNext(",") { throw unsupported("a subscript of several parts") }
+    let first = isNext(":") ? nil : try parseTuple()
     if let first, consume("]") { return .element(first) }
     try expect(":")
     let last = isNext("]") || isNext(":") ? nil : try parseExpression()
-    if isNext(":") { throw unsupported("a slice with a step") }
+    var step: TemplateExpression?
+    if consume(":"), !isNext("]") { step = try parseExpression() }
     try expect("]")
-    return .slice(from: first, to: last)
+    return .slice(from: first, to: last, by: step)
   }
 
-  private mutating func parseFilterOrTest() throws(ChatTemplateError) -> TemplateSuffix? {
+  /// Parses a filter with its bar, if one is next.
+  mutating func parseFilter() throws(ChatTemplateError) -> TemplateSuffix? {
+    guard consume("|") else { return nil }
+    return try parseFilterName()
+  }
+
+  /// Parses the name of a filter and its arguments.
+  mutating func parseFilterName() throws(ChatTemplateError) -> TemplateSuffix {
     let line = self.line
-    if consume("|") {
-      let name = try expectName()
-      let arguments = consume("(") ? try parseArguments() : TemplateArguments()
-      return TemplateSuffix(line: line, kind: .filter(name, arguments))
-    }
+    let name = try expectDottedName()
+    let arguments = consume("(") ? try parseArguments() : TemplateArguments()
+    return TemplateSuffix(line: line, kind: .filter(name, arguments))
+  }
+
+  private mutating func parseFilterTestOrCall() throws(ChatTemplateError) -> TemplateSuffix? {
+    if let filter = try parseFilter() { return filter }
+    if let test = try parseTest() { return test }
+    return try parseCall()
+  }
+
+  private mutating func expectDottedName() throws(ChatTemplateError) -> String {
+    var name = try expectName()
+    while consume(".") { name += "." + (try expectName()) }
+    return name
+  }
+
+  private mutating func parseTest() throws(ChatTemplateError) -> TemplateSuffix? {
+    let line = self.line
     guard consumeName("is") else { return nil }
     let isNegated = consumeName("not")
-    let name = try expectName()
+    let name = try expectDottedName()
     var arguments = TemplateArguments()
     if consume("(") {
       arguments = try parseArguments()
+    } else if isNextName("is") {
+      throw .syntax(line: self.line, problem: "a test follows a test")
     } else if startsTestArgument {
       arguments.positional = [
         try nested { (parser) throws(ChatTemplateError) in
-          try parser.parseUnary(withFilters: false)
+          try parser.parseTestArgument()
         }
       ]
     }
     return TemplateSuffix(line: line, kind: .test(name, arguments, negated: isNegated))
   }
 
+  /// Parses a value with its parts and calls, but without a sign, filters or tests.
+  private mutating func parseTestArgument() throws(ChatTemplateError) -> TemplateExpression {
+    let line = self.line
+    let value = try parsePrimary()
+    var suffixes: [TemplateSuffix] = []
+    while let suffix = try parseAccess() { suffixes.append(suffix) }
+    return suffixes.isEmpty
+      ? value : TemplateExpression(line: line, node: .applied(value, suffixes))
+  }
+
   /// Whether the current token begins an argument that follows a test without parentheses.
   private var startsTestArgument: Bool {
     switch token.kind {
     case .name(let name): !["else", "or", "and", "is", "if", "in", "not"].contains(name)
-    case .string, .int, .symbol("["): true
+    case .string, .int, .double, .symbol("["), .symbol("{"): true
     default: false
     }
   }
 
   /// Parses the arguments after an opening parenthesis, and the closing one.
-  private mutating func parseArguments() throws(ChatTemplateError) -> TemplateArguments {
+  mutating func parseArguments() throws(ChatTemplateError) -> TemplateArguments {
     var arguments = TemplateArguments()
     while !consume(")") {
-      if isNext("*") || isNext("**") { throw unsupported("an unpacked argument") }
-      var value = try parseExpression()
-      if isNext("="), case .variable(let number) = value.node {
+      let line = self.line
+      if consume("**") {
+        guard arguments.unpackedMap == nil else { throw unexpected(wanting: "')'") }
+        arguments.unpackedMap = try parseExpression()
+      } else if consume("*") {
+        guard arguments.unpackedList == nil, arguments.unpackedMap == nil else {
+          throw unexpected(wanting: "')'")
+        }
+        arguments.unpackedList = try parseExpression()
+      } else if case .name(let name) = token.kind, followingSymbol == "=" {
         advance()
-        let name = name(ofVariable: number)
-        value = try parseExpression()
-        arguments.named.append((name, value))
-      } else if !arguments.named.isEmpty {
-        throw .syntax(line: value.line, problem: "an argument without a name follows one with")
+        advance()
+        arguments.named.append((name, try parseExpression()))
       } else {
-        arguments.positional.append(value)
+        guard arguments.named.isEmpty, arguments.unpackedList == nil,
+          arguments.unpackedMap == nil
+        else { throw .syntax(line: line, problem: "an argument without a name follows one with") }
+        arguments.positional.append(try parseExpression())
       }
       if consume(")") { break }
       try expect(",")

@@ -7,6 +7,8 @@ struct TemplateText: Sendable {
   private(set) var bytes: [UInt8]
   /// The byte ranges that are content: ascending, not empty, neither overlapping nor adjacent.
   private(set) var contentRanges: [Range<Int>]
+  /// Whether the filters `safe` or `escape` made it: Jinja then escapes strings that are added.
+  var isMarkup = false
 
   /// Text that is content as a whole, or not at all.
   init(_ text: String, isContent: Bool = false) {
@@ -86,6 +88,7 @@ struct TemplateText: Sendable {
   func slice(_ range: Range<Int>) -> TemplateText {
     var result = TemplateText()
     result.bytes = Array(bytes[range])
+    result.isMarkup = isMarkup
     var index = firstContentRange(endingAfter: range.lowerBound)
     while index < contentRanges.count, contentRanges[index].lowerBound < range.upperBound {
       let clamped = contentRanges[index].clamped(to: range)
