@@ -12,6 +12,7 @@ extension Invocation {
       messages.note(
         "\(printable(folder)): \(count == 1 ? "1 file" : "\(count) files") of weights verified")
     }
+    messages.warnAboutHead(of: checkpoint)
     let model = try Model(checkpoint)
     let unused = model.unusedTensorNames
     if let first = unused.first {
@@ -21,6 +22,17 @@ extension Invocation {
           + "is this a model of another kind?")
     }
     return model
+  }
+}
+
+extension Messages {
+  /// Warns when config.json ties the output head to the embedding and the files hold another head.
+  package func warnAboutHead(of checkpoint: Checkpoint) {
+    guard checkpoint.hasOwnHead else { return }
+    warning(
+      "\(printable(checkpoint.folder)): config.json ties the output head to the embedding, but "
+        + "lm_head.weight differs from it, so they are not tied; set \"tie_word_embeddings\" to false "
+        + "there")
   }
 }
 

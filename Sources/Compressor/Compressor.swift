@@ -67,6 +67,7 @@ public struct Compressor {
     var summary = CompressionSummary()
     summary.sourceByteCount = checkpoint.byteCount
     summary.matrixCount = layerLinears.reduce(0) { $0 + $1.all.count }
+    var folders: [OutputFolder] = []
     do {
       observer.phaseBegan(.preparing)
       guard samples.sampleCount == plan.sampleCount, samples.contextLength == plan.contextLength
@@ -81,6 +82,7 @@ public struct Compressor {
         try OutputFolder.check(dense, apartFrom: checkpoint.folder)
       }
       let folder = try OutputFolder(output, source: checkpoint.folder, force: options.force)
+      folders.append(folder)
       let fingerprint = try Fingerprint(
         plan: plan, checkpoint: checkpoint, calibrationDigest: samples.digest)
       let journal = try Journal(folder, fingerprint: fingerprint, resume: options.resume)
@@ -91,7 +93,12 @@ public struct Compressor {
           throw CompressionDataError.nonFiniteWeight(tensor: name)
         }
       }
-      var export = try denseModel(besides: output, fingerprint)
+      let denseFolder = try denseOutput(besides: output)
+      if let denseFolder { folders.append(denseFolder) }
+      var export = try denseFolder.map { folder in
+        try DenseModelWriter(
+          folder, checkpoint: checkpoint, fingerprint: fingerprint, resume: options.resume)
+      }
       let rotation = try MatrixRotation(linears: layerLinears.flatMap(\.all), plan, algebra)
       var context = context
       context.plan.moduleRanks = try ranks(journal, samples, rotation, observer)
@@ -114,6 +121,9 @@ public struct Compressor {
       try export?.moveIntoPlace()
       summary.byteCount = totals.byteCount
       summary.isComplete = true
+    } catch  where folders.contains(where: { $0.lockLoss != nil }) {
+      // Whatever has failed, files that were removed or are another run's are the reason.
+      throw CompressionError(folders.lazy.compactMap(\.lockLoss).first ?? .lockLost(path: output))
     } catch is CompressionStopped {
       // The journal keeps the finished matrices.
     } catch LayerCalibrationError.cancelled {
@@ -140,16 +150,12 @@ public struct Compressor {
     try run(to: output, samples: samples, observer: SilentObserver())
   }
 
-  /// The writer of the dense model that the options ask for, or nil; its folder is checked and locked.
-  private func denseModel(
-    besides output: String, _ fingerprint: Fingerprint
-  ) throws -> DenseModelWriter? {
+  /// The folder of the dense model that the options ask for, checked and locked, or nil.
+  private func denseOutput(besides output: String) throws(OutputFolderError) -> OutputFolder? {
     guard let path = options.denseFolder else { return nil }
     // Checked again now that the output exists: a path with ".." may resolve differently.
     try OutputFolder.requireApart(path, from: output)
-    let folder = try OutputFolder(path, source: checkpoint.folder, force: options.force)
-    return try DenseModelWriter(
-      folder, checkpoint: checkpoint, fingerprint: fingerprint, resume: options.resume)
+    return try OutputFolder(path, source: checkpoint.folder, force: options.force)
   }
 
   /// The matrices to compress, layer by layer.

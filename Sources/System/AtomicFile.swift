@@ -37,7 +37,7 @@ package struct AtomicFile: ~Copyable {
       try operations.allocate(byteCount, descriptor, path)
     } catch {
       close(descriptor)
-      try? operations.remove(temporaryPath)
+      try? operations.unconditional.remove(temporaryPath)
       throw error
     }
     self.path = path
@@ -48,7 +48,7 @@ package struct AtomicFile: ~Copyable {
 
   deinit {
     close(descriptor)
-    if !isCommitted { try? operations.remove(temporaryPath) }
+    if !isCommitted { try? operations.unconditional.remove(temporaryPath) }
   }
 
   /// Appends `bytes`.

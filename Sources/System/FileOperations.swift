@@ -27,6 +27,8 @@ package struct FileOperations: Sendable {
   }
 
   private let intercept: (@Sendable (_ step: Step, _ path: String) -> Outcome)?
+  /// The reason why nothing may be changed any more, or nil.
+  private let objection: (@Sendable () -> FileError?)?
 
   /// The operations of the system.
   package static let system = FileOperations(intercept: nil)
@@ -34,11 +36,28 @@ package struct FileOperations: Sendable {
   /// The operations of the system, any of which `intercept` can make fail.
   package init(intercept: (@Sendable (_ step: Step, _ path: String) -> Outcome)?) {
     self.intercept = intercept
+    objection = nil
   }
+
+  private init(_ other: FileOperations, objection: (@Sendable () -> FileError?)?) {
+    intercept = other.intercept
+    self.objection = objection
+  }
+
+  /// The same operations, each refused while `objection` returns an error.
+  ///
+  /// It is asked before every change of a name or folder, not before every write to an open file.
+  package func unless(_ objection: @escaping @Sendable () -> FileError?) -> FileOperations {
+    FileOperations(self, objection: objection)
+  }
+
+  /// The same operations without objection.
+  package var unconditional: FileOperations { FileOperations(self, objection: nil) }
 
   private func check(
     _ step: Step, _ path: String, _ operation: FileError.Operation
   ) throws(FileError) {
+    if let error = objection?() { throw error }
     switch intercept?(step, path) ?? .done {
     case .done: break
     case .failed(let code), .torn(let code):

@@ -10,6 +10,8 @@
 public enum FileError: DuetError, Equatable {
   /// There is no file or folder at the path.
   case notFound(path: String)
+  /// The path is a symbolic link to a file that is not there.
+  case brokenLink(path: String)
   /// The path is a folder where a file is needed.
   case isFolder(path: String)
   /// The path is a file where a folder is needed.
@@ -18,10 +20,14 @@ public enum FileError: DuetError, Equatable {
   case notRegular(path: String)
   /// The file is larger than the caller allows for its kind.
   case tooLarge(path: String, byteCount: Int, limit: Int)
+  /// The file is of a kind that is never what is needed, such as a Git LFS pointer.
+  case foreign(path: String, ForeignFile)
   /// The file became shorter while it was being read.
   case truncatedWhileReading(path: String, expectedBytes: Int, actualBytes: Int)
   /// There is no room for the bytes that are still to be written.
   case diskFull(path: String, neededBytes: Int, freeBytes: Int)
+  /// The folder that this process writes to was removed, or another process has taken it over.
+  case lockLost(path: String)
   /// The system refused an operation on the file.
   case system(path: String, operation: Operation, code: Int32)
 
@@ -43,20 +49,30 @@ public enum FileError: DuetError, Equatable {
     case makeFolder
   }
 
-  /// The kind of trouble, for the exit code: a file that is too large counts as refused data.
+  /// The kind of trouble, for the exit code: a file that is too large or foreign counts as refused data.
   public var category: FailureCategory {
-    if case .tooLarge = self { .refusedData } else { .inputOutput }
+    switch self {
+    case .tooLarge, .foreign: .refusedData
+    case .lockLost: .resumable
+    default: .inputOutput
+    }
   }
 
   /// One sentence that names the file and what is wrong.
   public var description: String {
     switch self {
     case .notFound(let path): "\(printable(path)): no such file"
+    case .brokenLink(let path):
+      "\(printable(path)): this is a link to a file that is not there; fetch that file again"
     case .isFolder(let path): "\(printable(path)): this is a folder, not a file"
     case .notAFolder(let path): "\(printable(path)): this is a file, not a folder"
     case .notRegular(let path): "\(printable(path)): not a regular file"
     case .tooLarge(let path, let byteCount, let limit):
       "\(printable(path)): the file has \(byteCount) bytes, more than the \(limit) allowed"
+    case .foreign(let path, let kind): "\(printable(path)): \(kind.advice)"
+    case .lockLost(let path):
+      "\(printable(path)): the folder was removed, or another run has taken it over, while this run wrote to "
+        + "it; this run has ended and writes nothing more to it"
     case .truncatedWhileReading(let path, let expected, let actual):
       "\(printable(path)): the file shrank from \(expected) to \(actual) bytes while it was read"
     case .diskFull(let path, let needed, let free):
@@ -89,7 +105,9 @@ struct OpenFile: ~Copyable {
       unsafe path.utf8.contains(0) ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
       let code = path.utf8.contains(0) ? ENOENT : errno
-      guard code != ENOENT, code != ENOTDIR else { throw .notFound(path: path) }
+      guard code != ENOENT, code != ENOTDIR else {
+        throw Self.isLink(path) ? .brokenLink(path: path) : .notFound(path: path)
+      }
       throw .system(path: path, operation: .open, code: code)
     }
     var status = stat()
@@ -112,6 +130,21 @@ struct OpenFile: ~Copyable {
   }
 
   deinit { close(descriptor) }
+
+  private static func isLink(_ path: String) -> Bool {
+    var status = stat()
+    return unsafe !path.utf8.contains(0) && lstat(path, &status) == 0
+      && status.st_mode & S_IFMT == S_IFLNK
+  }
+
+  /// The kind of file, when its first bytes are those of a kind that is never what is needed.
+  var foreignKind: ForeignFile? {
+    let bytes = unsafe [UInt8](unsafeUninitializedCapacity: ForeignFile.prefixByteCount) {
+      buffer, count in
+      count = max(0, unsafe pread(descriptor, buffer.baseAddress, buffer.count, 0))
+    }
+    return ForeignFile(bytes)
+  }
 }
 
 /// The bytes of the file at `path`, read into memory.
@@ -120,9 +153,10 @@ struct OpenFile: ~Copyable {
 ///   - path: The file; symbolic links are followed, pipes and devices refused.
 ///   - limit: The largest size accepted, in bytes.
 /// - Returns: All bytes of the file.
-/// - Throws: `FileError`; `tooLarge` is thrown before anything is read.
+/// - Throws: `FileError`; `foreign` and `tooLarge` are thrown before the whole file is read.
 package func readFile(_ path: String, limit: Int) throws(FileError) -> [UInt8] {
   let file = try OpenFile(path: path)
+  if let kind = file.foreignKind { throw .foreign(path: path, kind) }
   guard file.byteCount <= limit else {
     throw .tooLarge(path: path, byteCount: file.byteCount, limit: limit)
   }

@@ -48,8 +48,8 @@ package enum ChatOptions {
     "temperature", "X", in: 0...1000, defaultText: advised("0.7"),
     help: "Below 1, likely tokens become more likely; 0 always chooses the likeliest token")
   package static let topK: Option<Int?> = .integer(
-    "top-k", "N", in: 0...16_777_216, defaultText: advised("40"),
-    help: "Choose among the N likeliest tokens; 0 means all")
+    "top-k", "N", in: -1...16_777_216, defaultText: advised("40"),
+    help: "Choose among the N likeliest tokens; 0 and -1 mean all")
   package static let topP: Option<Double?> = .number(
     "top-p", "X", in: 0...1, defaultText: advised("0.95"),
     help: "Choose among the likeliest tokens that together have this share of the probability")
@@ -86,7 +86,8 @@ package enum ChatOptions {
   }
 
   package static let command = Command(
-    name: "chat", summary: "talks with a Llama or Mistral model, or lets it continue a text.",
+    name: "chat",
+    summary: "talks with a Llama, Mistral or Qwen2 model, or lets it continue a text.",
     options: [
       CommonOptions.model, prompt, messages, system, context, maximum, temperature, topK, topP,
       minP,
@@ -156,7 +157,7 @@ package struct ChatSettings: Sendable {
     }
     sampling = SamplingOptions(
       temperature: arguments[ChatOptions.temperature] ?? advice.temperature ?? 0.7,
-      topK: arguments[ChatOptions.topK] ?? advice.topK ?? 40,
+      topK: arguments[ChatOptions.topK].map { max(0, $0) } ?? advice.topK ?? 40,
       topP: arguments[ChatOptions.topP] ?? advice.topP ?? 0.95,
       minP: arguments[ChatOptions.minP] ?? advice.minP ?? 0.05,
       repetitionPenalty: arguments[ChatOptions.repeatPenalty] ?? advice.repetitionPenalty ?? 1,

@@ -41,6 +41,7 @@ func analyze(_ invocation: Invocation) throws -> ExitCode {
   let (arguments, output) = (invocation.arguments, invocation.output)
   let folder = arguments.operands[0]
   let checkpoint = try Checkpoint(contentsOf: folder)
+  invocation.messages.warnAboutHead(of: checkpoint)
   guard checkpoint.configuration.compression == nil else {
     throw CompressCommandError.alreadyCompressed(folder: folder)
   }

@@ -38,6 +38,7 @@ struct CompressionTask {
     guard checkpoint.configuration.compression == nil else {
       throw CompressCommandError.alreadyCompressed(folder: folder)
     }
+    invocation.messages.warnAboutHead(of: checkpoint)
     // The model loads every tensor, so a missing one is an error now.
     let model = try Model(checkpoint)
     let configuration = checkpoint.configuration

@@ -1,6 +1,7 @@
 package import DuetCommandLine
 package import DuetCompressor
 import DuetRuntime
+import DuetSystem
 
 /// An observer that prints a line for every matrix and a progress line.
 ///
@@ -86,6 +87,13 @@ package final class TerminalObserver: CompressionObserver {
       record, done: doneCount, total: forecast.matrices.count, nameWidth: nameWidth,
       seconds: seconds, remaining: remaining)
     defer { if !isRewriting { showWhole() } }
+    if record.inputsAreZero {
+      let short = record.name.split(separator: ".").last.map(String.init) ?? record.name
+      messages.warning(
+        "\(printable(record.name)): all its inputs are zero on the calibration text, so all its weights count "
+          + "the same; give other text, or leave such matrices as they are with --keep \(printable(short))"
+      )
+    }
     guard let output else { return messages.note(text) }
     guard failure == nil else { return }
     do throws(OutputError) {
@@ -94,6 +102,13 @@ package final class TerminalObserver: CompressionObserver {
     } catch {
       failure = error
     }
+  }
+
+  package func refusedPart(of name: String) {
+    if isRewriting { finishLine() }
+    messages.warning(
+      "\(printable(name)): its file in the journal is damaged or of another run, so the matrix is compressed "
+        + "again")
   }
 
   package var isCancelled: Bool { InterruptFlag.isRaised || failure != nil }

@@ -14,12 +14,15 @@ struct CompressionFixture {
 
   /// Widths of 48 = 12 * 4 (q, o), 24 (k, v) and 80 = 20 * 4, of which none is a power of two and all
   /// need padding.
-  init(layerCount: Int = 2, isTied: Bool = false, change: (inout TinyCheckpoint) -> Void = { _ in })
-    throws
-  {
-    let configuration = Configuration(
+  init(
+    layerCount: Int = 2, isTied: Bool = false,
+    change: (inout TinyCheckpoint) -> Void = { _ in },
+    configure: (inout Configuration) -> Void = { _ in }
+  ) throws {
+    var configuration = Configuration(
       hiddenSize: 48, intermediateSize: 80, layerCount: layerCount, headCount: 4,
       keyValueHeadCount: 2, vocabularySize: 100, contextLength: 64, tiesEmbeddings: isTied)
+    configure(&configuration)
     source = try TemporaryFolder()
     var tiny = TinyCheckpoint(configuration, seed: 4)
     change(&tiny)

@@ -146,9 +146,15 @@ struct JournalTests {
       try OutputFolder(folder.path, source: fixture.source.path),
       fingerprint: try fixture.fingerprint())
     #expect(try journal.lastHiddenStates() == nil)
+    let states = try HiddenStates(
+      sampleCount: 1, contextLength: 2, hiddenSize: 3, memoryLimit: .max, folder: folder.path)
+    // Those of another run, without a run, and no states at all do not count.
     for layer in [2, 9, 10] {
-      try Data([1]).write(to: URL(fileURLWithPath: journal.hiddenStatesPath(layer: layer)))
+      try states.save(to: journal.hiddenStatesPath(layer: layer), run: journal.run)
     }
+    try states.save(to: journal.hiddenStatesPath(layer: 11), run: "x" + journal.run)
+    try states.save(to: journal.hiddenStatesPath(layer: 12))
+    try Data([1]).write(to: URL(fileURLWithPath: journal.hiddenStatesPath(layer: 13)))
     #expect(try journal.lastHiddenStates() == 10)
     try journal.removeHiddenStates(before: 10)
     let exists = [2, 9, 10].map {

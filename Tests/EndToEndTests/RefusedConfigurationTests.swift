@@ -18,7 +18,7 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
     .init(key: "hidden_act", value: "\"relu\"", fragment: "relu"),
     .init(key: "hidden_size", value: "0", fragment: "\"hidden_size\" is 0"),
     .init(key: "hidden_size", value: "-8", fragment: "\"hidden_size\" is -8"),
-    .init(key: "hidden_size", value: "8.0", fragment: "must be an integer"),
+    .init(key: "hidden_size", value: "8.5", fragment: "must be an integer"),
     .init(key: "hidden_size", value: "\"8\"", fragment: "must be an integer"),
     .init(key: "hidden_size", value: "18446744073709551624", fragment: "hidden_size"),
     .init(key: "hidden_size", value: "16", fragment: "model.embed_tokens.weight"),
@@ -36,7 +36,8 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
     .init(key: "rms_norm_eps", value: "-1e-5", fragment: "rms_norm_eps"),
     .init(key: "rms_norm_eps", value: "[1]", fragment: "rms_norm_eps"),
     .init(key: "rope_theta", value: "1e999", fragment: "rope_theta"),
-    .init(key: "rope_scaling", value: "{\"rope_type\": \"yarn\"}", fragment: "yarn"),
+    .init(key: "rope_scaling", value: "{\"rope_type\": \"longrope\"}", fragment: "longrope"),
+    .init(key: "rope_scaling", value: "{\"rope_theta\": 5}", fragment: "rope_scaling.rope_theta"),
     .init(
       key: "rope_scaling", value: "{\"type\": \"linear\", \"factor\": 0}", fragment: "factor"),
     .init(key: "attention_bias", value: "\"yes\"", fragment: "attention_bias"),

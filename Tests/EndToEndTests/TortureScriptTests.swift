@@ -35,7 +35,7 @@ struct TortureScriptTests {
   private static let parts: [(script: String, part: String, count: Int)] = [
     ("terminal", "streams", 100), ("terminal", "signals", 25), ("terminal", "output", 40),
     ("terminal", "interrupts", 10), ("terminal", "turns", 100), ("terminal", "windows", 100),
-    ("compress", "disk", 2), ("compress", "locks", 4),
+    ("compress", "disk", 2), ("compress", "locks", 4), ("compress", "mixes", 8),
   ]
 
   @Test("every part passes with a few cases", arguments: parts)

@@ -63,12 +63,19 @@ struct CheckpointTests {
     #expect(try checkpoint.tensor(named: "b")?.shape == [1])
   }
 
-  @Test("an index is preferred to a single file")
-  func prefersTheIndex() throws {
+  @Test("a single file is preferred to an index, as in transformers")
+  func prefersTheSingleFile() throws {
+    let folder = try folder(
+      index: #"{"weight_map":{"a":"gone.safetensors"}}"#, ["model.safetensors": ["single"]])
+    #expect(try Checkpoint(contentsOf: folder.path).names == ["single"])
+  }
+
+  @Test("shards are found by the index")
+  func readsTheIndex() throws {
     let folder = try folder(
       index:
         #"{"metadata":{"total_size":999},"weight_map":{"a":"2.safetensors","b":"1.safetensors"}}"#,
-      ["1.safetensors": ["b"], "2.safetensors": ["a"], "model.safetensors": ["single"]])
+      ["1.safetensors": ["b"], "2.safetensors": ["a"], "other.safetensors": ["c"]])
     let checkpoint = try Checkpoint(contentsOf: folder.path)
     #expect(checkpoint.names == ["a", "b"])
     #expect(try checkpoint.tensor(named: "a", shape: [1]).file.path.hasSuffix("/2.safetensors"))
@@ -172,7 +179,8 @@ struct CheckpointTests {
     arguments: [
       ("pytorch_model.bin", .pickle), ("pytorch_model-00001-of-00002.bin", .pickle),
       ("model.pt", .pickle), ("consolidated.00.pth", .pickle), ("model.Q4_K_M.gguf", .gguf),
-      ("consolidated.safetensors", .consolidated),
+      ("consolidated.safetensors", .consolidated), ("adapter_model.safetensors", .adapter),
+      ("adapter_model.bin", .adapter),
     ] as [(String, CheckpointError.ForeignFormat)])
   func namesForeignFormats(name: String, format: CheckpointError.ForeignFormat) throws {
     // With a configuration, without one, and given as the path itself.

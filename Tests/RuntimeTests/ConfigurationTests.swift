@@ -158,7 +158,7 @@ struct ConfigurationTests {
   @Test("other families of models are refused")
   func refusesOtherFamilies() {
     #expect(
-      refusal(#"{"model_type":"qwen2"}"#) == .unsupportedModelType(path: "c", value: "qwen2"))
+      refusal(#"{"model_type":"qwen3"}"#) == .unsupportedModelType(path: "c", value: "qwen3"))
     #expect(refusal("{}") == .missing(path: "c", key: "model_type"))
     #expect(refusal("[]") == .notAnObject(path: "c"))
     #expect(
@@ -175,8 +175,18 @@ struct ConfigurationTests {
     arguments: [
       (#""hidden_act":"gelu""#, .unsupportedActivation(path: "c", value: "gelu")),
       (
-        #""rope_scaling":{"type":"yarn","factor":4}"#,
-        .unsupportedRotaryType(path: "c", key: "rope_scaling", value: "yarn")
+        #""rope_scaling":{"type":"longrope","factor":4}"#,
+        .unsupportedRotaryType(path: "c", key: "rope_scaling", value: "longrope")
+      ),
+      (#""rope_scaling":{"type":"yarn"}"#, .missing(path: "c", key: "rope_scaling.factor")),
+      (
+        #""rope_theta":10000,"rope_scaling":{"rope_theta":500000}"#,
+        .conflict(path: "c", key: "rope_theta", otherKey: "rope_scaling.rope_theta")
+      ),
+      (
+        #""rope_scaling":{"type":"default","partial_rotary_factor":0.5}"#,
+        .unsupportedValue(
+          path: "c", key: "rope_scaling.partial_rotary_factor", value: "0.5", supported: "1")
       ),
       (
         #""rope_parameters":{"rope_type":"dynamic"}"#,
@@ -269,7 +279,7 @@ struct ConfigurationTests {
 
   @Test(
     "dimensions that are not integers are refused", arguments: dimensions,
-    ["\"8\"", "8.0", "8.5", "true", "[8]", "{}"])
+    ["\"8\"", "8.5", "64.000001", "true", "[8]", "{}"])
   func refusesDimensionsOfWrongType(key: String, value: String) {
     #expect(
       refusal(#"{"model_type":"mistral","\#(key)":\#(value)}"#)
@@ -353,7 +363,8 @@ struct ConfigurationTests {
         == "c: \"vocab_size\" is 0, allowed is 1 to 16777216")
     #expect(
       refusal(#"{"model_type":"gpt\u001b[31m2"}"#)?.description
-        == "c: \"model_type\" is \"gpt\\u{1b}[31m2\"; only \"llama\" and \"mistral\" are supported")
+        == "c: \"model_type\" is \"gpt\\u{1b}[31m2\"; only \"llama\", \"mistral\" and "
+        + "\"qwen2\" are supported")
     #expect(
       refusal(#"{"model_type":"llama","quantization_config":{"quant_method":"awq"}}"#)?.description
         == "c: \"quantization_config\" says the weights are quantised by \"awq\", which is not "

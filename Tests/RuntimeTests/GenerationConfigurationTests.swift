@@ -25,10 +25,26 @@ struct GenerationConfigurationTests {
     #expect(full.repetitionPenalty == 1.1)
     #expect(try read(#"{"eos_token_id": 2}"#).endOfSequence == [2])
     for (key, value) in [
-      ("temperature", "-1"), ("temperature", "\"hot\""), ("top_p", "1.5"), ("top_k", "-1"),
+      ("temperature", "-1"), ("temperature", "\"hot\""), ("top_p", "1.5"), ("top_k", "-2"),
       ("top_k", "1.5"), ("repetition_penalty", "0"), ("do_sample", "1"), ("eos_token_id", "\"x\""),
     ] {
       #expect(throws: ConfigurationError.self) { try read("{\"\(key)\":\(value)}") }
+    }
+  }
+
+  @Test("every spelling of no limit is read")
+  func readsNoLimits() throws {
+    // transformers writes 0 for all tokens, vLLM -1.
+    let file = try GenerationConfiguration(
+      parsing: Array(
+        #"{"top_k":-1,"top_p":1.0,"min_p":0,"temperature":0.0,"eos_token_id":2.0}"#.utf8), path: "g"
+    )
+    #expect(file.topK == 0 && file.topP == 1 && file.minP == 0 && file.temperature == 0)
+    #expect(file.endOfSequence == [2])
+    for (text, value) in [("0", 0), ("-1.0", 0), ("50.0", 50)] {
+      let file = try GenerationConfiguration(
+        parsing: Array("{\"top_k\":\(text)}".utf8), path: "g")
+      #expect(file.topK == value)
     }
   }
 

@@ -28,6 +28,28 @@ struct ModelTests {
     ("wide heads", tiny { $0.headSize = 34 }),
     ("linear scaling", tiny { $0.rotaryScaling = .linear(factor: 4) }),
     (
+      "biases of Qwen2",
+      tiny {
+        $0.architecture = .qwen2; $0.hasAttentionBias = true; $0.tiesEmbeddings = true
+      }
+    ),
+    (
+      // No frequency changes, so that the oracle's are right; cosines and sines of 1.25 multiply all
+      // products of queries and keys by 1.25^2, which the oracle does to the queries' weights.
+      "YaRN's factor",
+      tiny {
+        $0.rotaryScaling = .yarn(
+          factor: 1, attentionFactor: 1.25, fastTurns: 32, slowTurns: 1, originalContextLength: 128,
+          roundsBounds: true)
+      }
+    ),
+    (
+      "prime sizes",
+      tiny {
+        $0.hiddenSize = 127; $0.intermediateSize = 257; $0.vocabularySize = 1021
+      }
+    ),
+    (
       "window of one",
       tiny {
         $0.architecture = .mistral; $0.slidingWindow = 1
@@ -74,7 +96,16 @@ struct ModelTests {
     let (name, configuration) = Self.configurations[index]
     let checkpoint = TinyCheckpoint(configuration, seed: UInt64(index))
     let tokens = (0..<37).map { ($0 * 7 + 3) % configuration.vocabularySize }
-    let expected = ForwardPassOracle(checkpoint: checkpoint).logits(tokens)
+    var reference = checkpoint
+    if case .yarn(_, let factor, _, _, _, _) = configuration.rotaryScaling {
+      for layer in 0..<configuration.layerCount {
+        let name = "model.layers.\(layer).self_attn.q_proj.weight"
+        reference.tensors[name]?.values = (checkpoint.tensors[name]?.values ?? []).map {
+          $0 * Float(factor * factor)
+        }
+      }
+    }
+    let expected = ForwardPassOracle(checkpoint: reference).logits(tokens)
     let model = try Model(checkpoint.inMemory())
     for kernelSet in KernelSet.supported {
       var session = try Session(

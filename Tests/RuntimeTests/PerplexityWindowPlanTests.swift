@@ -119,14 +119,41 @@ struct PerplexityWindowPlanTests {
     #expect(plan.limited(to: 99).windowCount == 10)
   }
 
+  @Test("a text shorter than a window is one shorter window when the tail is scored")
+  func shortText() throws {
+    let plan = try plan(5, .paper, context: 512, tail: .score)
+    #expect(windows(plan) == [[[1, 10, 11, 12, 13], [10, 11, 12, 13, 14]]])
+    #expect(plan.tokenCount == 6 && plan.droppedTokenCount == 0)
+    #expect(
+      try windows(self.plan(2, .paper, context: 512, bos: .never, tail: .score)) == [[[10], [11]]])
+    #expect(try windows(self.plan(1, .paper, context: 512, tail: .score)) == [[[1], [10]]])
+    #expect(
+      try windows(self.plan(2, .paper, context: 512, bos: .every)) == [[[1, 10], [10, 11]]])
+  }
+
   @Test("a text that is too short is refused")
   func tooShort() {
     #expect(
       throws: PerplexityError.textTooShort(
         path: "text", tokenCount: 3, neededCount: 4, contextLength: 4)
     ) { try plan(2, .paper, context: 4) }
-    #expect(throws: PerplexityError.self) { try plan(2, .paper, context: 4, bos: .every) }
-    #expect(throws: Never.self) { try plan(3, .paper, context: 4, bos: .every) }
+    #expect(
+      throws: PerplexityError.textTooShort(
+        path: "text", tokenCount: 2, neededCount: 3, contextLength: 4)
+    ) { try plan(2, .paper, context: 4, bos: .every, tail: .drop) }
+    #expect(throws: Never.self) { try plan(3, .paper, context: 4, bos: .every, tail: .drop) }
+    // Nothing to predict.
+    #expect(
+      throws: PerplexityError.textTooShort(
+        path: "text", tokenCount: 0, neededCount: 1, contextLength: 4)
+    ) { try plan(0, .paper, context: 4, bos: .every) }
+    #expect(
+      throws: PerplexityError.textTooShort(
+        path: "text", tokenCount: 1, neededCount: 2, contextLength: 4)
+    ) { try plan(0, .paper, context: 4, tail: .score) }
+    #expect(throws: PerplexityError.self) {
+      try plan(1, .paper, context: 4, tail: .score, adds: false)
+    }
     #expect(
       throws: PerplexityError.textTooShort(
         path: "text", tokenCount: 11, neededCount: 12, contextLength: 6)

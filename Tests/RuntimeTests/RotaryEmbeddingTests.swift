@@ -44,6 +44,41 @@ struct RotaryEmbeddingTests {
     expectEqual(ratios(headSize: 16, .linear(factor: 3)), [Double](repeating: 3, count: 8))
   }
 
+  /// Computed with NumPy in double precision by the formulas of transformers 5.24,
+  /// `_compute_yarn_parameters`.
+  @Test("frequencies are scaled as in Qwen2.5 with YaRN")
+  func scalesAsYaRNDoes() throws {
+    var configuration = Configuration(
+      hiddenSize: 256, intermediateSize: 8, layerCount: 1, headCount: 2, vocabularySize: 8,
+      rotaryBase: 1_000_000)
+    let plain = RotaryEmbedding(configuration).frequencies
+    configuration.rotaryScaling = .yarn(
+      factor: 4, attentionFactor: 1, fastTurns: 32, slowTurns: 1, originalContextLength: 32768,
+      roundsBounds: true)
+    let between = [
+      1.0461538, 1.0967742, 1.1525424, 1.2142857, 1.2830189, 1.36, 1.4468085, 1.5454545, 1.6585366,
+      1.7894737, 1.9428571, 2.125, 2.3448276, 2.6153846, 2.9565217, 3.4,
+    ]
+    expectEqual(
+      zip(plain, RotaryEmbedding(configuration).frequencies).map { $0 / $1 },
+      [Double](repeating: 1, count: 24) + between + [Double](repeating: 4, count: 24))
+  }
+
+  @Test("the bounds of YaRN need not be rounded")
+  func boundsNeedNotBeRounded() {
+    let configuration = Configuration(
+      hiddenSize: 32, intermediateSize: 8, layerCount: 1, headCount: 2, vocabularySize: 8,
+      rotaryScaling: .yarn(
+        factor: 8, attentionFactor: 1, fastTurns: 32, slowTurns: 1, originalContextLength: 256,
+        roundsBounds: false))
+    expectEqual(
+      RotaryEmbedding(configuration).frequencies,
+      [
+        1, 0.243596405, 0.0479650761, 0.00597613723, 0.00125, 0.000395284708, 0.000125,
+        3.95284708e-05,
+      ])
+  }
+
   @Test("frequencies fall from 1")
   func frequenciesFallFromOne() {
     let configuration = Configuration(

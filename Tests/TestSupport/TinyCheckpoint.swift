@@ -37,7 +37,8 @@ package struct TinyCheckpoint {
       addLinear(
         "\(prefix).self_attn.v_proj", configuration.keyValueWidth, hidden, bias: attentionBias)
       addLinear(
-        "\(prefix).self_attn.o_proj", hidden, configuration.queryWidth, bias: attentionBias)
+        "\(prefix).self_attn.o_proj", hidden, configuration.queryWidth,
+        bias: configuration.hasAttentionOutputBias)
       add("\(prefix).post_attention_layernorm.weight", [hidden], around: 1, 0.2)
       let intermediate = configuration.intermediateSize
       addLinear("\(prefix).mlp.gate_proj", intermediate, hidden, bias: feedForwardBias)

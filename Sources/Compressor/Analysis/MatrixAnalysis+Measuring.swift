@@ -46,7 +46,7 @@ extension MatrixAnalysis {
       problem.dampedSquare > 0
       ? max(0, algebra.square(others, in: metric.hessian) / problem.dampedSquare) : 0
     describe(moments, metric.ranking)
-    deadInputCount = metric.deadInputs.count
+    deadInputCount = moments.count { $0 == 0 }
   }
 
   /// Fills in the figures that follow from the second moments of the inputs.

@@ -110,6 +110,7 @@ public struct ModelAnalysis {
         let linears = layer.sharing(input)
         if linears.isEmpty { continue }
         let moments = (0..<hessian.size).map { hessian.matrix[$0, $0] }
+        _ = hessian.replaceZero()
         let metric = try Metric(
           &hessian.matrix, name: linears[0].name, damping: plan.damping,
           rotation: plan.incoherence == .none ? nil : rotation, algebra)
@@ -132,7 +133,8 @@ public struct ModelAnalysis {
       widening: tensor, rowCount: linear.outputSize, columnCount: linear.inputSize)
     let problem = try WeightProblem(
       &weight, name: linear.name, metric: metric,
-      outputRotation: plan.incoherence == .both ? rotation : nil, algebra)
+      outputRotation: plan.incoherence == .both ? rotation : nil,
+      keepsUnseenWeights: plan.method.needs.keepsUnseenWeights, algebra)
     do throws(LinearAlgebraError) {
       return try MatrixAnalysis(
         problem, metric, moments: moments, plan,

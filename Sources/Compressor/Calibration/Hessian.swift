@@ -12,6 +12,18 @@ package struct Hessian: ~Copyable, Sendable {
   /// The number of inputs.
   package var size: Int { matrix.rowCount }
 
+  /// Whether all inputs were zero on all tokens.
+  package var isZero: Bool { (0..<size).allSatisfy { matrix[$0, $0] == 0 } }
+
+  /// Sets a Hessian that is zero to the identity, so that all weights count the same.
+  ///
+  /// - Returns: Whether it was zero.
+  package mutating func replaceZero() -> Bool {
+    guard isZero else { return false }
+    for index in 0..<size { matrix[index, index] = 1 }
+    return true
+  }
+
   /// A second moment.
   ///
   /// - Precondition: `matrix` is square.

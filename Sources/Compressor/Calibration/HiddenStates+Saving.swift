@@ -27,21 +27,28 @@ package enum HiddenStatesError: DuetError, Equatable {
   }
 }
 
-/// The file format: a header of 64 bytes (a mark of 16 bytes, three sizes of 8 bytes, zeros), the states as
-/// F32, and the SHA-256 digest of everything before it; all little-endian.
+/// The file format: a header of 64 bytes (a mark of 16 bytes, three sizes of 8 bytes, 24 bytes of the name of
+/// the run), the states as F32, and the SHA-256 digest of everything before it; all little-endian.
 extension HiddenStates {
   private static let mark = Array("duet states v01\n".utf8)
   private static let headerByteCount = 64
   private static let digestByteCount = 32
+  private static let runByteCount = 24
 
   /// Saves the states at `path`; the file appears there only when it is complete and on the disk.
   ///
+  /// - Parameters:
+  ///   - path: The file.
+  ///   - run: The name of the run, such as the digest of its fingerprint; its first 24 bytes are kept.
+  ///   - operations: The operations that write.
   /// - Throws: `FileError`.
   /// - Complexity: O(bytes), for the digest and for writing.
-  package func save(to path: String) throws(FileError) {
-    var target = try AtomicFile(path: path)
+  package func save(
+    to path: String, run: String = "", operations: FileOperations = .system
+  ) throws(FileError) {
+    var target = try AtomicFile(path: path, operations: operations)
     var hash = SHA256()
-    let header = header
+    let header = header(run)
     hash.update(header.span)
     try target.append(header)
     var hidden = Buffer<Float>(count: sampleSize)
@@ -54,7 +61,16 @@ extension HiddenStates {
     try target.commit()
   }
 
-  /// Restores the states that `save(to:)` has saved.
+  /// Whether the file at `path` names the run `run`; false for a file that is damaged at its start.
+  package static func wereSaved(at path: String, by run: String) throws(FileError) -> Bool {
+    let file = try HiddenStatesFile(contentsOf: path)
+    guard file.byteCount > headerByteCount else { return false }
+    var found = [UInt8](repeating: 0, count: headerByteCount)
+    try file.read(&found, at: 0)
+    return found.starts(with: mark) && Array(found.suffix(runByteCount)) == runBytes(run)
+  }
+
+  /// Restores the states that `save` has saved.
   ///
   /// - Parameters:
   ///   - path: The file.
@@ -63,18 +79,19 @@ extension HiddenStates {
   ///   - hiddenSize: The expected number of values for each token.
   ///   - memoryLimit: The most bytes that are held in memory.
   ///   - folder: Where a temporary file is made for the restored states when they are larger.
+  ///   - run: The name that they were saved with.
   /// - Returns: The states as they were.
   /// - Throws: `HiddenStatesError`.
   package static func restored(
     from path: String, sampleCount: Int, contextLength: Int, hiddenSize: Int, memoryLimit: Int,
-    folder: String
+    folder: String, run: String = ""
   ) throws(HiddenStatesError) -> HiddenStates {
     let problem: HiddenStatesError
     do throws(FileError) {
       var states = try HiddenStates(
         sampleCount: sampleCount, contextLength: contextLength, hiddenSize: hiddenSize,
         memoryLimit: memoryLimit, folder: folder)
-      guard let found = try states.load(path) else { return states }
+      guard let found = try states.load(path, run) else { return states }
       problem = found
     } catch {
       problem = .file(error)
@@ -83,15 +100,18 @@ extension HiddenStates {
   }
 
   /// Reads the states of a file, and returns what is wrong with its contents.
-  private mutating func load(_ path: String) throws(FileError) -> HiddenStatesError? {
+  private mutating func load(
+    _ path: String, _ run: String
+  ) throws(FileError) -> HiddenStatesError? {
     let file = try HiddenStatesFile(contentsOf: path)
     guard file.byteCount > Self.headerByteCount + Self.digestByteCount else {
       return .damaged(path: path)
     }
     var found = [UInt8](repeating: 0, count: Self.headerByteCount)
     try file.read(&found, at: 0)
-    guard found.starts(with: Self.mark) else { return .damaged(path: path) }
-    if found != header {
+    guard found.starts(with: Self.mark), found.suffix(Self.runByteCount) == Self.runBytes(run)[...]
+    else { return .damaged(path: path) }
+    if found != header(run) {
       return .shapeMismatch(
         path: path, expected: [sampleCount, contextLength, hiddenSize], actual: Self.sizes(found))
     }
@@ -111,12 +131,17 @@ extension HiddenStates {
     return digest == hash.finalized() ? nil : .damaged(path: path)
   }
 
-  private var header: [UInt8] {
+  private func header(_ run: String) -> [UInt8] {
     var result = Self.mark
     for size in [sampleCount, contextLength, hiddenSize] {
       result += (0..<8).map { UInt8(truncatingIfNeeded: size >> (8 * $0)) }
     }
-    return result + [UInt8](repeating: 0, count: Self.headerByteCount - result.count)
+    return result + Self.runBytes(run)
+  }
+
+  private static func runBytes(_ run: String) -> [UInt8] {
+    let bytes = Array(run.utf8.prefix(runByteCount))
+    return bytes + [UInt8](repeating: 0, count: runByteCount - bytes.count)
   }
 
   /// The sizes in a header.

@@ -92,10 +92,18 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
   private mutating func completed(_ linears: [LayerLinears.Linear]) throws -> [CompressedLinear]? {
     var result: [CompressedLinear] = []
     for linear in linears {
-      guard let done = try journal.completed(linear.name) else { return nil }
+      guard let done = try recorded(linear.name) else { return nil }
       result.append(done)
     }
     for done in result { note(done, seconds: nil) }
+    return result
+  }
+
+  /// A matrix from the journal, or nil; the observer is told of a file that cannot be used.
+  private mutating func recorded(_ name: String) throws(JournalError) -> CompressedLinear? {
+    let refusedCount = journal.refusedParts.count
+    let result = try journal.completed(name)
+    if journal.refusedParts.count > refusedCount { observer.refusedPart(of: name) }
     return result
   }
 
@@ -139,13 +147,14 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     correction: borrowing WeightCorrection?, of total: Int, _ done: Int
   ) throws -> [CompressedLinear] {
     var known: [String: CompressedLinear] = [:]
-    for linear in linears { known[linear.name] = try journal.completed(linear.name) }
+    for linear in linears { known[linear.name] = try recorded(linear.name) }
     if known.count == linears.count {
       return linears.compactMap { known[$0.name] }.map { linear in
         note(linear, seconds: nil)
         return linear
       }
     }
+    let isUnseen = hessian.replaceZero()
     scaling.apply(to: &hessian.matrix, input, algebra)
     let metric = try Metric(
       &hessian.matrix, name: linears[0].name, damping: plan.damping,
@@ -160,7 +169,8 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
         result.append(finished)
         continue
       }
-      let (compressed, seconds) = try compress(linear, input, metric, correction)
+      let (compressed, seconds) = try compress(
+        linear, input, metric, correction, isUnseen: isUnseen)
       note(compressed, seconds: seconds)
       result.append(compressed)
       observer.progressed(done + result.count, of: total)
@@ -172,7 +182,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
   /// Compresses a matrix and writes it to the journal.
   private mutating func compress(
     _ linear: LayerLinears.Linear, _ input: LinearInput, _ metric: borrowing Metric,
-    _ correction: borrowing WeightCorrection?
+    _ correction: borrowing WeightCorrection?, isUnseen: Bool
   ) throws -> (CompressedLinear, seconds: Double) {
     let start = clock.now
     var weight = try weight(linear.name, linear.outputSize, linear.inputSize)
@@ -186,9 +196,11 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     scaling.apply(to: &weight, of: linear, algebra)
     let problem = try WeightProblem(
       &weight, name: linear.name, metric: metric,
-      outputRotation: plan.incoherence == .both ? rotation : nil, algebra)
+      outputRotation: plan.incoherence == .both ? rotation : nil,
+      keepsUnseenWeights: plan.method.needs.keepsUnseenWeights, algebra)
     var compressed = try MatrixCompressor(algebra, plan)
       .compress(problem, metric)
+    compressed.record.inputsAreZero = isUnseen
     compressed.record.correction = change
     compressed.record.correctionDamping = changeDamping
     compressed.record.scalingExponent = scaling.exponent(input)
@@ -218,7 +230,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     let stored = try context.checkpoint.tensor(
       named: "\(name).weight", shape: [configuration.vocabularySize, configuration.hiddenSize])
     if plan.headFormat == .f16, stored.elementType != .f32 { return nil }
-    if let done = try journal.completed(name) { return done }
+    if let done = try recorded(name) { return done }
     observer.phaseBegan(.packingHead)
     let start = clock.now
     let weight = try weight(name, configuration.vocabularySize, configuration.hiddenSize)

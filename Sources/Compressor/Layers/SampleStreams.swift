@@ -57,7 +57,8 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
         return try HiddenStates.restored(
           from: journal.hiddenStatesPath(layer: start, of: stream),
           sampleCount: samples.sampleCount, contextLength: samples.contextLength,
-          hiddenSize: configuration.hiddenSize, memoryLimit: limit, folder: folder)
+          hiddenSize: configuration.hiddenSize, memoryLimit: limit, folder: folder,
+          run: journal.run)
       }
       var states = try HiddenStates(
         sampleCount: samples.sampleCount, contextLength: samples.contextLength,
@@ -154,8 +155,12 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
     isThroughLayer = false
     layer += 1
     // The stream that a resumed run looks for is saved last.
-    try original?.save(to: journal.hiddenStatesPath(layer: layer, of: .original))
-    try hidden.save(to: journal.hiddenStatesPath(layer: layer))
+    let operations = journal.output.operations
+    try original?.save(
+      to: journal.hiddenStatesPath(layer: layer, of: .original), run: journal.run,
+      operations: operations)
+    try hidden.save(
+      to: journal.hiddenStatesPath(layer: layer), run: journal.run, operations: operations)
     try journal.removeHiddenStates(before: layer)
   }
 
@@ -201,9 +206,13 @@ struct LayerMeasurement: ~Copyable {
     _ context: CompressionContext
   ) throws(CompressionDataError) {
     let hessian = comparison.hessian
-    correction = try WeightCorrection(
-      moment: comparison.moment, hessian: hessian.matrix, input: input, name: name,
-      damping: context.plan.damping, context.algebra)
+    // Inputs that are all zero have no effect, whatever the weights are.
+    correction =
+      hessian.isZero
+      ? nil
+      : try WeightCorrection(
+        moment: comparison.moment, hessian: hessian.matrix, input: input, name: name,
+        damping: context.plan.damping, context.algebra)
     var hessians = LayerHessians()
     hessians.put(hessian, input)
     self.hessians = hessians

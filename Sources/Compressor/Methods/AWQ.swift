@@ -31,9 +31,10 @@ public struct AWQ: CompressionMethod {
   /// `rounding`.
   public var quantization: QuantizationOptions? { rounding }
 
-  /// Rescaled inputs, which exclude rotations and corrections.
+  /// Rescaled inputs, which exclude rotations and corrections, and every weight as it is.
   public var needs: MethodNeeds {
     var needs = MethodNeeds()
+    needs.keepsUnseenWeights = true
     needs.rescalesInputs = true
     needs.incoherence = .none
     needs.propagation = .original

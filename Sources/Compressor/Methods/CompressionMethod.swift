@@ -102,6 +102,10 @@ public struct MethodNeeds: Sendable, Hashable {
   /// The weights that the inputs of later layers are computed with by default.
   public var propagation = Propagation.corrected
 
+  /// Whether weights of inputs that are always zero are treated like all others; if not, they become zero
+  /// first.
+  public var keepsUnseenWeights = false
+
   /// The needs of most methods: no rescaling, both sides rotated, corrected inputs.
   public init() {}
 }

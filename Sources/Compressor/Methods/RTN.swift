@@ -22,6 +22,13 @@ public struct RTN: CompressionMethod {
   /// `rounding`.
   public var quantization: QuantizationOptions? { rounding }
 
+  /// Every weight as it is, also of inputs that are always zero on the samples.
+  public var needs: MethodNeeds {
+    var needs = MethodNeeds()
+    needs.keepsUnseenWeights = true
+    return needs
+  }
+
   /// Zero, because rounding to nearest is counted for every matrix already.
   public func operations(_ shape: MatrixShape) -> Double { 0 }
 

@@ -2,7 +2,8 @@ public import DuetRuntime
 
 /// A weight matrix to decompose: rotated, and without the outlier columns, which are stored separately.
 ///
-/// The weights of inputs that are always zero become zero. The weights of outlier columns are taken out, and
+/// The weights of inputs that are always zero become zero, unless the method keeps them. The weights of
+/// outlier columns are taken out, and
 /// Q + L R is fitted to the rest.
 public struct WeightProblem: ~Copyable {
   /// The linear layer, for messages.
@@ -23,16 +24,19 @@ public struct WeightProblem: ~Copyable {
   ///   - name: The linear layer, for messages.
   ///   - metric: The metric of its inputs.
   ///   - outputRotation: How outputs are rotated, or nil if they are not.
+  ///   - keepsUnseenWeights: Whether the weights of inputs that are always zero are kept.
   ///   - algebra: The threads to compute with.
   /// - Throws: `CompressionDataError.nonFiniteWeight`.
   /// - Complexity: O(m n (log(m) + log(n)) + m n^2), the last term for the two squares.
   package init(
     _ weight: inout Matrix<Float>, name: String, metric: borrowing Metric,
-    outputRotation: MatrixRotation?, _ algebra: LinearAlgebra
+    outputRotation: MatrixRotation?, keepsUnseenWeights: Bool = false, _ algebra: LinearAlgebra
   ) throws(CompressionDataError) {
     let (m, n) = (weight.rowCount, weight.columnCount)
     precondition(n == metric.size, "\(n) columns in a metric of \(metric.size)")
-    for row in 0..<m { for input in metric.deadInputs { weight[row, input] = 0 } }
+    if !keepsUnseenWeights {
+      for row in 0..<m { for input in metric.deadInputs { weight[row, input] = 0 } }
+    }
     // The sum of squares is finite when all weights are, and no square overflows in double precision.
     let sum = algebra.dot(weight, weight)
     guard sum.isFinite else { throw .nonFiniteWeight(tensor: name) }

@@ -82,6 +82,9 @@ package struct Fingerprint: Sendable, Equatable {
     digest(fields.filter { field in Self.sourcePrefixes.contains { field.name.hasPrefix($0) } })
   }
 
+  /// A digest of all fields, which every file of a run carries.
+  var runDigest: String { digest(fields) }
+
   private func digest(_ fields: [Field]) -> String {
     let text = fields.map { "\($0.name)=\($0.value)\n" }.joined()
     return SHA256.hexadecimalDigest(of: Array(text.utf8))

@@ -3,7 +3,8 @@ internal import DuetText
 
 /// The record of the ranks that a run has chosen; a resumed run must use the same ranks.
 extension Journal {
-  /// The ranks by the names of the matrices, or nil when they are not chosen or their file is damaged.
+  /// The ranks by the names of the matrices, or nil when they are not chosen, or when their file is damaged
+  /// or of another run.
   ///
   /// - Throws: `JournalError` when the file is there but cannot be read.
   func allocation() throws(JournalError) -> [String: Int]? {
@@ -11,7 +12,8 @@ extension Journal {
     guard fileExists(path) else { return nil }
     do throws(JSONError) {
       let document = try JSONDocument(contentsOf: path, limits: JSONLimits(byteCount: 16_000_000))
-      guard let members = document.root.members else { return nil }
+      guard document.root["run"]?.string == run, let members = document.root["ranks"]?.members
+      else { return nil }
       var ranks: [String: Int] = [:]
       for member in members {
         guard let rank = member.value.int, rank >= 0 else { return nil }
@@ -31,9 +33,10 @@ extension Journal {
     let members = ranks.sorted { $0.key < $1.key }.map {
       JSONOutput.Member($0.key, .integer($0.value))
     }
+    let document: JSONOutput = ["run": .string(run), "ranks": .object(members)]
     try wrapping(JournalError.file) { () throws(FileError) in
       try AtomicFile.write(
-        Array(JSONOutput.object(members).indentedText.utf8), to: output.allocationPath,
+        Array(document.indentedText.utf8), to: output.allocationPath,
         operations: output.operations)
     }
   }

@@ -5,13 +5,16 @@ internal import DuetText
 /// The finished matrices of a run, each on the disk before the next is begun.
 ///
 /// A matrix is one safetensors file in `parts` with its record and a digest in `__metadata__`. A complete
-/// file is the entry of the journal; there is no separate list of entries.
+/// file is the entry of the journal; there is no separate list of entries. Every file carries a digest of the
+/// run's fingerprint, so that one of another run is never used.
 package struct Journal {
   /// The folder.
   package let output: OutputFolder
   /// Whether an earlier run is being resumed.
   package let isResumed: Bool
-  /// The names of the matrices whose files were incomplete or damaged, and were removed.
+  /// The digest of the fingerprint.
+  package let run: String
+  /// The names of the matrices whose files were incomplete, damaged or of another run, and were removed.
   package private(set) var refusedParts: [String] = []
   /// The seconds that matrices took, by name, for those that were read or recorded with this journal.
   package private(set) var seconds: [String: Double] = [:]
@@ -23,6 +26,7 @@ package struct Journal {
     _ output: OutputFolder, fingerprint: Fingerprint, resume: ResumeMode = .auto
   ) throws(JournalError) {
     self.output = output
+    run = fingerprint.runDigest
     let exists = fileExists(output.fingerprintPath)
     isResumed = exists && resume != .never
     if isResumed {
@@ -86,8 +90,8 @@ package struct Journal {
 
   /// The compressed matrix called `name`, or nil when it has to be computed.
   ///
-  /// Its tensors are views of the mapped file. A file that is incomplete or damaged is removed and listed in
-  /// `refusedParts`.
+  /// Its tensors are views of the mapped file. A file that is incomplete, damaged or of another run is removed
+  /// and listed in `refusedParts`.
   ///
   /// - Throws: `JournalError` when the file is there but cannot be read or removed.
   /// - Complexity: O(bytes): the digest is computed.
@@ -95,7 +99,7 @@ package struct Journal {
     let path = partPath(name)
     guard fileExists(path) else { return nil }
     do throws(SafeTensorsError) {
-      if let part = JournalPart(try SafeTensorsFile(contentsOf: path), name: name) {
+      if let part = JournalPart(try SafeTensorsFile(contentsOf: path), name: name, run: run) {
         seconds[name] = part.seconds
         return part.linear
       }
@@ -118,7 +122,7 @@ package struct Journal {
   package mutating func record(
     _ linear: CompressedLinear, seconds: Double = 0
   ) throws(JournalError) {
-    let part = JournalPart(linear: linear, seconds: seconds)
+    let part = JournalPart(linear: linear, seconds: seconds, run: run)
     try wrapping(JournalError.safeTensors) { () throws(SafeTensorsError) in
       _ = try SafeTensorsWriter.write(
         linear.tensors, metadata: part.metadata, to: partPath(linear.record.name),
@@ -157,11 +161,17 @@ package struct Journal {
     "\(output.statePath)/\(stream.rawValue)-\(layer)"
   }
 
-  /// The last layer for which there are saved hidden states, or nil.
+  /// The last layer for which this run has saved hidden states, or nil.
   ///
   /// The streams of the original model are saved before them, so those are there too.
   package func lastHiddenStates() throws(JournalError) -> Int? {
-    try wrapping(JournalError.file) { () throws(FileError) in try layers(of: .hidden).max() }
+    try wrapping(JournalError.file) { () throws(FileError) in
+      for layer in try layers(of: .hidden).sorted(by: >)
+      where try HiddenStates.wereSaved(at: hiddenStatesPath(layer: layer), by: run) {
+        return layer
+      }
+      return nil
+    }
   }
 
   /// Removes the saved streams of all layers before `layer`.

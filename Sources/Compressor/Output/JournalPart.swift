@@ -6,17 +6,21 @@ internal import DuetText
 struct JournalPart {
   let linear: CompressedLinear
   let seconds: Double
+  /// The digest of the run's fingerprint.
+  private let run: String
 
   /// A matrix to be written.
-  init(linear: CompressedLinear, seconds: Double) {
+  init(linear: CompressedLinear, seconds: Double, run: String) {
     self.linear = linear
     self.seconds = seconds
+    self.run = run
   }
 
-  /// The matrix in a file, or nil when the file is not as it was written.
-  init?(_ file: SafeTensorsFile, name: String) {
+  /// The matrix in a file, or nil when the file is not as it was written or of another run.
+  init?(_ file: SafeTensorsFile, name: String, run: String) {
     let metadata = Dictionary(file.metadata.map { ($0.key, $0.value) }) { first, _ in first }
-    guard let recordText = metadata["record"], let digest = metadata["sha256"],
+    guard metadata["run"] == run, let recordText = metadata["record"],
+      let digest = metadata["sha256"],
       let document = try? JSONDocument(
         parsing: Array(recordText.utf8), path: file.file.path, limits: .smallFile),
       let record = MatrixRecord(document.root), record.name == name,
@@ -33,13 +37,14 @@ struct JournalPart {
     guard Self.digest(recordText, tensors) == digest else { return nil }
     linear = CompressedLinear(tensors: tensors, record: record)
     self.seconds = seconds
+    self.run = run
   }
 
   /// The entries of `__metadata__`.
   var metadata: [(key: String, value: String)] {
     let record = JSONOutput.object(linear.record.members).text
     return [
-      ("record", record), ("seconds", "\(seconds)"),
+      ("run", run), ("record", record), ("seconds", "\(seconds)"),
       ("sha256", Self.digest(record, linear.tensors)),
     ]
   }

@@ -15,10 +15,18 @@ struct ModelAssembly {
     try output.operations.makeFolders(output.assemblyPath)
   }
 
-  /// The bytes of the source's config.json.
+  /// The bytes of the source's config.json, without the tie of a head that is not the embedding.
   func sourceConfiguration() throws(FileError) -> [UInt8] {
-    try readFile(
-      "\(checkpoint.folder)/\(Self.configurationName)", limit: JSONLimits.smallFile.byteCount)
+    let path = "\(checkpoint.folder)/\(Self.configurationName)"
+    var text = try readFile(path, limit: JSONLimits.smallFile.byteCount)
+    if checkpoint.hasOwnHead,
+      let document = try? JSONDocument(parsing: text, path: path, limits: .smallFile),
+      let tie = document.root["tie_word_embeddings"], tie.bool == true
+    {
+      text.replaceSubrange(
+        tie.byteOffset..<tie.byteOffset + "true".utf8.count, with: "false".utf8)
+    }
+    return text
   }
 
   /// Writes all tensors, piece by piece from mapped files, and the index if there is one.

@@ -1,4 +1,5 @@
 package import DuetSystem
+internal import Synchronization
 
 #if canImport(Glibc)
   internal import Glibc
@@ -25,14 +26,21 @@ package import DuetSystem
 /// Each of the last three becomes the next by one rename, so a run that died at any point can be resumed.
 /// config.json is moved last: its presence marks a complete model. Then `.compress` is renamed, which ends
 /// the run, and removed.
+///
+/// The folder may be removed while a run writes to it, and another run may begin there. The lock file is then
+/// gone or another one. Before every change of a name the run checks its lock, so it ends without touching the
+/// files of the other run.
 package final class OutputFolder: Sendable {
   /// The path of the folder, as given.
   package let path: String
   /// Whether an existing model may be replaced, and the state of an earlier run deleted.
   package let force: Bool
 
+  /// The operations of files in the folder, which fail once the lock is lost.
   package let operations: FileOperations
   private let lock: Int32
+  /// Whether the run has ended and its lock is given up.
+  private let hasEnded = Atomic(false)
 
   /// Makes the folder if it is missing, checks it and locks it.
   ///
@@ -55,11 +63,24 @@ package final class OutputFolder: Sendable {
   ) throws(OutputFolderError) {
     self.path = path
     self.force = force
-    self.operations = operations
-    lock = try Self.prepare(path, source: source, force: force, operations)
+    let lock = try Self.prepare(path, source: source, force: force, operations)
+    self.lock = lock
+    self.operations = operations.unless { Self.loss(of: lock, in: path) }
   }
 
   deinit { close(lock) }
+
+  // MARK: - The lock
+
+  /// The error of a run that has lost its lock, or nil while it has it or after it has ended.
+  package var lockLoss: FileError? {
+    hasEnded.load(ordering: .relaxed) ? nil : Self.loss(of: lock, in: path)
+  }
+
+  private static func loss(of lock: Int32, in path: String) -> FileError? {
+    FileIdentity(lock) == FileIdentity("\(path)/\(stateName)/lock")
+      ? nil : .lockLost(path: path)
+  }
 
   // MARK: - Paths
 
@@ -132,6 +153,9 @@ package final class OutputFolder: Sendable {
       }
       let ended = "\(path)/\(Self.endedName)"
       try operations.rename(statePath, to: ended)
+      hasEnded.store(true, ordering: .relaxed)
+      // The lock file went with the folder.
+      let operations = operations.unconditional
       try operations.synchronizeFolder(path)
       try operations.removeTree(ended)
     }

@@ -36,6 +36,10 @@ public protocol CompressionObserver {
   ///   - seconds: The time that the matrix took, or nil when it was in the journal already.
   func finished(_ record: MatrixRecord, seconds: Double?)
 
+  /// Tells that the journal's file of a matrix is damaged or of another run, so that the matrix is compressed
+  /// again.
+  func refusedPart(of name: String)
+
   /// Whether to stop; read after every matrix and from time to time during calibration.
   var isCancelled: Bool { get }
 }
@@ -47,6 +51,8 @@ extension CompressionObserver {
   public func progressed(_ done: Int, of total: Int) {}
   /// Does nothing.
   public func finished(_ record: MatrixRecord, seconds: Double?) {}
+  /// Does nothing.
+  public func refusedPart(of name: String) {}
   /// Never.
   public var isCancelled: Bool { false }
 }

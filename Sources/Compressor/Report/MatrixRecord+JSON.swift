@@ -9,6 +9,7 @@ extension MatrixRecord {
       .init("output_size", .integer(outputSize)),
       .init("input_size", .integer(inputSize)),
       .init("method", .string(method)),
+      .init("inputs_are_zero", .boolean(inputsAreZero)),
       .init("relative_error", .number(relativeError)),
       .init("damped_relative_error", .number(dampedRelativeError)),
       .init("round_to_nearest_error", .number(roundToNearestError)),
@@ -53,6 +54,7 @@ extension MatrixRecord {
     self.outputSize = outputSize
     self.inputSize = inputSize
     self.method = method
+    inputsAreZero = json["inputs_are_zero"]?.bool ?? false
     self.relativeError = relativeError
     self.dampedRelativeError = dampedRelativeError
     self.roundToNearestError = roundToNearestError

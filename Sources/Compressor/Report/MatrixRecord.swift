@@ -8,6 +8,10 @@ public struct MatrixRecord: Sendable, Hashable {
   public var inputSize = 0
   /// How the matrix was decomposed, "caldera zero" for example.
   public var method = ""
+  /// Whether all inputs were zero on the samples.
+  ///
+  /// H is then the identity: all weights count the same, and a Q alone is rounded to nearest.
+  public var inputsAreZero = false
   /// sqrt(tr(E H E^T) / tr(W H W^T)) with the Hessian as measured.
   public var relativeError = 0.0
   /// sqrt(tr(E H E^T) / tr(W H W^T)) with the damped Hessian, the error that was minimised.

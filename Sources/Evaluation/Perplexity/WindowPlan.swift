@@ -111,7 +111,9 @@ public struct WindowPlan: Sendable {
           text.count, document: index, length: contextLength, opening: opening,
           scoresTail: self.tail == .score, into: &layouts)
       }
-      let needed = resolved == .every ? contextLength - 1 : contextLength
+      // A shorter window that is scored needs only a token to predict, and one before it.
+      let window = self.tail == .score ? 2 : contextLength
+      let needed = resolved == .every ? window - 1 : window
       try Self.checkLength(tokenCount, needed, contextLength, path)
     case .llamaCpp:
       self.tail = .drop

@@ -10,7 +10,11 @@ public struct Checkpoint: Sendable {
   /// The folder, for messages; "memory" for a checkpoint made in memory.
   public let folder: String
   /// The shape and constants of the model.
-  public let configuration: Configuration
+  public private(set) var configuration: Configuration
+  /// Whether config.json ties the output head to the embedding although the files hold another head.
+  ///
+  /// `configuration` then says that they are not tied, and the model uses the head of the files.
+  public private(set) var hasOwnHead = false
   /// The size of all tensors in bytes.
   public let byteCount: Int
 
@@ -36,7 +40,7 @@ public struct Checkpoint: Sendable {
   /// Opens the checkpoint in `folder`, in the layout of Hugging Face.
   ///
   /// The weights are model.safetensors, or the files that model.safetensors.index.json lists; when both
-  /// exist, the index is used.
+  /// exist, the single file is used.
   ///
   /// - Throws: `CheckpointError`; formats of other programs are recognised and named.
   /// - Complexity: O(headers) when mapped: the weights themselves are not touched.
@@ -57,6 +61,10 @@ public struct Checkpoint: Sendable {
       file.tensorsByName.map { Entry(info: $0, file: file.file) }
     }.sorted { $0.info.name.precedesInBytes($1.info.name) }
     byteCount = tensors.reduce(0) { $0 + $1.info.byteRange.count }
+    if configuration.tiesEmbeddings, try storesOtherHead() {
+      hasOwnHead = true
+      configuration.tiesEmbeddings = false
+    }
   }
 
   /// A checkpoint of tensors that are in memory, for measurements without files.

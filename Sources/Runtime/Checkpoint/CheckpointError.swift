@@ -49,7 +49,7 @@ public enum CheckpointError: DuetError, Equatable {
   case unexpectedTensor(path: String, tensor: String)
   /// A decoder layer has a tensor that takes part in the model's answers and cannot be used yet.
   case unsupportedTensor(path: String, tensor: String, meaning: String)
-  /// A decoder layer has a tensor that no Llama or Mistral model has.
+  /// A decoder layer has a tensor that no Llama, Mistral or Qwen2 model has.
   case unknownTensor(path: String, tensor: String)
   /// A packed matrix has scales for rows beyond those that config.json gives it.
   case valuesInPadding(path: String, tensor: String, rowCount: Int)
@@ -67,6 +67,8 @@ public enum CheckpointError: DuetError, Equatable {
     case pickle
     /// One file for llama.cpp.
     case gguf
+    /// The changes of a fine-tuning alone, as PEFT saves them.
+    case adapter
     /// `consolidated.safetensors`, in which Mistral uses its own tensor names.
     case consolidated
   }
@@ -112,6 +114,9 @@ public enum CheckpointError: DuetError, Equatable {
     case .tensorInTwoShards(let path, let tensor, let shard, let otherShard):
       "\(printable(path)): \"\(printable(tensor))\" is in both \"\(printable(shard))\" and "
         + "\"\(printable(otherShard))\""
+    case .tensorNotFound(let path, "lm_head.weight"):
+      "\(printable(path)): the tensor \"lm_head.weight\" is missing; if the output head is the embedding, "
+        + "set \"tie_word_embeddings\" to true in config.json"
     case .tensorNotFound(let path, let tensor):
       "\(printable(path)): the tensor \"\(printable(tensor))\" is missing; "
         + "the checkpoint does not fit its config.json"
@@ -132,8 +137,8 @@ public enum CheckpointError: DuetError, Equatable {
       "\(printable(path)): the tensor \"\(printable(tensor))\" is \(meaning), which is not supported "
         + "yet; without it all answers would be wrong"
     case .unknownTensor(let path, let tensor):
-      "\(printable(path)): the tensor \"\(printable(tensor))\" is no part of a layer of a Llama or Mistral "
-        + "model; without it all answers could be wrong, so use a model of these families"
+      "\(printable(path)): the tensor \"\(printable(tensor))\" is no part of a layer of a Llama, Mistral "
+        + "or Qwen2 model; without it all answers could be wrong, so use a model of these families"
     case .valuesInPadding(let path, let tensor, let rowCount):
       "\(printable(path)): the tensor \"\(printable(tensor))\" has scales beyond the \(rowCount) rows "
         + "that config.json gives; fetch or make the model anew"
@@ -161,6 +166,9 @@ extension CheckpointError.ForeignFormat {
         + "safetensors with transformers: save_pretrained(folder, safe_serialization=True)"
     case .gguf:
       "GGUF files are not supported; download the Hugging Face checkpoint they were made from"
+    case .adapter:
+      "this is an adapter (LoRA), not a whole model; merge it into its base model with PEFT: "
+        + "merge_and_unload() and save_pretrained(folder)"
     case .consolidated:
       "Mistral's own layout is not supported; download model*.safetensors and its index instead"
     }

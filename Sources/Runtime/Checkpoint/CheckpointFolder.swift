@@ -3,7 +3,8 @@ internal import DuetSystem
 /// The files of a checkpoint folder, and those of them that hold the weights.
 struct CheckpointFolder {
   private let path: String
-  private let hasIndex: Bool
+  /// Whether the weights are one file; transformers, too, prefers it to an index.
+  private let isSingle: Bool
 
   private static let indexName = "model.safetensors.index.json"
   private static let singleName = "model.safetensors"
@@ -14,9 +15,8 @@ struct CheckpointFolder {
   init(_ path: String) throws(CheckpointError) {
     self.path = path
     let names = try Self.names(in: path)
-    let hasIndex = names.contains(Self.indexName)
-    self.hasIndex = hasIndex
-    let hasWeights = hasIndex || names.contains(Self.singleName)
+    isSingle = names.contains(Self.singleName)
+    let hasWeights = isSingle || names.contains(Self.indexName)
     // Weights of another program are reported first: their folders often have no config.json either.
     if !hasWeights {
       for name in names {
@@ -45,6 +45,8 @@ struct CheckpointFolder {
   }
 
   private static func foreignFormat(_ name: String) -> CheckpointError.ForeignFormat? {
+    let last = name.split(separator: "/").last
+    if last == "adapter_model.safetensors" || last == "adapter_model.bin" { return .adapter }
     if name.hasSuffix(".gguf") { return .gguf }
     // Files such as training_args.bin hold no weights, but are found beside weights of this format.
     if [".bin", ".pt", ".pth", ".ckpt"].contains(where: name.hasSuffix) { return .pickle }
@@ -56,9 +58,7 @@ struct CheckpointFolder {
 
   /// Opens and checks the files with the weights, and compares them with the index.
   func weights(loading: Checkpoint.Loading) throws(CheckpointError) -> [SafeTensorsFile] {
-    guard hasIndex else {
-      return [try open("\(path)/\(Self.singleName)", loading: loading)]
-    }
+    if isSingle { return [try open("\(path)/\(Self.singleName)", loading: loading)] }
     let indexPath = "\(path)/\(Self.indexName)"
     let shards = try ShardIndex(contentsOf: indexPath)
     var files: [SafeTensorsFile] = []

@@ -57,6 +57,11 @@ struct SafeTensorsHeader {
   // MARK: - Sizes
 
   private func headerByteCount(_ file: MappedFile) throws(SafeTensorsError) -> Int {
+    // A header begins with a brace. Without this, a header of 559,903 bytes would be taken for gzip.
+    let start = file.copyBytes(0..<min(file.count, ForeignFile.prefixByteCount))
+    if start.dropFirst(Self.prefixBytes).first != UInt8(ascii: "{"), let kind = ForeignFile(start) {
+      throw .file(.foreign(path: path, kind))
+    }
     guard file.count >= Self.prefixBytes else {
       throw .noHeader(path: path, byteCount: file.count)
     }

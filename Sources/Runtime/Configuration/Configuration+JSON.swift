@@ -7,9 +7,8 @@ extension Configuration {
 
   /// Reads the config.json at `path`.
   ///
-  /// Absent keys take the values that transformers gives them, which differ between Llama and
-  /// Mistral. The rotary embedding is read in both spellings, "rope_theta" with "rope_scaling" and
-  /// "rope_parameters".
+  /// Absent keys take the values that transformers gives them, which differ between the families. The
+  /// rotary embedding is read in every spelling; see `RotarySettings`.
   ///
   /// - Throws: `ConfigurationError` naming the key for everything that would make the model compute
   ///   something else than its makers meant.
@@ -26,45 +25,49 @@ extension Configuration {
     let architecture = try Self.architecture(file)
     try Self.refuseUnsupported(file)
 
+    let defaults = Defaults(architecture)
     func dimension(_ key: String, default fallback: Int) throws(ConfigurationError) -> Int {
       try file.int(key, in: Self.dimensions) ?? fallback
     }
     let hiddenSize = try dimension("hidden_size", default: 4096)
     let headCount = try dimension("num_attention_heads", default: 32)
+    let layerCount = try dimension("num_hidden_layers", default: 32)
     let keyValueDefault =
-      architecture == .mistral && !file.isNull("num_key_value_heads") ? 8 : headCount
+      file.isNull("num_key_value_heads") ? headCount : defaults.keyValueHeadCount ?? headCount
     let keyValueHeadCount = try dimension("num_key_value_heads", default: keyValueDefault)
     guard headCount % keyValueHeadCount == 0 else {
       throw .headsNotDivisible(
         path: file.path, headCount: headCount, keyValueHeadCount: keyValueHeadCount)
     }
     let headSize = try Self.headSize(file, hiddenSize: hiddenSize, headCount: headCount)
-    let rotary = try RotarySettings(file)
+    let contextLength = try dimension(
+      "max_position_embeddings", default: defaults.contextLength)
+    let rotary = try RotarySettings(file, contextLength: contextLength)
 
     self.init(
       architecture: architecture,
       hiddenSize: hiddenSize,
-      intermediateSize: try dimension(
-        "intermediate_size", default: architecture == .mistral ? 14336 : 11008),
-      layerCount: try dimension("num_hidden_layers", default: 32),
+      intermediateSize: try dimension("intermediate_size", default: defaults.intermediateSize),
+      layerCount: layerCount,
       headCount: headCount,
       keyValueHeadCount: keyValueHeadCount,
       headSize: headSize,
-      vocabularySize: try dimension("vocab_size", default: 32000),
+      vocabularySize: try dimension("vocab_size", default: defaults.vocabularySize),
       rotaryBase: rotary.base,
       rotaryScaling: rotary.scaling,
       normEpsilon: try file.double("rms_norm_eps", from: 0, to: 1) ?? 1e-6,
-      contextLength: try dimension(
-        "max_position_embeddings", default: architecture == .mistral ? 131072 : 2048),
-      slidingWindow: try Self.slidingWindow(file, architecture: architecture),
+      contextLength: contextLength,
+      slidingWindow: try Self.slidingWindow(
+        file, architecture: architecture, layerCount: layerCount),
       tiesEmbeddings: try file.bool("tie_word_embeddings") ?? false,
-      // Mistral has no biases, whatever the file says.
-      hasAttentionBias: try file.bool("attention_bias") ?? false && architecture == .llama,
+      // Mistral has no biases and Qwen2 those of queries, keys and values, whatever the file says.
+      hasAttentionBias: try file.bool("attention_bias") ?? false && architecture == .llama
+        || architecture == .qwen2,
       hasFeedForwardBias: try file.bool("mlp_bias") ?? false && architecture == .llama,
       beginningOfSequence: file.isNull("bos_token_id")
-        ? nil : try file.int("bos_token_id", in: Self.tokens) ?? 1,
+        ? nil : try file.int("bos_token_id", in: Self.tokens) ?? defaults.beginningOfSequence,
       endOfSequence: file.isNull("eos_token_id")
-        ? [] : try file.ints("eos_token_id", in: Self.tokens) ?? [2])
+        ? [] : try file.ints("eos_token_id", in: Self.tokens) ?? defaults.endOfSequence)
     compression = try CompressedFormat(file)
   }
 
@@ -84,7 +87,8 @@ extension Configuration {
   }
 
   private static func refuseUnsupported(_ file: ConfigurationFile) throws(ConfigurationError) {
-    if let activation = try file.string("hidden_act"), activation != "silu" {
+    // transformers has two names for SiLU.
+    if let activation = try file.string("hidden_act"), activation != "silu", activation != "swish" {
       throw .unsupportedActivation(path: file.path, value: activation)
     }
     // The type of the weights is in their files; here only a contradiction is refused.
@@ -118,96 +122,62 @@ extension Configuration {
   }
 
   private static func slidingWindow(
-    _ file: ConfigurationFile, architecture: Architecture
+    _ file: ConfigurationFile, architecture: Architecture, layerCount: Int
   ) throws(ConfigurationError) -> Int? {
-    // Llama has no such key; for Mistral null means all tokens and absence the published 4096.
-    guard architecture == .mistral, !file.isNull("sliding_window") else { return nil }
-    return try file.int("sliding_window", in: dimensions) ?? 4096
-  }
-}
-
-/// The rotary embedding's settings, from either spelling.
-private struct RotarySettings {
-  let base: Double
-  let scaling: Configuration.RotaryScaling
-
-  init(_ file: ConfigurationFile) throws(ConfigurationError) {
-    try Self.refusePartial(file)
-    let oldBase = try Self.base(file)
-    var oldScaling: Configuration.RotaryScaling?
-    if let scaling = try file.object("rope_scaling") {
-      oldScaling = try Self.scaling(scaling, key: "rope_scaling")
-    }
-    var newBase: Double?
-    var newScaling: Configuration.RotaryScaling?
-    if let parameters = try file.object("rope_parameters") {
-      try Self.refusePartial(parameters)
-      // One object for each kind of layer: models with several kinds are not supported.
-      for key in ["full_attention", "sliding_attention"] where parameters.value(key) != nil {
+    switch architecture {
+    // Llama has no such key.
+    case .llama: return nil
+    // For Mistral null means all tokens and absence the published 4096.
+    case .mistral:
+      return file.isNull("sliding_window")
+        ? nil : try file.int("sliding_window", in: dimensions) ?? 4096
+    // Qwen2 has a window only where "use_sliding_window" is true, and only in the layers from
+    // "max_window_layers" on, unless "layer_types" names them.
+    case .qwen2:
+      guard try file.bool("use_sliding_window") ?? false, !file.isNull("sliding_window") else {
+        return nil
+      }
+      let window = try file.int("sliding_window", in: dimensions) ?? 4096
+      let first = try file.int("max_window_layers", in: 0...dimensions.upperBound) ?? 28
+      let types = try file.strings("layer_types")
+      let sliding =
+        types.map { $0.count { $0 == "sliding_attention" } } ?? max(0, layerCount - first)
+      if sliding == 0 { return nil }
+      guard sliding == types?.count ?? layerCount else {
         throw .unsupportedValue(
-          path: file.path, key: parameters.name(key), value: "present",
-          supported: "one set of parameters for all layers")
+          path: file.path, key: types == nil ? "max_window_layers" : "layer_types",
+          value: "a sliding window in \(sliding) of \(layerCount) layers",
+          supported: "one in all layers or in none")
       }
-      newBase = try Self.base(parameters)
-      newScaling = try Self.scaling(parameters, key: "rope_parameters")
-    }
-    if let oldBase, let newBase, oldBase != newBase {
-      throw .conflict(path: file.path, key: "rope_theta", otherKey: "rope_parameters.rope_theta")
-    }
-    if let oldScaling, let newScaling, oldScaling != newScaling {
-      throw .conflict(path: file.path, key: "rope_scaling", otherKey: "rope_parameters")
-    }
-    base = newBase ?? oldBase ?? 10_000
-    scaling = newScaling ?? oldScaling ?? .none
-  }
-
-  private static func base(_ file: ConfigurationFile) throws(ConfigurationError) -> Double? {
-    // The largest base seen in published models is 1e9 or so; angles are computed in Double.
-    try file.double("rope_theta", from: 0, to: 1e15)
-  }
-
-  private static func refusePartial(_ file: ConfigurationFile) throws(ConfigurationError) {
-    if let share = try file.double("partial_rotary_factor", from: 0, to: 1), share != 1 {
-      throw .unsupportedValue(
-        path: file.path, key: file.name("partial_rotary_factor"), value: "\(share)",
-        supported: "1")
+      return window
     }
   }
 
-  private static func scaling(
-    _ file: ConfigurationFile, key: String
-  ) throws(ConfigurationError) -> Configuration.RotaryScaling {
-    let type = try file.string("rope_type")
-    let olderType = try file.string("type")
-    if let type, let olderType, type != olderType {
-      throw .conflict(path: file.path, key: file.name("type"), otherKey: file.name("rope_type"))
-    }
-    func factor(_ key: String) throws(ConfigurationError) -> Double {
-      guard let value = try file.double(key, from: 0, to: 1e6) else {
-        throw .missing(path: file.path, key: file.name(key))
+  /// The values of keys that a file leaves out.
+  private struct Defaults {
+    var intermediateSize = 11008
+    /// nil: as many as there are query heads.
+    var keyValueHeadCount: Int?
+    var vocabularySize = 32000
+    var contextLength = 2048
+    var beginningOfSequence: Int? = 1
+    var endOfSequence = [2]
+
+    init(_ architecture: Architecture) {
+      switch architecture {
+      case .llama: break
+      case .mistral:
+        intermediateSize = 14336
+        keyValueHeadCount = 8
+        contextLength = 131072
+      case .qwen2:
+        intermediateSize = 22016
+        keyValueHeadCount = 32
+        vocabularySize = 151936
+        contextLength = 32768
+        beginningOfSequence = nil
+        endOfSequence = []
       }
-      return value
-    }
-    switch type ?? olderType ?? "default" {
-    case "default": return .none
-    case "linear": return .linear(factor: try factor("factor"))
-    case "llama3":
-      let low = try factor("low_freq_factor")
-      let high = try factor("high_freq_factor")
-      guard low < high else {
-        throw .outOfRange(
-          path: file.path, key: file.name("high_freq_factor"), value: "\(high)",
-          allowed: "above \"low_freq_factor\" (\(low))")
-      }
-      let lengthKey = "original_max_position_embeddings"
-      guard let length = try file.int(lengthKey, in: 1...(1 << 24)) else {
-        throw .missing(path: file.path, key: file.name(lengthKey))
-      }
-      return .llama3(
-        factor: try factor("factor"), lowFrequencyFactor: low, highFrequencyFactor: high,
-        originalContextLength: length)
-    case let other:
-      throw .unsupportedRotaryType(path: file.path, key: key, value: other)
     }
   }
 }

@@ -1,4 +1,4 @@
-/// The shape and constants of a Llama or Mistral model, as in its config.json.
+/// The shape and constants of a Llama, Mistral or Qwen2 model, as in its config.json.
 public struct Configuration: Sendable, Hashable {
   /// The families of models.
   public enum Architecture: String, Sendable, Hashable {
@@ -6,6 +6,8 @@ public struct Configuration: Sendable, Hashable {
     case llama
     /// Mistral 7B and similar models, which may attend to a sliding window.
     case mistral
+    /// Qwen2 and Qwen2.5, whose queries, keys and values have biases.
+    case qwen2
   }
 
   /// How the frequencies of the rotary embedding are scaled for longer contexts.
@@ -21,6 +23,15 @@ public struct Configuration: Sendable, Hashable {
     case llama3(
       factor: Double, lowFrequencyFactor: Double, highFrequencyFactor: Double,
       originalContextLength: Int)
+    /// YaRN: low frequencies are divided by `factor`, high ones are kept, and those between are
+    /// interpolated over the pairs of a head; cosines and sines are multiplied by `attentionFactor`.
+    ///
+    /// A frequency is high when it turns at least `fastTurns` times in `originalContextLength` tokens,
+    /// low when at most `slowTurns` times; with `roundsBounds` the pairs where that happens are rounded
+    /// outwards.
+    case yarn(
+      factor: Double, attentionFactor: Double, fastTurns: Double, slowTurns: Double,
+      originalContextLength: Int, roundsBounds: Bool)
   }
 
   /// The family.
@@ -51,7 +62,8 @@ public struct Configuration: Sendable, Hashable {
   public var slidingWindow: Int?
   /// Whether the output head is the embedding.
   public var tiesEmbeddings: Bool
-  /// Whether the four attention projections have biases.
+  /// Whether the query, key and value projections have biases; except in Qwen2 the output projection
+  /// has one too.
   public var hasAttentionBias: Bool
   /// Whether the three feed-forward projections have biases.
   public var hasFeedForwardBias: Bool
@@ -93,6 +105,9 @@ public struct Configuration: Sendable, Hashable {
     self.beginningOfSequence = beginningOfSequence
     self.endOfSequence = endOfSequence
   }
+
+  /// Whether the output projection of the attention has a bias.
+  public var hasAttentionOutputBias: Bool { hasAttentionBias && architecture != .qwen2 }
 
   /// The number of query heads that share a key-value head.
   public var queriesPerKeyValueHead: Int { headCount / keyValueHeadCount }

@@ -52,12 +52,12 @@ public enum ConfigurationError: DuetError, Equatable {
       "\(printable(path)): \"\(key)\" is \(printable(value)), allowed is \(allowed)"
     case .unsupportedModelType(let path, let value):
       "\(printable(path)): \"model_type\" is \"\(printable(value))\"; "
-        + "only \"llama\" and \"mistral\" are supported"
+        + "only \"llama\", \"mistral\" and \"qwen2\" are supported"
     case .unsupportedActivation(let path, let value):
       "\(printable(path)): \"hidden_act\" is \"\(printable(value))\"; only \"silu\" is supported"
     case .unsupportedRotaryType(let path, let key, let value):
       "\(printable(path)): \"\(key)\" has the type \"\(printable(value))\"; "
-        + "only \"default\", \"linear\" and \"llama3\" are supported"
+        + "only \"default\", \"linear\", \"llama3\" and \"yarn\" are supported"
     case .unsupportedValue(let path, let key, let value, let supported):
       "\(printable(path)): \"\(key)\" is \(printable(value)); only \(supported) is supported"
     case .unsupportedQuantization(let path, let method):

@@ -68,6 +68,7 @@ struct ConfigurationFile {
     return string
   }
 
+  /// An integer of a range; one that is written as a float, such as 64.0, counts as an integer.
   func int(_ key: String, in range: ClosedRange<Int>) throws(ConfigurationError) -> Int? {
     guard let value = value(key) else { return nil }
     return try int(value, key, in: range)
@@ -80,6 +81,16 @@ struct ConfigurationFile {
     var result: [Int] = []
     for element in elements { result.append(try int(element, key, in: range)) }
     return result
+  }
+
+  /// An array of strings.
+  func strings(_ key: String) throws(ConfigurationError) -> [String]? {
+    guard let value = value(key) else { return nil }
+    let strings = value.elements?.map(\.string)
+    guard let strings, strings.allSatisfy({ $0 != nil }) else {
+      throw wrongType(key, "an array of strings")
+    }
+    return strings.compactMap { $0 }
   }
 
   /// A finite number above (or, where `allowsLowest`, at) `lowest` and at most `highest`.
@@ -102,11 +113,12 @@ struct ConfigurationFile {
     _ value: JSONValue, _ key: String, in range: ClosedRange<Int>
   ) throws(ConfigurationError) -> Int {
     guard value.kind == .number else { throw wrongType(key, "an integer") }
-    if let int = value.int {
+    // Some programs write integers as floats: 64.0 is 64.
+    if let int = value.int ?? value.double.flatMap({ Int(exactly: $0) }) {
       guard range.contains(int) else { throw outOfRange(key, "\(int)", range) }
       return int
     }
-    guard let double = value.double, double.rounded() != double || range.contains(clamping: double)
+    guard let double = value.double, double.rounded() != double
     else { throw outOfRange(key, value.double.map { "\($0)" } ?? "too large", range) }
     throw wrongType(key, "an integer")
   }
@@ -121,12 +133,5 @@ struct ConfigurationFile {
 
   private func wrongType(_ key: String, _ expected: String) -> ConfigurationError {
     .wrongType(path: path, key: name(key), expected: expected)
-  }
-}
-
-extension ClosedRange<Int> {
-  /// Whether `value` is between the bounds.
-  fileprivate func contains(clamping value: Double) -> Bool {
-    Double(lowerBound) <= value && value <= Double(upperBound)
   }
 }

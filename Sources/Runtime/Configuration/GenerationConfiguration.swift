@@ -50,7 +50,8 @@ public struct GenerationConfiguration: Sendable, Hashable {
     beginningOfSequence = try file.int("bos_token_id", in: tokens)
     samples = try file.bool("do_sample")
     temperature = try file.double("temperature", from: 0, allowsLowest: true, to: 1000)
-    topK = try file.int("top_k", in: tokens)
+    // vLLM writes -1 for all tokens, transformers 0.
+    topK = try file.int("top_k", in: -1...tokens.upperBound).map { max(0, $0) }
     topP = try file.double("top_p", from: 0, allowsLowest: true, to: 1)
     minP = try file.double("min_p", from: 0, allowsLowest: true, to: 1)
     repetitionPenalty = try file.double("repetition_penalty", from: 0, to: 1000)

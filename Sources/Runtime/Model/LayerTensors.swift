@@ -13,7 +13,8 @@ package enum LayerTensors {
       "self_attn.v_proj", .attention, outputSize: \.keyValueWidth, hasBias: \.hasAttentionBias,
       scaledInput: .attentionOutput),
     LayerMatrix(
-      "self_attn.o_proj", .attentionOutput, outputSize: \.hiddenSize, hasBias: \.hasAttentionBias),
+      "self_attn.o_proj", .attentionOutput, outputSize: \.hiddenSize,
+      hasBias: \.hasAttentionOutputBias),
     LayerMatrix(
       "mlp.gate_proj", .feedForward, outputSize: \.intermediateSize, hasBias: \.hasFeedForwardBias),
     LayerMatrix(

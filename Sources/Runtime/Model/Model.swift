@@ -1,4 +1,4 @@
-/// A language model of the Llama or Mistral architecture, ready to run.
+/// A language model of the Llama, Mistral or Qwen2 architecture, ready to run.
 ///
 /// Immutable: its weights are views of mapped files, and everything that changes while it runs lives
 /// in a `Session`. Several sessions may use one model at once.

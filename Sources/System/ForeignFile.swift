@@ -1,0 +1,77 @@
+/// A kind of file that is often given in place of a text, a JSON file or weights, known by its first bytes.
+public enum ForeignFile: Sendable, Hashable, CaseIterable {
+  /// The few lines that Git keeps in place of a large file.
+  case gitPointer
+  case parquet
+  /// The file or the stream format of Arrow.
+  case arrow
+  case gzip
+  case zip
+  case xz
+  case zstandard
+  case bzip2
+  case pdf
+  /// Python objects.
+  case pickle
+  /// Text in UTF-16, with its byte order mark.
+  case utf16
+
+  /// The number of bytes from which every kind is known.
+  package static let prefixByteCount = 64
+
+  /// The kind of a file that begins with `bytes`, or nil for any other.
+  package init?(_ bytes: some Collection<UInt8>) {
+    let found = Self.allCases.first { kind in
+      kind.beginnings.contains { bytes.starts(with: $0) }
+    }
+    guard let found else { return nil }
+    self = found
+  }
+
+  /// The byte sequences that files of this kind begin with; no text in UTF-8 is likely to.
+  private var beginnings: [[UInt8]] {
+    switch self {
+    case .gitPointer: [Array("version https://git-lfs.github.com/spec/".utf8)]
+    case .parquet: [Array("PAR1".utf8)]
+    case .arrow: [Array("ARROW1\0\0".utf8), [0xFF, 0xFF, 0xFF, 0xFF]]
+    case .gzip: [[0x1F, 0x8B, 8]]
+    case .zip: [Array("PK\u{3}\u{4}".utf8), Array("PK\u{5}\u{6}".utf8)]
+    case .xz: [[0xFD] + Array("7zXZ\0".utf8)]
+    case .zstandard: [[0x28, 0xB5, 0x2F, 0xFD]]
+    case .bzip2:
+      // The size of a block, then the digits of pi that begin the first block.
+      (UInt8(ascii: "1")...UInt8(ascii: "9")).map { digit in
+        Array("BZh".utf8) + [digit, 0x31, 0x41, 0x59, 0x26, 0x53, 0x59]
+      }
+    case .pdf: [Array("%PDF-1.".utf8), Array("%PDF-2.".utf8)]
+    case .pickle: (2...5).map { [0x80, $0] }
+    case .utf16: [[0xFF, 0xFE], [0xFE, 0xFF]]
+    }
+  }
+
+  /// What the file is, and what to do.
+  var advice: String {
+    switch self {
+    case .gitPointer:
+      "this is a Git LFS pointer, not the file itself; fetch the file with 'git lfs pull'"
+    case .parquet: Self.table("a Parquet file")
+    case .arrow: Self.table("an Arrow file")
+    case .gzip: Self.archive("a gzip file")
+    case .zip: Self.archive("a ZIP archive")
+    case .xz: Self.archive("an xz file")
+    case .zstandard: Self.archive("a Zstandard file")
+    case .bzip2: Self.archive("a bzip2 file")
+    case .pdf: "this is a PDF file; convert it to plain text first"
+    case .pickle:
+      "this is a Python pickle, which can run any program when opened, so it is never read; write its "
+        + "contents in another format first"
+    case .utf16: "this is text in UTF-16; convert it to UTF-8 first"
+    }
+  }
+
+  private static func table(_ name: String) -> String {
+    "this is \(name); write its texts to a text or JSON Lines file first"
+  }
+
+  private static func archive(_ name: String) -> String { "this is \(name); unpack it first" }
+}
