@@ -119,7 +119,7 @@ struct PerplexityC4Tests {
     expectRefusal(try perplexity("--seed", "1"), code: 2, "--seed has no meaning")
     expectRefusal(try perplexity("--protocol", "c4-new", "--seed", "1"), code: 2, "--seed")
     try folder.write("c4.json", [0x1F, 0x8B, 0x08, 0x00])
-    expectRefusal(try perplexity("--protocol", "paper-c4"), code: 3, "gunzip")
+    expectRefusal(try perplexity("--protocol", "paper-c4"), code: 3, "a gzip file")
     try folder.write("c4.json", "{\"text\":\"a\"}\n[]\n")
     expectRefusal(try perplexity("--protocol", "paper-c4"), code: 3, "line 2")
     try folder.write("c4.json", "")

@@ -7,8 +7,6 @@ public enum PerplexityError: DuetError, Equatable {
   case invalidUTF8(path: String, byteOffset: Int)
   /// A line of a JSON Lines file is not an object with a string `text`; lines count from 1.
   case malformedLine(path: String, line: Int, problem: String)
-  /// The file is compressed with gzip.
-  case compressedFile(path: String)
   /// No document of C4 has more tokens than a window.
   case noLongDocument(path: String, documentCount: Int, longest: Int, contextLength: Int)
   /// The text has too few tokens for one measurement by the protocol.
@@ -43,7 +41,7 @@ public enum PerplexityError: DuetError, Equatable {
   /// The category of the error, for the exit code.
   public var category: FailureCategory {
     switch self {
-    case .invalidUTF8, .malformedLine, .compressedFile, .noLongDocument, .textTooShort,
+    case .invalidUTF8, .malformedLine, .noLongDocument, .textTooShort,
       .noBeginningToken, .differentVocabularies, .differentTokens:
       .refusedData
     case .ruleNotInProtocol, .contextTooShort: .usage
@@ -61,8 +59,6 @@ public enum PerplexityError: DuetError, Equatable {
     case .malformedLine(let path, let line, let problem):
       "\(printable(path)): line \(line) is not a JSON object with a string \"text\": "
         + printable(problem)
-    case .compressedFile(let path):
-      "\(printable(path)): the file is compressed; unpack it with gunzip and give the result"
     case .noLongDocument(let path, let documentCount, let longest, let contextLength):
       "\(printable(path)): none of its \(documentCount) documents has more than \(contextLength) "
         + "tokens, the longest has \(longest); use a smaller --context or another file"

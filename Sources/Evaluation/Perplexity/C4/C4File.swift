@@ -19,11 +19,9 @@ public struct C4File: Sendable {
   /// - Parameters:
   ///   - bytes: All bytes of the file.
   ///   - path: The name of the file, for messages.
-  /// - Throws: `PerplexityError.compressedFile` for a file of gzip, or `malformedLine`.
+  /// - Throws: `PerplexityError.malformedLine`.
   /// - Complexity: O(bytes).
   public init(_ bytes: [UInt8], path: String) throws(PerplexityError) {
-    let gzip: [UInt8] = [0x1F, 0x8B]
-    if bytes.starts(with: gzip) { throw .compressedFile(path: path) }
     var texts: [String] = []
     try JSONLines.forEach(
       in: bytes,
