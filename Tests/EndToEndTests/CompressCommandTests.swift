@@ -146,6 +146,7 @@ struct CompressCommandTests {
     #expect(defaults["propagate"] as? String == "corrected")
     let (plan, _) = try dryRun([
       "--method", "odlri", "--format", "int3", "--group-size", "row", "--head-format", "f16",
+      "--embedding-format", "int4",
       "--rank", "12", "--lr-rounding", "nearest", "--initialization", "auto", "--outlier-channels",
       "3",
       "--update-order", "low-rank-first", "--outer-iterations", "7", "--inner-iterations", "8",
@@ -156,7 +157,8 @@ struct CompressCommandTests {
     ])
     // JSONSerialization's numbers and truth values as texts: true is 1.
     let expected = [
-      "method": "odlri", "format": "int3", "group_size": "row", "head_format": "f16", "rank": "12",
+      "method": "odlri", "format": "int3", "group_size": "row", "head_format": "f16",
+      "embedding_format": "int4", "rank": "12",
       "lr_format": "int4", "lr_rounding": "nearest", "initialization": "auto",
       "outlier_channels": "3", "outlier_storage": "none", "update_order": "low-rank-first",
       "outer_iterations": "7", "inner_iterations": "8", "refinement_rounds": "0",
