@@ -220,7 +220,7 @@ struct CompressCommandTests {
       (["--damping", "2"], "from 0 to 1"), (["--format", "int8"], "one of int2"),
       (["--group-size", "16"], "one of 32"), (["--memory-limit", "8 apples"], "8GiB"),
       (["--resume", "yes"], "auto, never, required"), (["--ranks", "3"], "did you mean '--rank'"),
-      (["--samples", "0"], "from 1"),
+      (["--samples", "0"], "from 1"), (["--embedding-format", "int2"], "one of int8, int4, f16"),
       (["--method", "gptq", "--rank", "3"], "--rank has no meaning"),
       (["--method", "rtn", "--hessian-downdate"], "--hessian-downdate has no meaning"),
       (["--method", "gptq", "--outlier-storage", "int8"], "--outlier-storage has no meaning"),
