@@ -3,7 +3,7 @@
 
 Writes <linear>.weight in the basis of the source or, with --rotated, the exact stored numbers: <linear>.q,
 .left, .right and .columns. A second implementation of Sources/Kernels/include/PackedFormats.h. A layer is
-y = S_out B_out^T (Q z + L R z + C x_O), z = B S x; the output head has no rotation. Needs NumPy, safetensors.
+y = S_out B_out^T (Q z + L R z + C x_O), z = B S x; head and embedding are not rotated. Needs NumPy, safetensors.
 """
 import json, pathlib, sys
 import numpy as np
@@ -66,8 +66,8 @@ def unrotate(tensors, matrix):  # matrix B S, for B of the matrix's columns
 
 def decode(tensors, config, record, rotated):
     name, rows, columns = record["name"], record["output_size"], record["input_size"]
-    sides = "none" if name == "lm_head" else config["incoherence"]
-    form = config["head_format" if name == "lm_head" else "format"]
+    key = {"lm_head": "head_format", "model.embed_tokens": "embedding_format"}.get(name, "format")
+    form, sides = config[key], config["incoherence"] if key == "format" else "none"
     parts, rank = {}, record["rank"]
     if form != "none": parts["q"] = unpack(tensors, name, form, rows, columns)
     for part, shape in {"left": (rows, rank), "right": (rank, columns)}.items():
@@ -93,6 +93,7 @@ def main(options, folder, output):
     tensors = lambda name: places[name].get_tensor(name) if name in places else None
     config = json.loads((folder / "config.json").read_text())["quantization_config"]
     records = json.loads((folder / "compression_report.json").read_text())["matrices"]
+    records = [record for record in records if record["name"] + ".weight" not in places]  # not F16
     decoded = [decode(tensors, config, record, "--rotated" in options) for record in records]
     save_file({name: values for part in decoded for name, values in part.items()}, output)
 

@@ -138,7 +138,8 @@ class Study:
             "compress", str(cell.model.folder), "-o", str(output), *cell.options, *self.common)
         measured = self.perplexity(output, cell.model.folder)
         report = read_json(output / "compression_report.json")
-        linears = [matrix for matrix in report["matrices"] if matrix["name"] != "lm_head"]
+        linears = [
+            matrix for matrix in report["matrices"] if matrix["name"].startswith("model.layers.")]
         write_json(
             {
                 "cell": cell.name,

@@ -4,6 +4,7 @@ internal import DuetSystem
 /// The compression of a model, one decoder layer at a time.
 ///
 /// ```
+/// pack a tied embedding, and measure what that costs
 /// for each layer:
 ///     for each of its four inputs:
 ///         run the samples through the original and the partly compressed layer: Hessian, correction
@@ -42,7 +43,8 @@ public struct Compressor {
       try plan.check()
       try plan.checkKeptNames(checkpoint.configuration)
       context = CompressionContext(
-        model: try Model(checkpoint), checkpoint: checkpoint, plan: plan, options: options,
+        model: try Model(checkpoint), checkpoint: checkpoint,
+        plan: plan.choosingEmbedding(for: checkpoint.configuration), options: options,
         algebra: LinearAlgebra(WorkerPool(threadCount: options.threadCount)))
     } catch let error as any DuetError {
       throw CompressionError(error)
@@ -85,7 +87,7 @@ public struct Compressor {
       folders.append(folder)
       let fingerprint = try Fingerprint(
         plan: plan, checkpoint: checkpoint, calibrationDigest: samples.digest)
-      let journal = try Journal(folder, fingerprint: fingerprint, resume: options.resume)
+      var journal = try Journal(folder, fingerprint: fingerprint, resume: options.resume)
       if !journal.isResumed {
         try folder.requireFreeSpace(options.neededByteCount)
         // Checked now: later, non-finite activations would not show which tensor caused them.
@@ -103,12 +105,15 @@ public struct Compressor {
       var context = context
       context.plan.moduleRanks = try ranks(journal, samples, rotation, observer)
       let plan = context.plan
+      let embedding = try EmbeddingCompression(context, samples, observer).run(&journal)
+      context.withCompressedEmbedding = try embedding.map { try context.model(with: $0) }
+      summary.embedding = embedding?.record
       var layers = LayerCompression(
         context, journal: journal, rotation: rotation, samples: samples, observer: observer)
       defer { summary.add(layers) }
       let linears = try layers.compressAll(layerLinears)
       let head = try layers.compressHead()
-      let all = linears + (head.map { [$0] } ?? [])
+      let all = linears + [head, embedding].compactMap(\.self)
       try export?.assemble(
         all, DenseReconstruction(algebra, plan.compressedFormat, layers.rotation),
         observer: observer)
@@ -116,7 +121,8 @@ public struct Compressor {
       let totals = try CompressedModelWriter(
         folder, checkpoint: checkpoint, plan: plan, sourceDigest: fingerprint.sourceDigest
       ).finish(
-        linears: linears, head: head, rotations: layers.rotation?.all ?? [],
+        linears: linears, head: head, embedding: embedding,
+        rotations: layers.rotation?.all ?? [],
         seconds: layers.journal.seconds)
       try export?.moveIntoPlace()
       summary.byteCount = totals.byteCount

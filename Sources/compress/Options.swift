@@ -20,7 +20,12 @@ enum Options {
   /// The options of the methods.
   static let methodArguments = MethodList.options.map { MethodArgument($0) }
   static let headFormat = Option<HeadFormat>.choice(
-    "head-format", default: plan.headFormat, help: "How the output head is stored")
+    "head-format", default: plan.headFormat,
+    help: "How the output head is stored, unless it is tied to the embedding")
+  static let embeddingFormat = optionalChoice(
+    "embedding-format", EmbeddingFormat.self,
+    help: "How the embedding is stored; a tied one is also the output head",
+    defaultText: "int8 for a tied embedding, else as it is")
   static let incoherence = optionalChoice(
     "incoherence", IncoherenceSides.self,
     help: "The sides of a matrix that are rotated to spread outliers",
@@ -84,7 +89,8 @@ enum Options {
     options: [
       output, method,
     ] + methodArguments.map(\.option) + [
-      headFormat, damping, incoherence, propagation, calibration, samples, context, keep, seed,
+      headFormat, embeddingFormat, damping, incoherence, propagation, calibration, samples, context,
+      keep, seed,
       CommonOptions.threads, memoryLimit, dryRun, resume,
       force, exportDense, CommonOptions.json, CommonOptions.quiet, CommonOptions.verbose,
     ],

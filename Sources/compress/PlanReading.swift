@@ -11,6 +11,7 @@ extension CompressionRequest {
     self.init(method: arguments[Options.method])
     for argument in Options.methodArguments { argument.add(from: arguments, to: &choices) }
     headFormat = arguments[Options.headFormat]
+    embeddingFormat = arguments[Options.embeddingFormat]
     incoherence = arguments[Options.incoherence]
     damping = arguments[Options.damping]
     propagation = arguments[Options.propagation]

@@ -24,6 +24,7 @@ enum ReportDocument {
           summary.worstRecord.map {
             ["name": .string($0.name), "relative_error": .number($0.relativeError)]
           } ?? .null),
+        .init("embedding", summary.embedding.map(matrix) ?? .null),
         .init("resumed_matrices", .integer(summary.resumedCount)),
         .init("seconds", .number(summary.seconds)),
         .init("matrices", .array(summary.records.map(matrix))),
@@ -61,6 +62,7 @@ enum ReportDocument {
         + MethodList.options.map { .init($0.jsonName, $0.commandLineJSON(in: choices)) }
         + [
           .init("head_format", .string(plan.headFormat.rawValue)),
+          .init("embedding_format", plan.embeddingFormat.map { .string($0.rawValue) } ?? .null),
           .init("damping", .number(plan.damping)),
           .init("incoherence", .string(plan.incoherence.rawValue)),
           .init("propagate", .string(plan.propagation.rawValue)),
@@ -79,6 +81,7 @@ enum ReportDocument {
       "matrix_bytes": .integer(forecast.matrices.reduce(0) { $0 + $1.byteCount }),
       "rotation_bytes": .integer(forecast.rotationByteCount),
       "head_bytes": .integer(forecast.headByteCount),
+      "embedding_bytes": .integer(forecast.embeddingByteCount),
       "copied_bytes": .integer(forecast.copiedByteCount),
       "source_bytes": .integer(forecast.sourceByteCount),
       "bits_per_weight": .number(forecast.bitsPerWeight),
@@ -102,6 +105,7 @@ enum ReportDocument {
       "damping": .number(record.damping), "rank": .integer(record.rank),
       "preserved_rank": record.preservedRank.map { .integer($0) } ?? .null,
       "scaling_exponent": record.scalingExponent.map { .number($0) } ?? .null,
+      "kl_divergence": record.klDivergence.map { .number($0) } ?? .null,
       "bytes": .integer(record.byteCount), "bits_per_weight": .number(record.bitsPerWeight),
     ]
   }

@@ -15,15 +15,18 @@ package enum ReportText {
     let forecast = task.forecast
     let configuration = forecast.configuration
     let copied = countText(forecast.copiedElementCount)
-    let headCount = countText(configuration.vocabularySize * configuration.hiddenSize)
+    let count = countText(configuration.vocabularySize * configuration.hiddenSize)
     let head =
       forecast.headByteCount > 0
-      ? "\(headCount) in the head as \(task.plan.headFormat.rawValue), " : ""
+      ? "\(count) in the head as \(task.plan.headFormat.rawValue), " : ""
+    let embedding =
+      forecast.embeddingByteCount > 0
+      ? "\(count) in the embedding as \(embeddingFormat(task)), " : ""
     return line(
       "model",
       "\(name(of: task.folder))  \(configuration.layerCount) layers, "
         + "\(forecast.matrices.count) matrices, \(countText(forecast.weightCount)) weights to "
-        + "compress, \(head)\(copied) kept as they are")
+        + "compress, \(head)\(embedding)\(copied) kept as they are")
   }
 
   /// The plan: "plan       odlri int2 group 128, rank 64 int4: 2.53 bits/weight, ...".
@@ -49,14 +52,15 @@ package enum ReportText {
       line(
         "bytes",
         "matrices \(bytes(matrices)), rotations \(bytes(forecast.rotationByteCount)), head "
-          + "\(bytes(forecast.headByteCount)) (\(task.plan.headFormat.rawValue)), copied "
+          + "\(bytes(forecast.headByteCount)) (\(task.plan.headFormat.rawValue)), embedding "
+          + "\(bytes(forecast.embeddingByteCount)) (\(embeddingFormat(task))), copied "
           + "\(bytes(forecast.copiedByteCount)); \(forecast.byteCount) bytes in all, "
           + "\(decimalText(forecast.bitsPerElement, digits: 2)) bits/weight over the whole model, "
           + "of \(bytes(forecast.sourceByteCount)) before"),
       line(
         "memory",
         "calibrating \(bytes(memory.calibrating)), decomposing \(bytes(memory.decomposing)), "
-          + "advancing \(bytes(memory.advancing)), packing the head \(bytes(memory.packingHead)); "
+          + "advancing \(bytes(memory.advancing)), packing \(bytes(memory.packingHead)); "
           + "states of \(task.plan.sampleCount) x \(task.plan.contextLength) tokens \(states), "
           + (task.keepsHiddenStates ? "in memory" : "in a file")
           + "; mapped files \(bytes(memory.mappedFiles)) besides"),
@@ -95,6 +99,18 @@ package enum ReportText {
     ]
     if let remaining, done < total { parts.append("ETA \(durationText(remaining))") }
     return line("\(padding)\(count)/\(total)", parts.joined(separator: "  "))
+  }
+
+  /// The line of a compressed embedding, or nil when it stays as it is.
+  package static func embedding(_ summary: CompressionSummary) -> String? {
+    guard let record = summary.embedding else { return nil }
+    let cost =
+      record.klDivergence.map { "KL \(decimalText($0, digits: 6)) nats/token" }
+      ?? "no KL, because a sample has one token"
+    return line(
+      "embedding",
+      "\(record.method), \(ByteCount(record.byteCount).text), rel.err "
+        + "\(decimalText(record.relativeError, digits: 4)), \(cost)")
   }
 
   /// The line of a completed run.
@@ -137,6 +153,11 @@ package enum ReportText {
     }
     if method.choices[MethodOptions.outlierStorage] == .int8 { text += ", outlier columns int8" }
     return text
+  }
+
+  /// The format of the embedding: "int8", or "as it is".
+  private static func embeddingFormat(_ task: CompressionTask) -> String {
+    task.plan.embeddingFormat?.rawValue ?? "as it is"
   }
 
   /// The last part of a path.

@@ -135,6 +135,7 @@ package final class TerminalObserver: CompressionObserver {
     case .calibrating: ("calibrate", "tok")
     case .decomposing: ("compress", "matrices")
     case .advancing: ("advance", "tok")
+    case .packingEmbedding: ("embedding", "tok")
     case .packingHead: ("head", "rows")
     case .exporting: ("export", "matrices")
     case .writing: ("write", "bytes")
@@ -146,7 +147,7 @@ package final class TerminalObserver: CompressionObserver {
     case .analyzing(let layer), .calibrating(let layer), .decomposing(let layer),
       .advancing(let layer):
       "layer \(layer + 1)/\(forecast.configuration.layerCount)"
-    case .preparing, .packingHead, .exporting, .writing: ""
+    case .preparing, .packingEmbedding, .packingHead, .exporting, .writing: ""
     }
   }
 }

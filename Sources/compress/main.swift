@@ -41,6 +41,7 @@ run(Options.command) { invocation in
   if isJSON {
     try output.write(ReportDocument.result(task, summary))
   } else {
+    if let line = ReportText.embedding(summary) { try output.writeLine(line) }
     try output.writeLine(ReportText.done(summary, output: task.output ?? ""))
   }
   return .success

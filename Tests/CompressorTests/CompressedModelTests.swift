@@ -207,7 +207,7 @@ struct CompressedModelTests {
       ("\"lr_format\": \"int4\"", "\"lr_format\": \"f16\"", "values"),
       ("\"lr_format\": \"int4\"", "\"lr_format\": \"int5\"", "lr_format"),
       ("\"incoherence\": \"both\"", "\"incoherence\": \"all\"", "incoherence"),
-      ("\"format_version\": 1", "\"format_version\": 2", "format_version"),
+      ("\"format_version\": 1", "\"format_version\": 3", "format_version"),
       ("\"quant_method\": \"duet\"", "\"quant_method\": \"awq\"", "awq"),
       ("\"format_version\": 1,", "", "format_version"),
     ])

@@ -161,13 +161,71 @@ struct CompressionForecastTests {
     plan.headFormat = .f16
     #expect(try forecast(plan).headByteCount == 9600)
     #expect(try forecast(plan, tied: true).headByteCount == 0)
-    #expect(try forecast(plan, tied: true).copiedByteCount == copied)
+    #expect(try forecast(plan, tied: true).copiedByteCount == copied - 19_200)
     plan.headFormat = .int8
     #expect(try forecast(plan, tied: true).headByteCount == 0)
     plan.keptNames = ["lm_head"]
     #expect(try forecast(plan).headByteCount == 0)
     #expect(try forecast(plan).copiedByteCount == copied + 19_200)
     #expect(try forecast(plan, tied: true).headByteCount == 0)
+    #expect(try forecast(plan, tied: true).copiedByteCount == copied)
+  }
+
+  @Test("embeddings: packed by default when tied, otherwise on demand; kept under either name")
+  func embeddings() throws {
+    var plan = plan
+    // 7 panels of 16 rows of 48 columns, stored as 64: in groups of 64 or 32, with 2 bytes for a scale.
+    let (int8, int4, f16) = (7 * 16 * (64 + 2), 7 * 16 * (32 + 2 * 2), 9600)
+    #expect(try forecast(plan, tied: true).embeddingByteCount == int8)
+    #expect(try forecast(plan).embeddingByteCount == 0)
+    for (format, byteCount) in [(EmbeddingFormat.int8, int8), (.int4, int4), (.f16, f16)] {
+      plan.embeddingFormat = format
+      for tied in [false, true] {
+        let forecast = try forecast(plan, tied: tied)
+        #expect(forecast.embeddingByteCount == byteCount)
+        #expect(forecast.copiedByteCount == 960)
+        #expect(forecast.headByteCount == (tied ? 0 : 7 * (2048 + 32)))
+        #expect(forecast.byteCount == 37_784 + forecast.headByteCount + byteCount + 960)
+      }
+    }
+    plan.embeddingFormat = .int8
+    for name in ["embed_tokens", "model.embed_tokens"] {
+      plan.keptNames = [name]
+      #expect(try forecast(plan).embeddingByteCount == 0)
+      #expect(try forecast(plan, tied: true).embeddingByteCount == 0)
+    }
+    plan.keptNames = ["lm_head"]
+    #expect(try forecast(plan).embeddingByteCount == int8)
+    #expect(try forecast(plan, tied: true).embeddingByteCount == 0)
+  }
+
+  @Test("the shape of SmolLM2-135M takes at most 62 MiB at rank 36")
+  func smallTiedModel() throws {
+    let configuration = Configuration(
+      hiddenSize: 576, intermediateSize: 1536, layerCount: 30, headCount: 9, keyValueHeadCount: 3,
+      vocabularySize: 49152, tiesEmbeddings: true)
+    func forecast(_ format: EmbeddingFormat?) throws -> CompressionForecast {
+      var request = CompressionRequest()
+      request.choices.set(MethodOptions.rank, to: 36)
+      request.embeddingFormat = format
+      return try CompressionForecast(
+        configuration: configuration,
+        // The embedding and 61 norms, in BF16.
+        tensors: [
+          .init(
+            name: "model.embed_tokens.weight", elementCount: 49152 * 576,
+            byteCount: 2 * 49152 * 576),
+          .init(name: "model.norm.weight", elementCount: 61 * 576, byteCount: 2 * 61 * 576),
+        ], plan: request.plan(for: configuration))
+    }
+    // 576 columns are nine groups of 64.
+    #expect(try forecast(nil).embeddingByteCount == 49152 * (576 + 9 * 2))
+    #expect(try forecast(nil).byteCount <= 62 << 20)
+    #expect(try forecast(.int8) == forecast(nil))
+    #expect(try forecast(.int4).embeddingByteCount == 49152 * (288 + 18 * 2))
+    // 16 bits stay.
+    #expect(try forecast(.f16).embeddingByteCount == 0)
+    #expect(try forecast(.f16).copiedByteCount == 2 * (49152 + 61) * 576)
   }
 
   @Test("kept matrices are copied; names end at dots")

@@ -24,6 +24,7 @@ struct CompressorTests {
     plan.groupSize = pick(GroupSize.self, method + format)
     plan.grid = plan.format != .e8p && index % 4 == 2 ? .asymmetric : .symmetric
     plan.headFormat = pick(HeadFormat.self, index / 4)
+    plan.embeddingFormat = ([nil] + EmbeddingFormat.allCases)[index / 5 % 4]
     plan.factorFormat = [FactorFormat.int4, .f16, .int8][index % 3]
     plan.factorRounding = pick(FactorRounding.self, format / 2)
     plan.propagation = pick(Propagation.self, index / 3)
@@ -89,7 +90,9 @@ struct CompressorTests {
     #expect(totals["weight_count"]?.int == forecast.sourceElementCount)
     let names = try #require(report["matrices"]?.elements).compactMap { $0["name"]?.string }
     #expect(
-      names == forecast.matrices.map(\.name) + (forecast.headByteCount > 0 ? ["lm_head"] : []))
+      names == forecast.matrices.map(\.name) + (forecast.headByteCount > 0 ? ["lm_head"] : [])
+        + (forecast.embeddingByteCount > 0 ? ["model.embed_tokens"] : []))
+    #expect(summary.embedding?.byteCount ?? 0 == forecast.embeddingByteCount)
 
     // Nothing of the run is left, everything of the source is there.
     #expect(!FileManager.default.fileExists(atPath: "\(path)/.compress"))

@@ -23,6 +23,7 @@ struct FlatPlan {
   var scaleFit = ScaleFit.search
   var ordersByActivation = false
   var headFormat = HeadFormat.int8
+  var embeddingFormat: EmbeddingFormat?
   var rank = 64
   var targetBits: Double?
   var moduleRanks: [String: Int] = [:]
@@ -69,6 +70,7 @@ struct FlatPlan {
     let chosen: any CompressionMethod = method.type.init(reading: &choices)
     var plan = CompressionPlan(chosen)
     plan.headFormat = headFormat
+    plan.embeddingFormat = embeddingFormat
     plan.moduleRanks = moduleRanks
     plan.damping = damping
     plan.incoherence = incoherence

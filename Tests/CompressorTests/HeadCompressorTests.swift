@@ -24,7 +24,10 @@ struct HeadCompressorTests {
   func eightBits(shape: (Int, Int)) throws {
     let (m, n) = shape
     let weight = Numerics.weights(m, n, seed: 91, deviation: 0.05)
-    let linear = try HeadCompressor(algebra).compress(weight, name: "lm_head")
+    let linear = try HeadCompressor(algebra).compress(
+      weight, name: "lm_head",
+      layout: CompressedFormat.headLayout(
+        vocabularySize: weight.rowCount, hiddenSize: weight.columnCount))
     #expect(linear.tensors.map(\.name) == ["lm_head.codes", "lm_head.scales"])
     #expect(linear.record.byteCount == linear.tensors.reduce(0) { $0 + $1.byteCount })
     let head = try dense(linear, m, n)
@@ -77,7 +80,10 @@ struct HeadCompressorTests {
     for value in [Float.nan, .infinity] {
       weight[2, 3] = value
       #expect(throws: CompressionDataError.nonFiniteWeight(tensor: "lm_head")) {
-        _ = try HeadCompressor(algebra).compress(weight, name: "lm_head")
+        _ = try HeadCompressor(algebra).compress(
+          weight, name: "lm_head",
+          layout: CompressedFormat.headLayout(
+            vocabularySize: weight.rowCount, hiddenSize: weight.columnCount))
       }
     }
   }
@@ -85,7 +91,10 @@ struct HeadCompressorTests {
   @Test("a head of zeros has no error")
   func zeros() throws {
     let weight = Matrix<Float>(rowCount: 17, columnCount: 5)
-    let linear = try HeadCompressor(algebra).compress(weight, name: "lm_head")
+    let linear = try HeadCompressor(algebra).compress(
+      weight, name: "lm_head",
+      layout: CompressedFormat.headLayout(
+        vocabularySize: weight.rowCount, hiddenSize: weight.columnCount))
     #expect(linear.record.relativeError == 0)
     let head = try dense(linear, 17, 5)
     #expect((0..<85).allSatisfy { head.elements[$0] == 0 })

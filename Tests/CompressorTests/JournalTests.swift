@@ -169,7 +169,8 @@ struct FingerprintTests {
   static let changes: [@Sendable (inout FlatPlan) -> Void] = [
     { $0.method = .gptq }, { $0.format = .int3 }, { $0.groupSize = .row },
     { $0.grid = .asymmetric }, { $0.scaleFit = .range }, { $0.ordersByActivation.toggle() },
-    { $0.headFormat = .f16 }, { $0.rank += 1 }, { $0.targetBits = 2.5 },
+    { $0.headFormat = .f16 }, { $0.embeddingFormat = .int4 }, { $0.rank += 1 },
+    { $0.targetBits = 2.5 },
     { $0.factorFormat = .f16 }, { $0.factorBlockSize = .columns64 },
     { $0.factorRounding = .nearest }, { $0.outlierChannelCount = 0 },
     { $0.outlierStorage = .int8 }, { $0.initialization = .zero },

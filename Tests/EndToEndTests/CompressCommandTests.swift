@@ -146,6 +146,7 @@ struct CompressCommandTests {
     #expect(defaults["propagate"] as? String == "corrected")
     let (plan, _) = try dryRun([
       "--method", "odlri", "--format", "int3", "--group-size", "row", "--head-format", "f16",
+      "--embedding-format", "int4",
       "--rank", "12", "--lr-rounding", "nearest", "--initialization", "auto", "--outlier-channels",
       "3",
       "--update-order", "low-rank-first", "--outer-iterations", "7", "--inner-iterations", "8",
@@ -156,7 +157,8 @@ struct CompressCommandTests {
     ])
     // JSONSerialization's numbers and truth values as texts: true is 1.
     let expected = [
-      "method": "odlri", "format": "int3", "group_size": "row", "head_format": "f16", "rank": "12",
+      "method": "odlri", "format": "int3", "group_size": "row", "head_format": "f16",
+      "embedding_format": "int4", "rank": "12",
       "lr_format": "int4", "lr_rounding": "nearest", "initialization": "auto",
       "outlier_channels": "3", "outlier_storage": "none", "update_order": "low-rank-first",
       "outer_iterations": "7", "inner_iterations": "8", "refinement_rounds": "0",
@@ -218,7 +220,7 @@ struct CompressCommandTests {
       (["--damping", "2"], "from 0 to 1"), (["--format", "int8"], "one of int2"),
       (["--group-size", "16"], "one of 32"), (["--memory-limit", "8 apples"], "8GiB"),
       (["--resume", "yes"], "auto, never, required"), (["--ranks", "3"], "did you mean '--rank'"),
-      (["--samples", "0"], "from 1"),
+      (["--samples", "0"], "from 1"), (["--embedding-format", "int2"], "one of int8, int4, f16"),
       (["--method", "gptq", "--rank", "3"], "--rank has no meaning"),
       (["--method", "rtn", "--hessian-downdate"], "--hessian-downdate has no meaning"),
       (["--method", "gptq", "--outlier-storage", "int8"], "--outlier-storage has no meaning"),

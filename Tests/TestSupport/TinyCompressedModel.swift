@@ -38,7 +38,8 @@ package struct TinyCompressedModel: Sendable {
     let factorsAlone = TinyCompressedModel(
       format: CompressedFormat(
         format: nil, groupSize: .row, rank: 8,
-        factors: FactorStorage(.int2, blockSize: .columns32), incoherence: .both))
+        factors: FactorStorage(.int2, blockSize: .columns32), incoherence: .both,
+        embedding: EmbeddingStorage(.int4, groupSize: .columns32)))
     return [rotated, sharded, lattice, factorsAlone]
   }()
 
@@ -86,9 +87,15 @@ package struct TinyCompressedModel: Sendable {
       .map { "\"\($0.key)\": \($0.value)" }
     let block = format.factors.blockSize.map { "\"lr_block_size\": \($0.rawValue), " } ?? ""
     let group = format.groupSize.columnCount.map(String.init) ?? "\"row\""
+    let embedding =
+      format.embedding.map { storage in
+        " \"embedding_format\": \"\(storage.format.rawValue)\", "
+          + "\"embedding_group_size\": \(storage.groupSize.columnCount ?? 0),"
+      } ?? ""
     let dense = TinyCheckpoint(Self.configuration).configurationText
     return """
-      \(dense.dropLast()), "quantization_config": {"quant_method": "duet", "format_version": 1,
+      \(dense.dropLast()), "quantization_config": {"quant_method": "duet",
+       "format_version": \(format.writtenVersion),\(embedding)
        "format": "\(format.format?.rawValue ?? "none")", "group_size": \(group),
        "grid": "\(format.grid.rawValue)", "rank": \(format.rank), \(block)
        "lr_format": "\(format.factors.format.rawValue)",
@@ -111,6 +118,12 @@ package struct TinyCompressedModel: Sendable {
         let layout = CompressedFormat.headLayout(
           vocabularySize: tensor.shape[0], hiddenSize: tensor.shape[1])
         result += try randomPacked(layout, seed: 5).storedTensors(named: name)
+      } else if let layout = format.vocabularyLayout(
+        of: name, vocabularySize: tensor.shape[0], hiddenSize: tensor.shape[tensor.shape.count - 1]),
+        !isHead
+      {
+        let size = 2 / Float(layout.format.largestCode)
+        result += try randomPacked(layout, size: size, seed: 6).storedTensors(named: name)
       } else {
         result.append(tensor)
       }

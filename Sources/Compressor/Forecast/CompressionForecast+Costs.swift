@@ -23,10 +23,12 @@ extension CompressionForecast {
   ///                     times. Where all eigenvectors are computed, 28 m^2 more, and
   ///                     `CompressionMethod.workingByteCount` more
   ///     advancing       4 bytes for each weight of a layer, 12 for those of its largest matrix
-  ///     packing head    for each weight of an int8 head 13 bytes: in F32, rounded, their difference,
-  ///                     packed; of an F16 head 6: in F32 and in F16
+  ///     packing head    for each weight of a packed head or embedding 13 bytes: in F32, rounded, their
+  ///                     difference, packed; in F16 6: in F32 and in F16. To measure what the embedding
+  ///                     costs, three times 128 rows of logits, and the activations, keys and values of up
+  ///                     to 512 tokens in two models
   ///
-  /// Hidden states and activations count in all phases but the last, the program in all phases. Measured
+  /// Hidden states and activations count in all phases but this, the program in all phases. Measured
   /// peaks of four models are within 15 % of it (`docs/compression.md`).
   public struct Memory: Sendable, Hashable {
     /// Running samples through a layer for its Hessians.
@@ -35,11 +37,11 @@ extension CompressionForecast {
     public let decomposing: Int
     /// Running samples through a compressed layer.
     public let advancing: Int
-    /// Packing the output head.
+    /// Packing the output head or the embedding.
     public let packingHead: Int
     /// The mapped files at the peak: the source and the finished matrices.
     ///
-    /// The head counts only when packing it is the peak. The system keeps mapped files in memory as long as
+    /// The head counts only when packing is the peak. The system keeps mapped files in memory as long as
     /// it has room, and counts them as memory of the process.
     public let mappedFiles: Int
 
@@ -79,10 +81,7 @@ extension CompressionForecast {
       Self.programByteCount + hiddenStates + 4 * plan.contextLength * numbers + widened
     let hessians = inputSizes.map { 8 * $0 * $0 }
     let tiles = inputSizes.map { 4 * threadCount * min($0, 512) * min($0, 512) }
-    let headWeights = configuration.vocabularySize * h
-    let packingHead =
-      Self.programByteCount
-      + (headByteCount > 0 ? (plan.headFormat == .int8 ? 13 : 6) * headWeights : 0)
+    let packingHead = Self.programByteCount + packing(threadCount: threadCount)
     let calibrating =
       always
       + (plan.propagation == .corrected
@@ -93,8 +92,29 @@ extension CompressionForecast {
     return Memory(
       calibrating: calibrating, decomposing: decomposing, advancing: advancing,
       packingHead: packingHead,
-      mappedFiles: sourceByteCount + compressedByteCount
+      mappedFiles: sourceByteCount + compressedByteCount + embeddingByteCount
         + (isHeadLast ? headByteCount : -headSourceByteCount))
+  }
+
+  /// The windows that the cost of the embedding is measured on.
+  private var embeddingWindows: EmbeddingWindows {
+    EmbeddingWindows(sampleCount: plan.sampleCount, contextLength: plan.contextLength)
+  }
+
+  /// The bytes to pack the head or the embedding, and to measure what the embedding costs.
+  private func packing(threadCount: Int) -> Int {
+    let (h, vocabulary) = (configuration.hiddenSize, configuration.vocabularySize)
+    var result = 0
+    if headByteCount > 0 { result = (plan.headFormat == .int8 ? 13 : 6) * vocabulary * h }
+    guard embeddingByteCount > 0 else { return result }
+    let tokens = embeddingWindows.length
+    let (q, k) = (configuration.queryWidth, configuration.keyValueWidth)
+    let numbers = 4 * h + 2 * q + 2 * k + 2 * configuration.intermediateSize
+    let cache = 2 * k * configuration.layerCount
+    let widened = threadCount * (4 << 20)
+    return max(
+      result, (plan.embeddingFormat == .f16 ? 6 : 13) * vocabulary * h,
+      3 * 128 * 4 * vocabulary + 2 * (4 * tokens * (numbers + cache) + widened))
   }
 
   /// The bytes to compare an input in both models, for the input that takes the most.
@@ -143,10 +163,10 @@ extension CompressionForecast {
       * configuration.hiddenSize
   }
 
-  /// The bytes that a run needs on disk at most: the result; the journal, which holds the matrices and the
-  /// head until all of them are there; and the hidden states before two layers.
+  /// The bytes that a run needs on disk at most: the result; the journal, which holds the matrices, the head
+  /// and the embedding until all of them are there; and the hidden states before two layers.
   public var diskByteCount: Int {
-    byteCount + compressedByteCount + headByteCount + 2 * hiddenStateByteCount
+    byteCount + compressedByteCount + headByteCount + embeddingByteCount + 2 * hiddenStateByteCount
   }
 
   /// An estimate of the duration of the compression, which may be wrong by a factor of two.
@@ -155,7 +175,9 @@ extension CompressionForecast {
   ///   multiplications and additions counted apart.
   /// - Returns: Seconds.
   public func seconds(rate: Double) -> Double {
-    let operations = matrices.reduce(calibrationOperations) { $0 + self.operations(of: $1) }
+    let operations = matrices.reduce(calibrationOperations + embeddingOperations) {
+      $0 + self.operations(of: $1)
+    }
     return operations / (rate * Self.shareOfRate)
   }
 
@@ -189,6 +211,15 @@ extension CompressionForecast {
     // Where ranks are chosen, the samples run through the original model first.
     let choosing = plan.method.lowRank?.targetBits == nil ? 0 : pass + products
     return Double(configuration.layerCount) * tokens * (passes * pass + hessians + choosing)
+  }
+
+  /// The operations of measuring what the embedding costs: some tokens in two models.
+  private var embeddingOperations: Double {
+    guard embeddingByteCount > 0 else { return 0 }
+    let weights =
+      layerWeights * configuration.layerCount
+      + configuration.vocabularySize * configuration.hiddenSize
+    return 2 * 2 * Double(weights) * Double(embeddingWindows.tokenCount)
   }
 
   /// The operations of decomposing a matrix (m, n) with L R of rank r.

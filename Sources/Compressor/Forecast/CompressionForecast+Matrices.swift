@@ -68,6 +68,21 @@ extension CompressionForecast {
       })
   }
 
+  /// The bytes of the embedding that a plan stores, or 0 when it is copied.
+  ///
+  /// A `source` of 16 bits, or none, stays when the plan asks for F16.
+  static func embeddingByteCount(
+    _ configuration: Configuration, _ plan: CompressionPlan, source: Tensor?
+  ) -> Int {
+    let count = configuration.vocabularySize * configuration.hiddenSize
+    guard let format = plan.embeddingFormat else { return 0 }
+    if format == .f16 { return source?.byteCount == 4 * count ? 2 * count : 0 }
+    return plan.compressedFormat.vocabularyLayout(
+      of: CompressedFormat.embeddingName, vocabularySize: configuration.vocabularySize,
+      hiddenSize: configuration.hiddenSize
+    )?.byteCount() ?? 0
+  }
+
   /// The bytes of an output head that is not the embedding.
   static func headByteCount(
     _ configuration: Configuration, _ format: HeadFormat

@@ -60,6 +60,8 @@ public struct CompressionForecast: Sendable, Equatable {
   public let headByteCount: Int
   /// The bytes of the head in the source, 0 when it is the embedding or copied.
   public let headSourceByteCount: Int
+  /// The bytes of the embedding, 0 when it is copied.
+  public let embeddingByteCount: Int
   /// The bytes of the tensors that are not compressed; those that a rescaling changes are stored in F32.
   public let copiedByteCount: Int
   /// The number of elements of the tensors that are not compressed.
@@ -73,30 +75,38 @@ public struct CompressionForecast: Sendable, Equatable {
   ///
   /// - Parameters:
   ///   - configuration: The shape of the model.
-  ///   - tensors: The tensors of the source. Linear layers that the plan compresses and the head are
-  ///     replaced, all others copied; a tied head is the embedding and stays.
+  ///   - tensors: The tensors of the source. Linear layers, the head and the embedding are replaced where the
+  ///     plan compresses them, all others copied; a tied head is the embedding.
   ///   - plan: How it will be compressed.
   /// - Throws: `IncoherenceError` when there is no rotation for a size of the model,
   ///   `CompressionDataError.budget` when the plan's bits per weight cannot be met.
   public init(
     configuration: Configuration, tensors: [Tensor], plan: CompressionPlan
   ) throws {
-    let plan = try Self.uniform(plan, configuration)
+    let plan = try Self.uniform(plan.choosingEmbedding(for: configuration), configuration)
     self.configuration = configuration
     self.plan = plan
     let matrices = Self.matrices(configuration, plan)
     self.matrices = matrices
     rotationByteCount = try Self.rotationByteCount(matrices, plan.incoherence)
-    let keepsHead = plan.keeps("lm_head")
-    // A tied head is the embedding, which stays.
-    headByteCount =
-      keepsHead || configuration.tiesEmbeddings
-      ? 0 : Self.headByteCount(configuration, plan.headFormat)
+    let headTensor = "\(CompressedFormat.headName).weight"
+    let compressesHead =
+      !configuration.tiesEmbeddings && !plan.keeps(CompressedFormat.headName)
+    headByteCount = compressesHead ? Self.headByteCount(configuration, plan.headFormat) : 0
+    let embeddingTensor = "\(CompressedFormat.embeddingName).weight"
+    let source =
+      tensors.first { $0.name == embeddingTensor }
+      ?? (configuration.tiesEmbeddings ? tensors.first { $0.name == headTensor } : nil)
+    let embeddingByteCount = Self.embeddingByteCount(configuration, plan, source: source)
+    self.embeddingByteCount = embeddingByteCount
     var replaced = Set(matrices.map { Array("\($0.name).weight".utf8) })
-    // A tied model may also store a tensor for the head; it is copied, since the head is the embedding.
-    if !keepsHead, !configuration.tiesEmbeddings { replaced.insert(Array("lm_head.weight".utf8)) }
+    if embeddingByteCount > 0 { replaced.insert(Array(embeddingTensor.utf8)) }
+    // A tied model may store the embedding as the head, instead or in addition.
+    if compressesHead || (configuration.tiesEmbeddings && embeddingByteCount > 0) {
+      replaced.insert(Array(headTensor.utf8))
+    }
     headSourceByteCount =
-      headByteCount > 0 ? tensors.first { $0.name == "lm_head.weight" }?.byteCount ?? 0 : 0
+      compressesHead ? tensors.first { $0.name == headTensor }?.byteCount ?? 0 : 0
     let copied = tensors.filter { !replaced.contains(Array($0.name.utf8)) }
     let widened = Self.widenedNames(configuration, plan)
     copiedByteCount = copied.reduce(0) {
@@ -132,7 +142,9 @@ public struct CompressionForecast: Sendable, Equatable {
   }
 
   /// The bytes of all tensors of the result.
-  public var byteCount: Int { compressedByteCount + headByteCount + copiedByteCount }
+  public var byteCount: Int {
+    compressedByteCount + headByteCount + embeddingByteCount + copiedByteCount
+  }
 
   /// The stored bits of the compressed linear layers, divided by the number of their weights.
   public var bitsPerWeight: Double {

@@ -12,4 +12,23 @@ struct CompressionContext {
   let options: CompressorOptions
   /// The linear algebra to compute with.
   let algebra: LinearAlgebra
+  /// The original model with the embedding of the compressed one, or nil when the two have the same.
+  var withCompressedEmbedding: Model?
+}
+
+extension CompressionContext {
+  /// The original model with a compressed embedding.
+  ///
+  /// - Throws: `CheckpointError`.
+  func model(with embedding: CompressedLinear) throws(CheckpointError) -> Model {
+    var configuration = checkpoint.configuration
+    configuration.compression = plan.compressedFormat
+    let replaced = Set(embedding.replacedNames(in: checkpoint))
+    var tensors = embedding.tensors
+    for name in checkpoint.names where !replaced.contains(name) {
+      if let tensor = try checkpoint.tensor(named: name) { tensors.append(tensor) }
+    }
+    return try Model(
+      Checkpoint(configuration: configuration, tensors: tensors, folder: checkpoint.folder))
+  }
 }

@@ -223,9 +223,10 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
 
   /// The output head in the format of the plan, or nil when it stays as it is.
   ///
-  /// A head that is tied to the embedding stays, and so does a head of 16 bits when the plan asks for F16.
+  /// A head that is tied to the embedding is compressed as the embedding. A head of 16 bits stays when the
+  /// plan asks for F16.
   mutating func compressHead() throws -> CompressedLinear? {
-    let name = "lm_head"
+    let name = CompressedFormat.headName
     if configuration.tiesEmbeddings || plan.keeps(name) { return nil }
     let stored = try context.checkpoint.tensor(
       named: "\(name).weight", shape: [configuration.vocabularySize, configuration.hiddenSize])
@@ -237,7 +238,11 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     let packing = HeadCompressor(algebra)
     let head =
       plan.headFormat == .int8
-      ? try packing.compress(weight, name: name) : try packing.halved(weight, name: name)
+      ? try packing.compress(
+        weight, name: name,
+        layout: CompressedFormat.headLayout(
+          vocabularySize: weight.rowCount, hiddenSize: weight.columnCount))
+      : try packing.halved(weight, name: name)
     try journal.record(head, seconds: start.duration(to: clock.now) / .seconds(1))
     if observer.isCancelled { throw CompressionStopped() }
     return head

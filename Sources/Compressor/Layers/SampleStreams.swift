@@ -63,7 +63,10 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
       var states = try HiddenStates(
         sampleCount: samples.sampleCount, contextLength: samples.contextLength,
         hiddenSize: configuration.hiddenSize, memoryLimit: limit, folder: folder)
-      try calibration.embed(samples, with: context.model, into: &states)
+      // The stream of the original model begins with the original embedding.
+      let isOriginal = stream == .original || context.plan.propagation == .original
+      let model = isOriginal ? context.model : context.withCompressedEmbedding ?? context.model
+      try calibration.embed(samples, with: model, into: &states)
       return states
     }
     let total = samples.sampleCount * samples.contextLength

@@ -44,24 +44,23 @@ package struct CompressedModelWriter {
   ///
   /// - Parameters:
   ///   - linears: The compressed layers, in the order of the report.
-  ///   - head: The output head, or nil when it is copied.
+  ///   - head: The output head, or nil when it is copied or tied.
+  ///   - embedding: The embedding, or nil when it is copied.
   ///   - rotations: The rotations of the compressed matrices, one for each size.
   ///   - seconds: The time that every matrix took, from `Journal.seconds`.
   /// - Returns: The figures of the model.
   /// - Throws: `ModelWritingError`; the journal remains.
   package func finish(
     linears: [CompressedLinear], head: CompressedLinear? = nil,
+    embedding: CompressedLinear? = nil,
     rotations: [IncoherenceTransform] = [],
     seconds: [String: Double] = [:]
   ) throws(ModelWritingError) -> CompressionTotals {
     var copied: [StoredTensor] = []
     var totals = CompressionTotals()
     totals.add(linears.map(\.record))
-    let compressed = linears + (head.map { [$0] } ?? [])
-    let replaced = Set(
-      compressed.flatMap { linear in
-        ["\(linear.record.name).weight"] + linear.replacements(in: checkpoint).map(\.name)
-      })
+    let compressed = linears + [head, embedding].compactMap(\.self)
+    let replaced = Set(compressed.flatMap { $0.replacedNames(in: checkpoint) })
     for name in checkpoint.names {
       let tensor = try wrapping(ModelWritingError.checkpoint) { () throws(CheckpointError) in
         try checkpoint.tensor(named: name)
@@ -83,7 +82,7 @@ package struct CompressedModelWriter {
       let report = CompressionReport(
         plan: plan, hiddenSize: checkpoint.configuration.hiddenSize, toolVersion: toolVersion,
         sourceDigest: sourceDigest, totals: totals, linears: linears.map(\.record),
-        head: head?.record, files: [])
+        others: [head, embedding].compactMap(\.?.record), files: [])
       let timings = JSONOutput.object(
         compressed.map { .init($0.record.name, .number(seconds[$0.record.name] ?? 0)) })
       try assemble(
@@ -124,7 +123,7 @@ package struct CompressedModelWriter {
     let report = CompressionReport(
       plan: report.plan, hiddenSize: report.hiddenSize, toolVersion: report.toolVersion,
       sourceDigest: report.sourceDigest, totals: report.totals, linears: report.linears,
-      head: report.head, files: files)
+      others: report.others, files: files)
     try wrapping(ModelWritingError.file) { () throws(FileError) in
       try assembly.copyOtherFiles()
       try assembly.write(report.json, to: CompressionReport.fileName)

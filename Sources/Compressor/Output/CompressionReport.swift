@@ -72,7 +72,8 @@ struct CompressionReport {
   let sourceDigest: String
   let totals: CompressionTotals
   let linears: [MatrixRecord]
-  let head: MatrixRecord?
+  /// The head and the embedding, those that are compressed.
+  let others: [MatrixRecord]
   /// The names of the files of weights with their SHA-256 digests.
   let files: [(name: String, digest: String)]
 
@@ -81,12 +82,12 @@ struct CompressionReport {
 
   var json: JSONOutput {
     [
-      "format_version": .integer(Fingerprint.formatVersion),
+      "format_version": .integer(plan.compressedFormat.writtenVersion),
       "tool_version": .string(toolVersion),
       "source_sha256": .string(sourceDigest),
       "plan": .object(plan.members(hiddenSize: hiddenSize)),
       "totals": .object(totals.members),
-      "matrices": .array((linears + (head.map { [$0] } ?? [])).map { .object($0.members) }),
+      "matrices": .array((linears + others).map { .object($0.members) }),
       "sha256": .object(files.map { .init($0.name, .string($0.digest)) }),
     ]
   }

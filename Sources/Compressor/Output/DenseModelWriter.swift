@@ -53,7 +53,8 @@ struct DenseModelWriter {
       observer.progressed(index + 1, of: linears.count)
       if observer.isCancelled { throw CompressionStopped() }
     }
-    let replaced = Set(tensors.map(\.name))
+    let replaced = Set(
+      tensors.map(\.name) + linears.flatMap { $0.replacedNames(in: checkpoint) })
     for name in checkpoint.names where !replaced.contains(name) {
       if let tensor = try checkpoint.tensor(named: name) { tensors.append(tensor) }
     }
@@ -77,16 +78,14 @@ struct DenseModelWriter {
     _ linear: CompressedLinear, _ reconstruction: DenseReconstruction
   ) throws -> [StoredTensor] {
     let name = linear.record.name
-    // A head in F16 is dense already.
-    if name == "lm_head", linear.tensors.contains(where: { $0.name == "\(name).weight" }) {
+    // A head or an embedding in F16 is dense already.
+    if linear.tensors.contains(where: { $0.name == "\(name).weight" }) {
       return linear.tensors
     }
     if let done = try journal.completed(name) { return done.tensors }
     let configuration = checkpoint.configuration
-    let weight =
-      name == "lm_head"
-      ? try reconstruction.headWeight(of: linear, configuration)
-      : try reconstruction.weight(of: linear, configuration)
+    let vocabularyWeight = try reconstruction.vocabularyWeight(of: linear, configuration)
+    let weight = try vocabularyWeight ?? reconstruction.weight(of: linear, configuration)
     let tensor = try weight.halfTensor(named: "\(name).weight")
     let tensors = [tensor] + linear.replacements(in: checkpoint)
     try journal.record(CompressedLinear(tensors: tensors, record: linear.record))

@@ -17,8 +17,6 @@ package struct Fingerprint: Sendable, Equatable {
   /// All parts, in a fixed order.
   package let fields: [Field]
 
-  /// The version of the format that compressed models are written in.
-  package static let formatVersion = CompressedFormat.version
   /// The prefixes of the names of the fields that depend on the contents of the source.
   private static let sourcePrefixes = ["config", "tensor."]
 
@@ -39,7 +37,7 @@ package struct Fingerprint: Sendable, Equatable {
     toolVersion: String = duetVersion
   ) throws(JournalError) {
     var fields = [
-      Field(name: "format_version", value: "\(Self.formatVersion)"),
+      Field(name: "format_version", value: "\(CompressedFormat.version)"),
       Field(name: "tool_version", value: toolVersion),
     ]
     let hiddenSize = checkpoint.configuration.hiddenSize

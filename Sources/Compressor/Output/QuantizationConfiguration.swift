@@ -27,7 +27,7 @@ package struct QuantizationConfiguration {
     let others = linears.filter { $0.rank != min(rank, $0.outputSize, $0.inputSize) }
     object = [
       Key.method: .string(CompressedFormat.methodName),
-      Key.version: .integer(Fingerprint.formatVersion),
+      Key.version: .integer(format.writtenVersion),
       Key.toolVersion: .string(toolVersion),
       Key.compressionMethod: .string(plan.method.name),
       Key.bits: .integer(
@@ -37,6 +37,8 @@ package struct QuantizationConfiguration {
       Key.groupSize: format.groupSize.json,
       Key.grid: .string(format.grid.rawValue),
       Key.headFormat: .string(plan.headFormat.rawValue),
+      Key.embeddingFormat: format.embedding.map { .string($0.format.rawValue) } ?? .null,
+      Key.embeddingGroupSize: format.embedding?.groupSize.json ?? .null,
       Key.rank: .integer(rank),
       Key.moduleRanks: .object(others.map { .init($0.name, .integer($0.rank)) }),
       Key.factorFormat: .string(format.factors.format.rawValue),

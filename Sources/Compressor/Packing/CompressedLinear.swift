@@ -15,6 +15,17 @@ package struct CompressedLinear: Sendable {
     self.record = record
   }
 
+  /// The names of the tensors of the source that the stored tensors replace.
+  ///
+  /// A tied model may also store its embedding as the head.
+  func replacedNames(in checkpoint: Checkpoint) -> [String] {
+    var names = [record.name]
+    if record.name == CompressedFormat.embeddingName, checkpoint.configuration.tiesEmbeddings {
+      names.append(CompressedFormat.headName)
+    }
+    return names.map { "\($0).weight" } + replacements(in: checkpoint).map(\.name)
+  }
+
   /// The tensors stored with the matrix that replace tensors of the source.
   func replacements(in checkpoint: Checkpoint) -> [StoredTensor] {
     tensors.filter { checkpoint.contains($0.name) }

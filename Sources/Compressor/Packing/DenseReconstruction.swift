@@ -61,16 +61,20 @@ package struct DenseReconstruction {
     return result
   }
 
-  /// The dense weights of an output head in eight bits, which is not rotated.
+  /// The dense weights of a packed output head or embedding, which is not rotated; nil when `linear` is a
+  /// matrix of a layer.
   ///
   /// - Throws: `CheckpointError` when a tensor is missing or does not have the expected type and shape.
-  package func headWeight(
-    of head: CompressedLinear, _ configuration: Configuration
-  ) throws(CheckpointError) -> Matrix<Float> {
-    try dense(
-      Checkpoint(configuration: configuration, tensors: head.tensors), head.record.name,
-      CompressedFormat.headLayout(
-        vocabularySize: configuration.vocabularySize, hiddenSize: configuration.hiddenSize))
+  package func vocabularyWeight(
+    of linear: CompressedLinear, _ configuration: Configuration
+  ) throws(CheckpointError) -> Matrix<Float>? {
+    guard
+      let layout = format.vocabularyLayout(
+        of: linear.record.name, vocabularySize: configuration.vocabularySize,
+        hiddenSize: configuration.hiddenSize)
+    else { return nil }
+    return try dense(
+      Checkpoint(configuration: configuration, tensors: linear.tensors), linear.record.name, layout)
   }
 
   private func dense(

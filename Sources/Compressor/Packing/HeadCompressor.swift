@@ -1,42 +1,41 @@
 package import DuetRuntime
 internal import DuetSystem
 
-/// The compression of the output head to eight bits, or to half precision.
+/// The compression of the output head and the embedding to eight or four bits, or to half precision.
 ///
 /// The whole head is read for every token, a large part of all bytes that a model of few bits reads. But
-/// every logit depends on it. Eight bits with a scale for 128 inputs, rounded to nearest, do not change the
-/// perplexity measurably.
+/// every logit depends on it. Eight bits with a scale for 64 or 128 inputs, rounded to nearest, do not change
+/// the perplexity measurably.
 package struct HeadCompressor {
   private let algebra: LinearAlgebra
 
   /// Computes with `algebra`.
   package init(_ algebra: LinearAlgebra) { self.algebra = algebra }
 
-  /// Packs a head in eight bits.
+  /// Packs a head or an embedding.
   ///
   /// The errors in the record are errors of the weights: there is no Hessian.
   ///
   /// - Parameters:
   ///   - weight: (vocabularySize, hiddenSize).
   ///   - name: The name of the linear layer.
+  ///   - layout: How it is stored, with an integer format.
   /// - Returns: The tensors to store, and the figures for the report.
   /// - Throws: `CompressionDataError` when a weight is not finite.
   package func compress(
-    _ weight: borrowing Matrix<Float>, name: String
+    _ weight: borrowing Matrix<Float>, name: String, layout: PackedLayout
   ) throws(CompressionDataError) -> CompressedLinear {
     let square = algebra.dot(weight, weight)
     guard square.isFinite else { throw .nonFiniteWeight(tensor: name) }
-    let layout = CompressedFormat.headLayout(
-      vocabularySize: weight.rowCount, hiddenSize: weight.columnCount)
     var quantized = QuantizedMatrix(layout)
-    FeedbackRounding(algebra, IntegerGrid(.int8)).roundToNearest(weight, into: &quantized)
+    FeedbackRounding(algebra, IntegerGrid(layout.format)).roundToNearest(weight, into: &quantized)
     var residual = weight.copy()
     algebra.add(quantized.values, scale: -1, to: &residual)
     var record = MatrixRecord()
     record.name = name
     record.outputSize = weight.rowCount
     record.inputSize = weight.columnCount
-    record.method = "\(MethodList.nearest.name) int8"
+    record.method = "\(MethodList.nearest.name) \(layout.format.rawValue)"
     record.relativeError =
       square > 0 ? (algebra.dot(residual, residual) / square).squareRoot() : 0
     record.dampedRelativeError = record.relativeError
@@ -51,7 +50,7 @@ package struct HeadCompressor {
     }
   }
 
-  /// Rounds a head of single precision to half precision.
+  /// Rounds a head or an embedding of single precision to half precision.
   ///
   /// - Throws: `CompressionDataError` when a weight is not finite in half precision.
   package func halved(

@@ -17,7 +17,10 @@ extension CompressionPlan {
     }
     return [.init("method", .string(method.name))]
       + members(MethodOptions.ofQuantized)
-      + [.init("head_format", .string(headFormat.rawValue))]
+      + [
+        .init("head_format", .string(headFormat.rawValue)),
+        .init("embedding_format", embeddingFormat.map { .string($0.rawValue) } ?? .null),
+      ]
       + members(MethodOptions.ofLowRank + choices.others)
       + [
         .init("damping", .number(damping)),

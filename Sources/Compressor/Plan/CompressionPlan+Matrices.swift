@@ -14,6 +14,22 @@ extension CompressionPlan {
     }
   }
 
+  /// The plan for a model, with the format that its embedding gets: nil when the embedding stays as it is.
+  ///
+  /// A tied embedding stays when it is to be kept under either name.
+  func choosingEmbedding(for configuration: Configuration) -> CompressionPlan {
+    var plan = self
+    let names =
+      [CompressedFormat.embeddingName]
+      + (configuration.tiesEmbeddings ? [CompressedFormat.headName] : [])
+    if names.contains(where: keeps) {
+      plan.embeddingFormat = nil
+    } else if configuration.tiesEmbeddings {
+      plan.embeddingFormat = embeddingFormat ?? .int8
+    }
+    return plan
+  }
+
   /// How the matrices of the compressed model are stored.
   public var compressedFormat: CompressedFormat {
     let rounding = method.quantization ?? QuantizationOptions()
@@ -21,7 +37,7 @@ extension CompressionPlan {
     return CompressedFormat(
       format: method.quantization?.format, groupSize: rounding.groupSize, grid: rounding.gridKind,
       rank: method.lowRank == nil ? 0 : uniformRank ?? factors.rank, moduleRanks: moduleRanks,
-      factors: factors.storage, incoherence: incoherence)
+      factors: factors.storage, incoherence: incoherence, embedding: embeddingFormat?.storage)
   }
 
   /// The rank of L R of a matrix, 0 for none.

@@ -10,6 +10,28 @@ public enum HeadFormat: String, Sendable, CaseIterable {
   case f16
 }
 
+/// How the embedding is stored.
+public enum EmbeddingFormat: String, Sendable, CaseIterable {
+  /// Eight bits, a scale for 64 columns of a row.
+  case int8
+  /// Four bits, a scale for 32 columns of a row.
+  case int4
+  /// Half precision; BF16 stays as it is.
+  case f16
+
+  /// How the packed matrix is stored, or nil when it is not packed.
+  ///
+  /// Groups of 64 columns do not pad the widths of small models, such as 576 and 960. Four bits need a scale
+  /// for fewer columns: their error grows with the largest weight of a group.
+  package var storage: EmbeddingStorage? {
+    switch self {
+    case .int8: EmbeddingStorage(.int8, groupSize: .columns64)
+    case .int4: EmbeddingStorage(.int4, groupSize: .columns32)
+    case .f16: nil
+    }
+  }
+}
+
 /// How a model is to be compressed: every choice that changes a byte of the result.
 ///
 /// Choices about a single matrix belong to the method; choices about the whole model are here.
@@ -25,8 +47,12 @@ public enum HeadFormat: String, Sendable, CaseIterable {
 public struct CompressionPlan: Sendable {
   /// The method that decomposes weight matrices, with its options.
   public var method: any CompressionMethod
-  /// How the output head is stored.
+  /// How the output head is stored, unless it is tied to the embedding.
   public var headFormat = HeadFormat.int8
+  /// How the embedding is stored, and with it a head that is tied to it.
+  ///
+  /// With nil, the default, a tied embedding is stored in eight bits, and any other stays as it is.
+  public var embeddingFormat: EmbeddingFormat?
   /// The number that is added to the Hessian's diagonal, relative to the mean of the diagonal.
   public var damping = 0.01
   /// Which sides are rotated.
@@ -81,7 +107,7 @@ public struct CompressionPlan: Sendable {
     let known =
       (0..<configuration.layerCount).flatMap { layer in
         LayerTensors.matrices.map { $0.name(inLayer: layer) }
-      } + ["lm_head", "model.embed_tokens"]
+      } + [CompressedFormat.headName, CompressedFormat.embeddingName]
     for name in keptNames {
       var plan = self
       plan.keptNames = [name]

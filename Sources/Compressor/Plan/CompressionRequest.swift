@@ -12,6 +12,8 @@ public struct CompressionRequest: Sendable {
   public var choices = MethodChoices()
   /// How the output head is stored.
   public var headFormat: HeadFormat?
+  /// How the embedding is stored.
+  public var embeddingFormat: EmbeddingFormat?
   /// The number that is added to the Hessian's diagonal, relative to the mean of the diagonal.
   public var damping: Double?
   /// Which sides are rotated.
@@ -54,7 +56,7 @@ public struct CompressionRequest: Sendable {
     }
     result.keptNames = keptNames
     try result.checkKeptNames(configuration)
-    return result
+    return result.choosingEmbedding(for: configuration)
   }
 
   /// The plan without what depends on the model.
@@ -64,6 +66,7 @@ public struct CompressionRequest: Sendable {
     result.propagation = propagation ?? result.propagation
     try result.checkNeeds()
     result.headFormat = headFormat ?? result.headFormat
+    result.embeddingFormat = embeddingFormat
     result.damping = damping ?? result.damping
     result.sampleCount = sampleCount ?? result.sampleCount
     result.contextLength = contextLength ?? result.contextLength

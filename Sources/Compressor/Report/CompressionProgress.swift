@@ -10,6 +10,8 @@ public enum CompressionPhase: Sendable, Hashable {
   case decomposing(layer: Int)
   /// Running the samples through a layer for the inputs of the next. Progress is in tokens.
   case advancing(layer: Int)
+  /// Packing the embedding and measuring what that costs. Progress is in tokens of the measurement.
+  case packingEmbedding
   /// Packing the output head. Progress is in rows.
   case packingHead
   /// Turning the compressed matrices into dense ones again. Progress is in matrices.
@@ -66,6 +68,8 @@ public struct CompressionSummary: Sendable, Hashable {
   public var isComplete = false
   /// The matrices that are done, also in earlier runs, in the order of the model.
   public var records: [MatrixRecord] = []
+  /// The embedding, when it is compressed.
+  public var embedding: MatrixRecord?
   /// The number of records that came from the journal.
   public var resumedCount = 0
   /// The number of matrices of the plan.

@@ -26,6 +26,7 @@ extension MatrixRecord {
       .init("rank", .integer(rank)),
       .init("preserved_rank", preservedRank.map { .integer($0) } ?? .null),
       .init("scaling_exponent", scalingExponent.map { .number($0) } ?? .null),
+      .init("kl_divergence", klDivergence.map { .number($0) } ?? .null),
       .init("byte_count", .integer(byteCount)),
     ]
   }
@@ -69,6 +70,7 @@ extension MatrixRecord {
     self.rank = rank
     preservedRank = json["preserved_rank"]?.int
     scalingExponent = json["scaling_exponent"]?.double
+    klDivergence = json["kl_divergence"]?.double
     self.byteCount = byteCount
     for trace in traces {
       guard let trace = Trace(trace) else { return nil }

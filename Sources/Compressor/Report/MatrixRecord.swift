@@ -45,6 +45,9 @@ public struct MatrixRecord: Sendable, Hashable {
   public var preservedRank: Int?
   /// The exponent alpha of `ChannelScaling` that inputs were rescaled with, or nil without rescaling.
   public var scalingExponent: Double?
+  /// Of the embedding, the Kullback-Leibler divergence of the original model with only this matrix compressed
+  /// from the original model, in nats per token; nil for other matrices, and when samples have one token.
+  public var klDivergence: Double?
   /// The bytes of all tensors of the matrix.
   public var byteCount = 0
 

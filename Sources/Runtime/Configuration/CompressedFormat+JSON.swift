@@ -26,6 +26,7 @@ extension CompressedFormat {
       blockSize: object.value(Key.factorBlockSize)?.isNull ?? true
         ? nil : try Self.groupSize(object, Key.factorBlockSize))
     incoherence = try object.choice(Key.incoherence)
+    embedding = try Self.embedding(object)
     var ranks: [String: Int] = [:]
     if let modules = try object.object(Key.moduleRanks) {
       for name in modules.keys {
@@ -51,6 +52,17 @@ extension CompressedFormat {
         path: file.path, key: object.name(empty.0), value: "0",
         supported: "1 and more where the format is none")
     }
+  }
+
+  /// How the embedding is stored; without the key it is not packed.
+  private static func embedding(
+    _ object: ConfigurationFile
+  ) throws(ConfigurationError) -> EmbeddingStorage? {
+    guard let name = try object.string(Key.embeddingFormat) else { return nil }
+    guard let format = EmbeddingStorage.formats.first(where: { $0.rawValue == name }) else {
+      throw object.unsupported(Key.embeddingFormat, name, EmbeddingStorage.formats.map(\.rawValue))
+    }
+    return EmbeddingStorage(format, groupSize: try groupSize(object, Key.embeddingGroupSize))
   }
 
   /// A group size: a number of columns, or "row".

@@ -58,6 +58,23 @@ public struct FactorStorage: Sendable, Hashable {
   }
 }
 
+/// How a packed embedding is stored.
+public struct EmbeddingStorage: Sendable, Hashable {
+  /// The format of the codes, one of `formats`.
+  public var format: WeightFormat
+  /// How many columns share a scale.
+  public var groupSize: GroupSize
+
+  /// The formats that an embedding may have.
+  package static let formats: [WeightFormat] = [.int4, .int8]
+
+  /// A way to store an embedding.
+  public init(_ format: WeightFormat, groupSize: GroupSize) {
+    self.format = format
+    self.groupSize = groupSize
+  }
+}
+
 /// Where the values of an integer format lie.
 public enum GridKind: String, Sendable, CaseIterable {
   /// At the odd multiples of half a scale; of int8, at the multiples of a scale.
@@ -92,9 +109,11 @@ public struct CompressedFormat: Sendable, Hashable {
   public var factors: FactorStorage
   /// Which sides are rotated.
   public var incoherence: IncoherenceSides
+  /// How the embedding is stored, or nil when it is not packed.
+  public var embedding: EmbeddingStorage?
 
-  /// The version of the format that is read and written.
-  public static let version = 1
+  /// The latest version of the format that is read.
+  public static let version = 2
   /// The value of "quant_method".
   package static let methodName = "duet"
   /// The formats that Q may have: int8 is for factors, outlier columns and the head.
@@ -105,7 +124,8 @@ public struct CompressedFormat: Sendable, Hashable {
   /// A description of formats.
   public init(
     format: WeightFormat?, groupSize: GroupSize, grid: GridKind = .symmetric, rank: Int,
-    moduleRanks: [String: Int] = [:], factors: FactorStorage, incoherence: IncoherenceSides
+    moduleRanks: [String: Int] = [:], factors: FactorStorage, incoherence: IncoherenceSides,
+    embedding: EmbeddingStorage? = nil
   ) {
     self.format = format
     self.groupSize = groupSize
@@ -114,7 +134,12 @@ public struct CompressedFormat: Sendable, Hashable {
     self.moduleRanks = moduleRanks
     self.factors = factors
     self.incoherence = incoherence
+    self.embedding = embedding
   }
+
+  /// The earliest version that describes the model: 2 for a packed embedding, which readers of version 1
+  /// do not find.
+  package var writtenVersion: Int { embedding == nil ? 1 : 2 }
 
   /// The rank of the layer `name`, (outputSize, inputSize).
   public func rank(of name: String, outputSize: Int, inputSize: Int) -> Int {
@@ -158,6 +183,31 @@ public struct CompressedFormat: Sendable, Hashable {
     PackedLayout(
       .int8, groupSize: .columns128, outputSize: vocabularySize, inputSize: hiddenSize)
   }
+
+  // MARK: - Head and embedding
+
+  /// The name of the output head, without ".weight".
+  package static let headName = "lm_head"
+  /// The name of the embedding, which is also the head where the two are tied.
+  package static let embeddingName = "model.embed_tokens"
+
+  /// The layout of the packed head or embedding, (vocabularySize, hiddenSize); nil for a layer's matrix, and
+  /// for an embedding that is not packed.
+  ///
+  /// Neither has L R or a rotation.
+  package func vocabularyLayout(
+    of name: String, vocabularySize: Int, hiddenSize: Int
+  ) -> PackedLayout? {
+    switch name {
+    case Self.headName: Self.headLayout(vocabularySize: vocabularySize, hiddenSize: hiddenSize)
+    case Self.embeddingName:
+      embedding.map {
+        PackedLayout(
+          $0.format, groupSize: $0.groupSize, outputSize: vocabularySize, inputSize: hiddenSize)
+      }
+    default: nil
+    }
+  }
 }
 
 extension CompressedFormat {
@@ -177,6 +227,8 @@ extension CompressedFormat {
     package static let factorFormat = "lr_format"
     package static let factorBlockSize = "lr_block_size"
     package static let incoherence = "incoherence"
+    package static let embeddingFormat = "embedding_format"
+    package static let embeddingGroupSize = "embedding_group_size"
 
     // Keys that say how the model was made.
     package static let toolVersion = "tool_version"

@@ -15,12 +15,10 @@ extension Model {
       tokens.count * size <= hidden.count,
       "\(tokens.count) tokens of \(size) numbers in \(hidden.count)")
     for (index, token) in tokens.enumerated() {
-      guard token >= 0, token < embedding.outputSize else {
-        throw .tokenOutOfRange(id: token, vocabularySize: embedding.outputSize)
+      guard token >= 0, token < embedding.rowCount else {
+        throw .tokenOutOfRange(id: token, vocabularySize: embedding.rowCount)
       }
-      // Widening is exact in every set of kernels.
-      unsafe KernelSet.standard.widen(
-        embedding.pointer(toRow: token), embedding.elementType, size, hidden.pointer + index * size)
+      unsafe embedding.copy(row: token, to: hidden.pointer + index * size)
     }
   }
 }

@@ -65,14 +65,17 @@ struct CompressedWeights: Sendable {
     var lefts: [HalfFactors] = []
     var rotated: [OutputRotation] = []
     var productRow = 0
-    let isHead = sources.map(\.name) == ["lm_head"]
+    var isRotated = false
     for source in sources {
       let (name, size) = (source.name, source.outputSize)
-      let rank = isHead ? 0 : compression.rank(of: name, outputSize: size, inputSize: inputSize)
+      // The head and the embedding, which share their input with no other matrix.
+      let vocabularyLayout = compression.vocabularyLayout(
+        of: name, vocabularySize: size, hiddenSize: inputSize)
+      let isInLayer = vocabularyLayout == nil
+      isRotated = isInLayer
+      let rank = isInLayer ? compression.rank(of: name, outputSize: size, inputSize: inputSize) : 0
       let layout =
-        isHead
-        ? CompressedFormat.headLayout(vocabularySize: size, hiddenSize: inputSize)
-        : compression.quantizedLayout(outputSize: size, inputSize: inputSize)
+        vocabularyLayout ?? compression.quantizedLayout(outputSize: size, inputSize: inputSize)
       var factors: LowRankFactors?
       if rank > 0,
         let layouts = compression.factors.layouts(
@@ -105,10 +108,10 @@ struct CompressedWeights: Sendable {
           quantized: try layout.map { layout throws(CheckpointError) in
             try PackedMatrix(
               checkpoint, name, layout: layout,
-              grid: isHead ? .symmetric : compression.grid)
+              grid: isInLayer ? compression.grid : .symmetric)
           }, lowRank: factors,
           columns: try Self.columns(checkpoint, name, outputSize: size, inputSize: inputSize)))
-      if !isHead, compression.incoherence == .both {
+      if isInLayer, compression.incoherence == .both {
         rotated.append(
           OutputRotation(
             rotation: try rotations.rotation(of: size, checkpoint), outputRow: source.outputRow))
@@ -117,8 +120,8 @@ struct CompressedWeights: Sendable {
     linear = PackedLinear(
       parts, outputRows: sources.map(\.outputRow), outputSize: outputSize)
     inputRotation =
-      isHead || compression.incoherence == .none
-      ? nil : try rotations.rotation(of: inputSize, checkpoint)
+      isRotated && compression.incoherence != .none
+      ? try rotations.rotation(of: inputSize, checkpoint) : nil
     outputRotations = rotated
     halfRight = rights.isEmpty ? nil : DenseRows(rights, inputSize: inputSize)
     halfLefts = lefts

@@ -141,8 +141,11 @@ package struct Linear: Sendable {
 
 extension Checkpoint {
   /// Whether the linear layer `name` is stored compressed: as Q, or as L R where there is no Q.
+  ///
+  /// Of the embedding, config.json says so.
   fileprivate func holdsCompressed(_ name: String) -> Bool {
     guard let compression = configuration.compression else { return false }
+    if name == CompressedFormat.embeddingName { return compression.embedding != nil }
     if contains("\(name).codes") { return true }
     return compression.format == nil && contains("\(name).left.codes")
   }

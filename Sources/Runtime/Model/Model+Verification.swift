@@ -11,7 +11,9 @@ extension Model {
   ///
   /// There should be none: they suggest a model of another kind.
   public var unusedTensorNames: [String] {
-    var used = matrices.map(\.name) + ["model.norm.weight", "lm_head.weight"]
+    var used =
+      matrices.map(\.name) + embedding.tensorNames
+      + ["model.norm.weight", "\(CompressedFormat.headName).weight"]
     // A bias that the configuration does not have is unused.
     for linear in layers.flatMap(\.linears) {
       if linear.bias != nil { used += linear.names.map { "\($0).bias" } }
@@ -25,8 +27,9 @@ extension Model {
     return checkpoint.names(besides: used)
   }
 
-  /// The embedding and the dense matrices of all layers and the head.
+  /// The dense ones of all matrices: the embedding, those of the layers, the head.
   private var matrices: [DenseMatrix] {
-    [embedding] + (layers.flatMap(\.linears) + [head]).flatMap { $0.dense.parts.map(\.matrix) }
+    let linears = layers.flatMap(\.linears) + [head]
+    return (embedding.dense.map { [$0] } ?? []) + linears.flatMap { $0.dense.parts.map(\.matrix) }
   }
 }

@@ -8,7 +8,7 @@ public struct Model: Sendable {
   /// The checkpoint that holds the weights.
   public let checkpoint: Checkpoint
   /// The embedding, one row for each token, (vocabularySize, hiddenSize).
-  let embedding: DenseMatrix
+  let embedding: Embedding
   /// The decoder layers, first to last.
   package let layers: [DecoderLayer]
   /// The gains of the norm before the output head, (hiddenSize).
@@ -35,16 +35,12 @@ public struct Model: Sendable {
     let configuration = checkpoint.configuration
     self.checkpoint = checkpoint
     self.configuration = configuration
-    // A tied matrix is stored once, usually as the embedding, by some writers as the head.
-    var embeddingName = "model.embed_tokens"
-    if configuration.tiesEmbeddings, !checkpoint.contains("model.embed_tokens.weight"),
-      checkpoint.contains("lm_head.weight")
-    {
-      embeddingName = "lm_head"
+    func rows(of name: String) throws(CheckpointError) -> Linear {
+      try Linear(
+        checkpoint, [(name, configuration.vocabularySize)], inputSize: configuration.hiddenSize)
     }
-    embedding = try DenseMatrix(
-      checkpoint, "\(embeddingName).weight", outputSize: configuration.vocabularySize,
-      inputSize: configuration.hiddenSize)
+    let embeddingRows = try rows(of: Self.storedEmbeddingName(checkpoint))
+    embedding = Embedding(embeddingRows)
     var layers: [DecoderLayer] = []
     let rotations = try ModelRotations(checkpoint)
     for index in 0..<configuration.layerCount {
@@ -54,10 +50,20 @@ public struct Model: Sendable {
     try LayerTensors.check(checkpoint)
     outputNorm = try checkpoint.vector(
       named: "model.norm.weight", count: configuration.hiddenSize)
-    head = try Linear(
-      checkpoint,
-      [(configuration.tiesEmbeddings ? embeddingName : "lm_head", configuration.vocabularySize)],
-      inputSize: configuration.hiddenSize)
+    head =
+      configuration.tiesEmbeddings ? embeddingRows : try rows(of: CompressedFormat.headName)
+  }
+
+  /// The name of the embedding in a checkpoint, without ".weight".
+  ///
+  /// A tied matrix is stored once, usually as the embedding, by some writers as the head.
+  package static func storedEmbeddingName(_ checkpoint: Checkpoint) -> String {
+    let (name, headName) = (CompressedFormat.embeddingName, CompressedFormat.headName)
+    let configuration = checkpoint.configuration
+    let isStoredAsHead =
+      configuration.tiesEmbeddings && configuration.compression?.embedding == nil
+      && !checkpoint.contains("\(name).weight") && checkpoint.contains("\(headName).weight")
+    return isStoredAsHead ? headName : name
   }
 
   /// The bytes of weights that one generated token reads: all linear layers and the head.
