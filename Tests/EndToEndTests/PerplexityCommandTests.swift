@@ -250,7 +250,8 @@ struct PerplexityCommandTests {
       expectRefusal(
         try perplexity(["-f", path, "--protocol", "llama.cpp"]), code: 3, "fewer than the 1024")
       expectRefusal(
-        try perplexity(["-f", path, "--bos", "every"]), code: 3, "fewer than the 1023 needed")
+        try perplexity(["-f", path, "--bos", "every", "--tail", "drop"]), code: 3,
+        "fewer than the 1023 needed")
     }
     try withFile([]) { path in
       expectRefusal(try perplexity(["-f", path]), code: 3)

@@ -109,7 +109,8 @@ struct RefusedModelTests {
       (#""hidden_size": 8"#, #""hidden_size": 0"#, "hidden_size"),
       (#""hidden_size": 8"#, #""hidden_size": 99999999999999999999"#, "hidden_size"),
       (
-        #""rope_theta": 10000.0"#, #""rope_scaling": {"rope_type": "yarn", "factor": 2}"#, "yarn"
+        #""rope_theta": 10000.0"#, #""rope_scaling": {"rope_type": "longrope", "factor": 2}"#,
+        "longrope"
       ),
       (
         #""hidden_act": "silu""#,
@@ -150,6 +151,8 @@ struct RefusedModelTests {
     try folder.write("model.safetensors.index.json", "{\"weight_map\": {\(map)}}")
     let bytes = try folder.read("model.safetensors")
     try folder.write(shard, bytes)
+    // A single file would be read instead of the shards.
+    try remove("model.safetensors", from: folder)
     #expect(try chat(folder.path).exitCode == 0)
     try folder.write(shard, Array(bytes.dropLast(64)))
     expectRefusal(try chat(folder.path), code: 3, shard)

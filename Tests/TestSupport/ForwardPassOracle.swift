@@ -92,11 +92,17 @@ package struct ForwardPassOracle {
       for pair in 0..<size / 2 {
         var frequency = pow(configuration.rotaryBase, -2 * Double(pair) / Double(size))
         if case .linear(let factor) = configuration.rotaryScaling { frequency /= factor }
+        // Of YaRN only the factor of sines and cosines; its frequencies have a test of their own.
+        var magnitude = 1.0
+        if case .yarn(let factor, let attentionFactor, _, _, _, _) = configuration.rotaryScaling {
+          precondition(factor == 1, "the oracle has no frequencies of YaRN")
+          magnitude = attentionFactor
+        }
         let angle = Double(position) * frequency
         let a = heads[start + pair]
         let b = heads[start + pair + size / 2]
-        result[start + pair] = a * cos(angle) - b * sin(angle)
-        result[start + pair + size / 2] = b * cos(angle) + a * sin(angle)
+        result[start + pair] = magnitude * (a * cos(angle) - b * sin(angle))
+        result[start + pair + size / 2] = magnitude * (b * cos(angle) + a * sin(angle))
       }
     }
     return result
