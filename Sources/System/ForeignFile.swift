@@ -10,7 +10,13 @@ public enum ForeignFile: Sendable, Hashable, CaseIterable {
   case xz
   case zstandard
   case bzip2
+  case sevenZip
   case pdf
+  case sqlite
+  case hdf5
+  case numpy
+  /// The weights of a model for llama.cpp.
+  case gguf
   /// Python objects.
   case pickle
   /// Text in UTF-16, with its byte order mark.
@@ -43,7 +49,13 @@ public enum ForeignFile: Sendable, Hashable, CaseIterable {
       (UInt8(ascii: "1")...UInt8(ascii: "9")).map { digit in
         Array("BZh".utf8) + [digit, 0x31, 0x41, 0x59, 0x26, 0x53, 0x59]
       }
+    case .sevenZip: [Array("7z".utf8) + [0xBC, 0xAF, 0x27, 0x1C]]
     case .pdf: [Array("%PDF-1.".utf8), Array("%PDF-2.".utf8)]
+    case .sqlite: [Array("SQLite format 3\0".utf8)]
+    case .hdf5: [[0x89] + Array("HDF\r\n\u{1A}\n".utf8)]
+    case .numpy: [[0x93] + Array("NUMPY".utf8)]
+    // The name, then the version as a little-endian number of 32 bits.
+    case .gguf: (1...3).map { Array("GGUF".utf8) + [$0, 0, 0, 0] }
     case .pickle: (2...5).map { [0x80, $0] }
     case .utf16: [[0xFF, 0xFE], [0xFE, 0xFF]]
     }
@@ -61,6 +73,13 @@ public enum ForeignFile: Sendable, Hashable, CaseIterable {
     case .xz: Self.archive("an xz file")
     case .zstandard: Self.archive("a Zstandard file")
     case .bzip2: Self.archive("a bzip2 file")
+    case .sevenZip: Self.archive("a 7-Zip archive")
+    case .sqlite: Self.table("an SQLite database")
+    case .hdf5: Self.table("an HDF5 file")
+    case .numpy: Self.table("a NumPy file")
+    case .gguf:
+      "this is a GGUF file, the weights of a model for llama.cpp; give a text, or the files of a Hugging "
+        + "Face checkpoint"
     case .pdf: "this is a PDF file; convert it to plain text first"
     case .pickle:
       "this is a Python pickle, which can run any program when opened, so it is never read; write its "
