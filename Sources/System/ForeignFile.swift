@@ -1,19 +1,32 @@
-/// A kind of file that is often given in place of a text, a JSON file or weights, known by its first bytes.
+/// A kind of file that is often given in place of a text, a JSON file or weights.
+///
+/// It is known by its first bytes, with which no text in UTF-8 is likely to begin.
 public enum ForeignFile: Sendable, Hashable, CaseIterable {
   /// The few lines that Git keeps in place of a large file.
   case gitPointer
+  /// A table of Apache Parquet.
   case parquet
   /// The file or the stream format of Arrow.
   case arrow
+  /// A file packed by gzip.
   case gzip
+  /// A ZIP archive, of which Office documents are a kind.
   case zip
+  /// A file packed by xz.
   case xz
+  /// A file packed by zstd.
   case zstandard
+  /// A file packed by bzip2.
   case bzip2
+  /// An archive of 7-Zip.
   case sevenZip
+  /// A PDF document.
   case pdf
+  /// A database of SQLite.
   case sqlite
+  /// A file of HDF5.
   case hdf5
+  /// An array of NumPy.
   case numpy
   /// The weights of a model for llama.cpp.
   case gguf
@@ -34,7 +47,7 @@ public enum ForeignFile: Sendable, Hashable, CaseIterable {
     self = found
   }
 
-  /// The byte sequences that files of this kind begin with; no text in UTF-8 is likely to.
+  /// The byte sequences that files of this kind begin with.
   private var beginnings: [[UInt8]] {
     switch self {
     case .gitPointer: [Array("version https://git-lfs.github.com/spec/".utf8)]
