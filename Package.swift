@@ -82,7 +82,8 @@ let package = Package(
     .executableTarget(
       name: "compress",
       dependencies: [
-        "DuetSystem", "DuetText", "DuetRuntime", "DuetCompressor", "DuetCommandLine",
+        "DuetSystem", "DuetText", "DuetRuntime", "DuetEvaluation", "DuetCompressor",
+        "DuetCommandLine",
       ],
       swiftSettings: swiftSettings),
     .executableTarget(

@@ -115,10 +115,12 @@ class Study:
         return "there" if document["definition"] == self.definition(cell) else "out of date"
 
     def original_bits(self, model):
-        """The bits per weight of the checkpoint's first matrix, from the header of its file."""
-        with open(model.folder / "model.safetensors", "rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        types = {entry["dtype"] for name, entry in header.items() if name.endswith("q_proj.weight")}
+        """The bits per weight of the checkpoint's linear layers, from the headers of its files."""
+        types = set()
+        for path in model.folder.glob("*.safetensors"):
+            with open(path, "rb") as file:
+                header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            types |= {entry["dtype"] for name, entry in header.items() if name.endswith("q_proj.weight")}
         return {"BF16": 16, "F16": 16, "F32": 32}[types.pop()]
 
     # --- Running --------------------------------------------------------------------------------------

@@ -73,6 +73,9 @@ class Texts:
             self.calibration.append(part)
             choice.append(text[middle:end])
             self.sources.append((path.name, middle, end, len(text)))
+        names = [part.name for part in self.calibration + self.measured]
+        if len(set(names)) < len(names):
+            raise SystemExit("study: two texts have the same name; rename one of them")
         self.choice = folder / "choice.txt"
         self.choice.write_bytes(b"".join(choice))
 
@@ -100,11 +103,18 @@ class CheckpointStudy(Study):
             self.digests[path] = digest(path)[:16]
         return self.digests[path]
 
+    def weights(self):
+        """The digest of the weights, or of each file of several."""
+        single = self.model.folder / "model.safetensors"
+        if single.is_file():
+            return self.sha256(single)
+        return [self.sha256(path) for path in sorted(self.model.folder.glob("*.safetensors"))]
+
     def inputs(self, kind):
         """Everything that a result of this kind depends on, except options and programs."""
         scale = self.scale
         inputs = {
-            "model": self.sha256(self.model.folder / "model.safetensors"),
+            "model": self.weights(),
             "calibration": [self.sha256(path) for path in self.texts.calibration],
         }
         if kind == "trial":

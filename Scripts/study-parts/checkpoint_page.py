@@ -62,7 +62,7 @@ def group_lines(study, rows, original):
     head = "| method | bits | MiB |" + "".join(f" {name}: perplexity | ratio | KL | same top, % |" for name in names)
     lines = [head + " tasks, % | change | s | tokens/s |", "|---|" + "---:|" * (6 + 4 * len(names))]
     if original:
-        cells = ["original", "16", f"{original['bytes'] / 2**20:.1f}"]
+        cells = ["original", str(study.original_bits(study.model)), f"{original['bytes'] / 2**20:.1f}"]
         for text in found[0][3]["texts"]:
             cells += [f"{text['reference_perplexity']:.2f}", "1", "0", "100"]
         cells += [answer_columns(original, None)[0], "", "", f"{original['speed']['tokens_per_second']:.1f}"]

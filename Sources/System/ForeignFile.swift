@@ -1,16 +1,35 @@
-/// A kind of file that is often given in place of a text, a JSON file or weights, known by its first bytes.
+/// A kind of file that is often given in place of a text, a JSON file or weights.
+///
+/// It is known by its first bytes, with which no text in UTF-8 is likely to begin.
 public enum ForeignFile: Sendable, Hashable, CaseIterable {
   /// The few lines that Git keeps in place of a large file.
   case gitPointer
+  /// A table of Apache Parquet.
   case parquet
   /// The file or the stream format of Arrow.
   case arrow
+  /// A file packed by gzip.
   case gzip
+  /// A ZIP archive, of which Office documents are a kind.
   case zip
+  /// A file packed by xz.
   case xz
+  /// A file packed by zstd.
   case zstandard
+  /// A file packed by bzip2.
   case bzip2
+  /// An archive of 7-Zip.
+  case sevenZip
+  /// A PDF document.
   case pdf
+  /// A database of SQLite.
+  case sqlite
+  /// A file of HDF5.
+  case hdf5
+  /// An array of NumPy.
+  case numpy
+  /// The weights of a model for llama.cpp.
+  case gguf
   /// Python objects.
   case pickle
   /// Text in UTF-16, with its byte order mark.
@@ -28,7 +47,7 @@ public enum ForeignFile: Sendable, Hashable, CaseIterable {
     self = found
   }
 
-  /// The byte sequences that files of this kind begin with; no text in UTF-8 is likely to.
+  /// The byte sequences that files of this kind begin with.
   private var beginnings: [[UInt8]] {
     switch self {
     case .gitPointer: [Array("version https://git-lfs.github.com/spec/".utf8)]
@@ -43,7 +62,13 @@ public enum ForeignFile: Sendable, Hashable, CaseIterable {
       (UInt8(ascii: "1")...UInt8(ascii: "9")).map { digit in
         Array("BZh".utf8) + [digit, 0x31, 0x41, 0x59, 0x26, 0x53, 0x59]
       }
+    case .sevenZip: [Array("7z".utf8) + [0xBC, 0xAF, 0x27, 0x1C]]
     case .pdf: [Array("%PDF-1.".utf8), Array("%PDF-2.".utf8)]
+    case .sqlite: [Array("SQLite format 3\0".utf8)]
+    case .hdf5: [[0x89] + Array("HDF\r\n\u{1A}\n".utf8)]
+    case .numpy: [[0x93] + Array("NUMPY".utf8)]
+    // The name, then the version as a little-endian number of 32 bits.
+    case .gguf: (1...3).map { Array("GGUF".utf8) + [$0, 0, 0, 0] }
     case .pickle: (2...5).map { [0x80, $0] }
     case .utf16: [[0xFF, 0xFE], [0xFE, 0xFF]]
     }
@@ -61,6 +86,13 @@ public enum ForeignFile: Sendable, Hashable, CaseIterable {
     case .xz: Self.archive("an xz file")
     case .zstandard: Self.archive("a Zstandard file")
     case .bzip2: Self.archive("a bzip2 file")
+    case .sevenZip: Self.archive("a 7-Zip archive")
+    case .sqlite: Self.table("an SQLite database")
+    case .hdf5: Self.table("an HDF5 file")
+    case .numpy: Self.table("a NumPy file")
+    case .gguf:
+      "this is a GGUF file, the weights of a model for llama.cpp; give a text, or the files of a Hugging "
+        + "Face checkpoint"
     case .pdf: "this is a PDF file; convert it to plain text first"
     case .pickle:
       "this is a Python pickle, which can run any program when opened, so it is never read; write its "

@@ -126,7 +126,7 @@ enum ChatProgram {
   private static func showPrompt(
     _ settings: ChatSettings, folder: String, _ invocation: Invocation
   ) throws -> ExitCode {
-    let tokenizer = try Tokenizer(contentsOf: folder)
+    let tokenizer = try invocation.messages.loadTokenizer(folder)
     guard tokenizer.vocabularySize > 0 else { throw ChatError.emptyVocabulary(folder: folder) }
     // A folder with only a tokenizer will do.
     let configuration = try? Configuration(contentsOf: "\(folder)/config.json")
@@ -141,7 +141,9 @@ enum ChatProgram {
     } else {
       conversation.append(.user, try prompt(invocation))
     }
-    let (text, tokens) = try format.prompt(for: conversation.messages)
+    let (text, tokens) = try invocation.messages.encoding("the conversation", with: tokenizer) {
+      try format.prompt(for: conversation.messages)
+    }
     if settings.isJSON {
       try invocation.output.write([
         "prompt": .string(text), "tokens": .array(tokens.map { .integer($0) }),

@@ -1,5 +1,6 @@
 import DuetCommandLine
 import DuetCompressor
+import DuetEvaluation
 import DuetSystem
 import DuetText
 
@@ -21,8 +22,7 @@ extension CalibrationSamples {
   ) throws -> CalibrationSamples? {
     var paths = arguments[Options.calibration]
     let bundled = "\(folder)/\(Options.bundledText)"
-    if paths.isEmpty, let size = try? readFile(bundled, limit: Options.largestText).count, size > 0
-    {
+    if paths.isEmpty, try hasText(bundled) {
       paths = [bundled]
       messages.detail("calibration text: \(printable(bundled))")
     }
@@ -31,9 +31,7 @@ extension CalibrationSamples {
       throw UsageError.missingOption("--calibration", placeholder: "FILE")
     }
     let tokenizer = try messages.loadTokenizer(folder)
-    let texts = try paths.map { path in
-      try CalibrationText(readFile(path, limit: Options.largestText), path: path)
-    }
+    let texts = try paths.map(calibrationText)
     let samples = try messages.encoding("calibration text", with: tokenizer) {
       try CalibrationSamples(
         texts, tokenizer: tokenizer, sampleCount: plan.sampleCount,
@@ -46,5 +44,24 @@ extension CalibrationSamples {
           + "\(samples.sampleCount) samples of \(plan.contextLength), not \(plan.sampleCount)")
     }
     return samples
+  }
+
+  /// Whether there is a file at `path` that is not empty; one that cannot be read is an error.
+  private static func hasText(_ path: String) throws(FileError) -> Bool {
+    do throws(FileError) {
+      return try !readFile(path, limit: Options.largestText).isEmpty
+    } catch {
+      guard case .notFound = error else { throw error }
+      return false
+    }
+  }
+
+  private static func calibrationText(_ path: String) throws -> CalibrationText {
+    do {
+      return try CalibrationText(readFile(path, limit: Options.largestText), path: path)
+    } catch PerplexityError.invalidUTF8(let path, let byteOffset) {
+      // Its own message names --lossy, which `compress` does not have.
+      throw CompressCommandError.invalidUTF8(path: path, byteOffset: byteOffset)
+    }
   }
 }

@@ -8,11 +8,13 @@ enum CompressCommandError: DuetError, Equatable {
   case alreadyCompressed(folder: String)
   /// `--keep` excludes all matrices from compression.
   case nothingToCompress
+  /// A calibration text has a byte that is not UTF-8, at this offset.
+  case invalidUTF8(path: String, byteOffset: Int)
 
   var category: FailureCategory {
     switch self {
     case .notEnoughMemory: .inputOutput
-    case .alreadyCompressed: .refusedData
+    case .alreadyCompressed, .invalidUTF8: .refusedData
     case .nothingToCompress: .usage
     }
   }
@@ -26,6 +28,8 @@ enum CompressCommandError: DuetError, Equatable {
     case .alreadyCompressed(let folder):
       "\(printable(folder)): this model is compressed already; give the dense checkpoint"
     case .nothingToCompress: "--keep leaves no matrix to compress"
+    case .invalidUTF8(let path, let byteOffset):
+      "\(printable(path)): byte \(byteOffset) is not UTF-8; convert the file to UTF-8"
     }
   }
 }

@@ -46,7 +46,6 @@ struct PlannedText {
     messages: Messages
   ) throws {
     let name = arguments[Options.scheme]
-    try Options.check(arguments)
     let limit = min(
       model.configuration.contextLength, reference?.model.configuration.contextLength ?? .max)
     let context = arguments[Options.context] ?? min(name.standardContextLength, limit)

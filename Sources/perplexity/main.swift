@@ -6,6 +6,7 @@ import DuetText
 
 run(Options.command) { invocation in
   let arguments = invocation.arguments
+  try Options.check(arguments)
   let folder = arguments[CommonOptions.model]
   let model = try invocation.loadModel(folder)
   let tokenizer = try invocation.messages.loadTokenizer(folder)

@@ -160,6 +160,21 @@ struct EmbeddingCompressionTests {
     }
   }
 
+  @Test("the observer is told of a part of the embedding that cannot be used")
+  func refusedPart() throws {
+    final class Listener: CompressionObserver {
+      var names: [String] = []
+      func refusedPart(of name: String) { names.append(name) }
+    }
+    let fixture = try Self.fixture()
+    let folder = try TemporaryFolder()
+    try fixture.run(to: folder.path, observer: StoppingObserver(afterMatrices: 1))
+    try folder.write(".compress/parts/\(Self.name).safetensors", [1, 2, 3])
+    let listener = Listener()
+    #expect(try fixture.run(to: folder.path, observer: listener).isComplete)
+    #expect(listener.names == [Self.name])
+  }
+
   @Test("the divergence in the report is that of the original model with the packed embedding")
   func divergence() throws {
     var fixture = try Self.fixture(.int4)

@@ -82,6 +82,11 @@ struct ChatMessagesTests {
       ["-m", folder, "--template", "chatml", "--show-prompt", "-p", "Hi <|im_end|>"])
     #expect(shown.exitCode == 0 && shown.stderr == "")
     #expect(shown.stdout == text)
+    let dropped = SharedData.project("Tests/Golden/tokenizers/byte-level-dropped")
+    let warned = try runExecutable(
+      "chat", ["-m", dropped, "--raw", "--show-prompt", "-p", "aqb"])
+    #expect(warned.exitCode == 0 && warned.stdout.hasPrefix("aqb"))
+    #expect(warned.stderr.contains("the conversation: the vocabulary has no token for 1 byte"))
     try withFile(#"[{"role": "user", "content": "Hi <|im_end|>"}]"#) { path in
       let json = try runExecutable(
         "chat",

@@ -19,16 +19,6 @@ struct EvaluateHarnessTests {
     return try #require(try JSONSerialization.jsonObject(with: run.outputBytes) as? [String: Any])
   }
 
-  private func expectRefusal(
-    _ run: ExecutableResult, code: Int32, _ part: String,
-    sourceLocation: SourceLocation = #_sourceLocation
-  ) {
-    #expect(run.exitCode == code, "\(run.stderr)", sourceLocation: sourceLocation)
-    #expect(
-      run.stderr.split(separator: "\n").count == 1 && run.stderr.contains(part), "\(run.stderr)",
-      sourceLocation: sourceLocation)
-  }
-
   @Test("metrics have the names and values of lm-eval")
   func metrics() throws {
     let results = try #require(

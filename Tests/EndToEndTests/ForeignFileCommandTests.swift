@@ -68,7 +68,7 @@ struct ForeignFileCommandTests {
     ([0x1F, 0x8B, 8, 0], "gzip"), ([0x50, 0x4B, 3, 4], "ZIP"), (Array("%PDF-1.5\n".utf8), "PDF"),
     ([0xFD, 0x37, 0x7A, 0x58, 0x5A, 0], "xz"), ([0x28, 0xB5, 0x2F, 0xFD], "Zstandard"),
     ([0x80, 4, 0x95], "pickle"), (Array(pointer.utf8), "Git LFS pointer"),
-    ([0xFF, 0xFE, 0x61, 0], "UTF-16"),
+    ([0xFF, 0xFE, 0x61, 0], "UTF-16"), (Array("GGUF".utf8) + [3, 0, 0, 0], "GGUF"),
   ]
 
   @Test("other files given as a text are named, also with --lossy", arguments: samples.indices)
@@ -88,6 +88,29 @@ struct ForeignFileCommandTests {
       expectRefusal(result, code: 3, "\(executable): \(path): this is ", words)
     }
     #expect(!FileManager.default.fileExists(atPath: "\(folder.path)/out"))
+  }
+
+  @Test("the calibration text of a folder is named when it is a Git LFS pointer")
+  func bundledText() throws {
+    let folder = try RefusableModel.folder()
+    let path = try folder.write("calibration.txt", Self.pointer)
+    expectRefusal(
+      try runExecutable("compress", [folder.path, "-o", "\(folder.path)/out"]), code: 3,
+      "compress: \(path): this is a Git LFS pointer")
+  }
+
+  @Test("compress names a byte that is not UTF-8, and no option that it does not have")
+  func calibrationInLatin1() throws {
+    let folder = try TemporaryFolder()
+    let path = try folder.write("text", Array("caf".utf8) + [0xE9] + Array(" au lait".utf8))
+    let result = try runExecutable(
+      "compress",
+      [
+        SharedData.project("models/stories"), "-o", "\(folder.path)/out", "--calibration", path,
+      ])
+    expectRefusal(
+      result, code: 3, "compress: \(path): byte 3 is not UTF-8; convert the file to UTF-8")
+    #expect(!result.stderr.contains("--lossy"))
   }
 
   @Test("a folder of links, as the Hub's cache has, is a model, and a broken link is named")

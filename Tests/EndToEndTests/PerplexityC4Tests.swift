@@ -34,16 +34,6 @@ struct PerplexityC4Tests {
     return try #require((root?["results"] as? [[String: Any]])?.first)
   }
 
-  private func expectRefusal(
-    _ run: ExecutableResult, code: Int32, _ part: String,
-    sourceLocation: SourceLocation = #_sourceLocation
-  ) {
-    #expect(run.exitCode == code, "\(run.stderr)", sourceLocation: sourceLocation)
-    #expect(
-      run.stderr.split(separator: "\n").count == 1 && run.stderr.contains(part), "\(run.stderr)",
-      sourceLocation: sourceLocation)
-  }
-
   @Test("a result says what was drawn and what it is over")
   func prose() throws {
     let run = try perplexity("--protocol", "paper-c4", "-c", "32", "--windows", "4", "--quiet")

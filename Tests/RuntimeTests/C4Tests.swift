@@ -128,6 +128,12 @@ struct C4Tests {
     }
   }
 
+  @Test("more windows than can be counted are as many as there are")
+  func windowsBeyondAnyText() throws {
+    let sample = try tokens(["a dog", "a cat"], joined: true, context: 2, windows: .max)
+    #expect(sample.tokens == tokenizer.encode("a dog a cat"))
+  }
+
   @Test("every text begins as the tokenizer or the rule says")
   func beginnings() throws {
     let llama = try TokenizerFixture.tokenizer(TokenizerFixture.sentencePiece())

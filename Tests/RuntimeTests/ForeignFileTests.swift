@@ -25,6 +25,11 @@ struct ForeignFileTests {
     (.xz, [0xFD, 0x37, 0x7A, 0x58, 0x5A, 0, 0], "xz"),
     (.zstandard, [0x28, 0xB5, 0x2F, 0xFD, 4], "Zstandard"),
     (.bzip2, Array("BZh9".utf8) + [0x31, 0x41, 0x59, 0x26, 0x53, 0x59, 0], "bzip2"),
+    (.sevenZip, [0x37, 0x7A, 0xBC, 0xAF, 0x27, 0x1C, 0, 4], "7-Zip"),
+    (.sqlite, Array("SQLite format 3".utf8) + [0, 0x10, 0], "SQLite"),
+    (.hdf5, [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A, 0], "HDF5"),
+    (.numpy, [0x93, 0x4E, 0x55, 0x4D, 0x50, 0x59, 1, 0], "NumPy"),
+    (.gguf, Array("GGUF".utf8) + [3, 0, 0, 0, 0x23], "GGUF"),
     (.pdf, Array("%PDF-1.7\n".utf8), "PDF"), (.pickle, [0x80, 4, 0x95], "pickle"),
     (.utf16, [0xFF, 0xFE, 0x61, 0], "UTF-16"), (.utf16, [0xFE, 0xFF, 0, 0x61], "UTF-16"),
   ]
@@ -50,7 +55,8 @@ struct ForeignFileTests {
   @Test(
     "texts that begin a little like them are texts",
     arguments: [
-      "", "P", "PAR 1", "PARTY", "PK", "BZh9 is a text", "%PDF is a format", "ARROW1", "(\u{B5}/",
+      "", "P", "PAR 1", "PARTY", "PK", "BZh9 is a text", "7zip", "GGUF is a format",
+      "SQLite format 3 is one", "%PDF is a format", "ARROW1", "(\u{B5}/",
       "version https://example.com", "version https://git-lfs", "\u{FEFF}text",
     ])
   func texts(text: String) throws {

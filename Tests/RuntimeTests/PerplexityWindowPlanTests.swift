@@ -160,6 +160,11 @@ struct PerplexityWindowPlanTests {
     ) { try plan(10, .llamaCpp, context: 6) }
     #expect(throws: Never.self) { try plan(11, .llamaCpp, context: 6) }
     #expect(throws: PerplexityError.self) { try plan(0, .lmEval, context: 6, bos: .first) }
+    // The BOS that the tokenizer adds is no text.
+    #expect(
+      throws: PerplexityError.textTooShort(
+        path: "text", tokenCount: 1, neededCount: 2, contextLength: 6)
+    ) { try plan(0, .lmEval, context: 6) }
     #expect(throws: PerplexityError.self) { try plan(0, .paper, context: 1 << 24) }
   }
 

@@ -37,7 +37,7 @@ struct EmbeddingCompression<Observer: CompressionObserver> {
       shape: [configuration.vocabularySize, configuration.hiddenSize])
     if format == .f16, stored.elementType != .f32 { return nil }
     let name = CompressedFormat.embeddingName
-    if let done = try journal.completed(name) { return done }
+    if let done = try journal.completed(name, observer) { return done }
     observer.phaseBegan(.packingEmbedding)
     let clock = ContinuousClock()
     let start = clock.now

@@ -92,18 +92,10 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
   private mutating func completed(_ linears: [LayerLinears.Linear]) throws -> [CompressedLinear]? {
     var result: [CompressedLinear] = []
     for linear in linears {
-      guard let done = try recorded(linear.name) else { return nil }
+      guard let done = try journal.completed(linear.name, observer) else { return nil }
       result.append(done)
     }
     for done in result { note(done, seconds: nil) }
-    return result
-  }
-
-  /// A matrix from the journal, or nil; the observer is told of a file that cannot be used.
-  private mutating func recorded(_ name: String) throws(JournalError) -> CompressedLinear? {
-    let refusedCount = journal.refusedParts.count
-    let result = try journal.completed(name)
-    if journal.refusedParts.count > refusedCount { observer.refusedPart(of: name) }
     return result
   }
 
@@ -147,7 +139,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     correction: borrowing WeightCorrection?, of total: Int, _ done: Int
   ) throws -> [CompressedLinear] {
     var known: [String: CompressedLinear] = [:]
-    for linear in linears { known[linear.name] = try recorded(linear.name) }
+    for linear in linears { known[linear.name] = try journal.completed(linear.name, observer) }
     if known.count == linears.count {
       return linears.compactMap { known[$0.name] }.map { linear in
         note(linear, seconds: nil)
@@ -231,7 +223,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     let stored = try context.checkpoint.tensor(
       named: "\(name).weight", shape: [configuration.vocabularySize, configuration.hiddenSize])
     if plan.headFormat == .f16, stored.elementType != .f32 { return nil }
-    if let done = try recorded(name) { return done }
+    if let done = try journal.completed(name, observer) { return done }
     observer.phaseBegan(.packingHead)
     let start = clock.now
     let weight = try weight(name, configuration.vocabularySize, configuration.hiddenSize)

@@ -3,8 +3,7 @@ public import DuetRuntime
 /// A weight matrix to decompose: rotated, and without the outlier columns, which are stored separately.
 ///
 /// The weights of inputs that are always zero become zero, unless the method keeps them. The weights of
-/// outlier columns are taken out, and
-/// Q + L R is fitted to the rest.
+/// outlier columns are taken out, and Q + L R is fitted to the rest.
 public struct WeightProblem: ~Copyable {
   /// The linear layer, for messages.
   public let name: String

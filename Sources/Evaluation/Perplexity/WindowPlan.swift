@@ -134,7 +134,8 @@ public struct WindowPlan: Sendable {
         Self.layOutRolling(text.count, document: index, length: contextLength, into: &layouts)
         used += text.count
       }
-      try Self.checkLength(tokenCount, 1, contextLength, path)
+      // One token besides those that begin the texts.
+      try Self.checkLength(tokenCount, prefix.count * texts.count + 1, contextLength, path)
     }
     self.layouts = layouts
     droppedTokenCount = tokenCount - used

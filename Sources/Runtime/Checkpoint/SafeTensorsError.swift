@@ -48,7 +48,7 @@ public enum SafeTensorsError: DuetError, Equatable {
       "\(printable(path)): not a safetensors file: it has only \(byteCount) bytes"
     case .headerTooLarge(let path, let headerBytes):
       "\(printable(path)): not a safetensors file: it claims a header of \(headerBytes) bytes, "
-        + "more than the 100000000 allowed"
+        + "more than the 100000000 allowed; download it again"
     case .headerBeyondFile(let path, let headerBytes, let fileBytes):
       "\(printable(path)): the file has \(fileBytes) bytes but claims a header of \(headerBytes); "
         + "it is truncated or not a safetensors file"

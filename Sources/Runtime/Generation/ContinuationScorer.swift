@@ -74,8 +74,8 @@ package struct ContinuationScorer: ~Copyable {
 
   /// The score of every continuation.
   ///
-  /// Its log-likelihood is the sum, over the tokens of the continuation, of the logarithm of the token's probability
-  /// after all tokens before it; 0 for a continuation without tokens.
+  /// Its log-likelihood is the sum, over the tokens of the continuation, of the logarithm of the token's
+  /// probability after all tokens before it; 0 for a continuation without tokens.
   ///
   /// - Parameters:
   ///   - contexts: The contexts with their continuations.

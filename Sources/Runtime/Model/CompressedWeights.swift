@@ -110,7 +110,8 @@ struct CompressedWeights: Sendable {
               checkpoint, name, layout: layout,
               grid: isInLayer ? compression.grid : .symmetric)
           }, lowRank: factors,
-          columns: try Self.columns(checkpoint, name, outputSize: size, inputSize: inputSize)))
+          columns: isInLayer
+            ? try Self.columns(checkpoint, name, outputSize: size, inputSize: inputSize) : nil))
       if isInLayer, compression.incoherence == .both {
         rotated.append(
           OutputRotation(

@@ -45,7 +45,8 @@ public struct C4Tokens: Sendable, Equatable {
     if isJoined {
       let texts = file.texts.prefix(Self.joinedTextCount)
       let all = encoder.encode(texts.joined(separator: " "))
-      tokens = Array(all.prefix(windowCount * contextLength))
+      let (limit, isHuge) = windowCount.multipliedReportingOverflow(by: contextLength)
+      tokens = Array(all.prefix(isHuge ? .max : limit))
       documentCount = texts.count
       exactLengthCount = 0
       return
