@@ -276,15 +276,15 @@ extension HostileTemplate {
     ("long names", "{% set \(repeated("a", 200_000)) = 1 %}"),
     (
       "long prefixes",
-      "{% set t = ('a' * 1000000 ~ 'c',) * 100000 %}{{ ('a' * 1000000 ~ 'b').startswith(t) }}"
+      "{% set t = ('a' * 100000 ~ 'c',) * 100000 %}{{ ('a' * 100000 ~ 'b').startswith(t) }}"
     ),
     (
       "long suffixes",
-      "{% set t = ('c' ~ 'a' * 1000000,) * 100000 %}{{ ('b' ~ 'a' * 1000000).endswith(t) }}"
+      "{% set t = ('c' ~ 'a' * 100000,) * 100000 %}{{ ('b' ~ 'a' * 100000).endswith(t) }}"
     ),
     (
       "texts in tuples as keys",
-      "{% set t = (('a' * 1000000,),) %}{% set d = {1: 1} %}"
+      "{% set t = (('a' * 100000,),) %}{% set d = {1: 1} %}"
         + "{% for i in range(100000) %}{{ d[t] }}{% endfor %}"
     ),
     (
@@ -299,7 +299,7 @@ extension HostileTemplate {
     ),
     (
       "long names of attributes",
-      "{% set ns = namespace() %}{% set x = 'a' * 1000000 %}"
+      "{% set ns = namespace() %}{% set x = 'a' * 100000 %}"
         + "{% for i in range(100000) %}{{ ns | attr(x) }}{% endfor %}"
     ),
   ].map { name, source in HostileTemplate(name: name, source: source) }
