@@ -134,6 +134,13 @@ struct RegularExpressionTests {
     #expect(seconds(100_000) < 10 * seconds(25_000))
   }
 
+  @Test("look-behind at too many characters is refused soon")
+  func refusesManyContexts() {
+    let pattern = (0..<3000).compactMap(Unicode.Scalar.init).filter { $0.value > 0x7F }
+      .map { "(?<=\($0))" }.joined()
+    #expect(refusal(of: pattern)?.problem.contains("look-behind") == true)
+  }
+
   @Test("matches cross the borders of blocks", arguments: [1, 8191, 8192, 8193, 40_000])
   func crossesBlocks(length: Int) throws {
     let text = String(repeating: "é", count: length) + "x" + String(repeating: "a b", count: length)

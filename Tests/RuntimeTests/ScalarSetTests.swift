@@ -34,7 +34,7 @@ struct ScalarSetTests {
       let set: ScalarSet
       switch name {
       case "Punctuation": set = .stepPunctuation
-      case "\\w": set = .lonelyWord
+      case "\\w": set = .wordOutsideClass
       case _ where name.hasPrefix("["):
         set = try #require(ScalarSet.posixClass(String(name.dropFirst(2).dropLast(2))))
       default: set = try ScalarSet.property(name)

@@ -161,4 +161,40 @@ struct TokenizerFilesTests {
       )
         == [text, 2])
   }
+  /// Values of transformers 4.57.6 and 5.24.
+  @Test("of a token in both files the settings in tokenizer_config.json hold")
+  func takesSettingsOfTheConfiguration() throws {
+    let token = #"{"content": "</s>", "lstrip": true, "rstrip": true, "special": true}"#
+    let changed = try tokenizer([
+      "tokenizer_config.json": #"{"added_tokens_decoder": {"2": \#(token)}}"#
+    ])
+    #expect(changed.encode("a </s> b") == [1, 265, 2, 259, 261])
+    #expect(changed.notes == [])
+    #expect(try tokenizer([:]).encode("a </s> b") == [1, 265, 259, 2, 259, 259, 261])
+  }
+
+  /// As transformers 4.57.6 and 5.24 do.
+  @Test("the class of GPT-2 decides by add_prefix_space alone")
+  func followsTheClassOfGPT2() throws {
+    func firstPiece(_ configuration: String?, addsPrefixSpace: Bool) throws -> String? {
+      let folder = try TemporaryFolder()
+      var object = TokenizerFixture.byteLevel(pattern: "")
+      object["pre_tokenizer"] = [
+        "type": "ByteLevel", "add_prefix_space": addsPrefixSpace, "use_regex": true,
+      ]
+      try folder.write(
+        "tokenizer.json", Array(JSONSerialization.data(withJSONObject: object)))
+      if let configuration { try folder.write("tokenizer_config.json", configuration) }
+      let tokenizer = try Tokenizer(contentsOf: folder.path)
+      return tokenizer.encode("hi").first.flatMap(tokenizer.displayedPiece)
+    }
+    let asIn = #"{"tokenizer_class": "GPT2Tokenizer"}"#
+    let adding = #"{"tokenizer_class": "GPT2TokenizerFast", "add_prefix_space": true}"#
+    #expect(try firstPiece(nil, addsPrefixSpace: true) == "\u{120}")
+    #expect(try firstPiece(asIn, addsPrefixSpace: true) == "hi")
+    #expect(try firstPiece(adding, addsPrefixSpace: false) == "\u{120}")
+    #expect(
+      try firstPiece(#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#, addsPrefixSpace: true)
+        == "\u{120}")
+  }
 }

@@ -141,7 +141,11 @@ struct TokenizerRefusalTests {
       refusedWith: "unknown token \"1\" is not in the vocabulary"),
     .set(
       "model", #"{"type": "Unigram", "vocab": [["a", 1]], "dropout": 1}"#, refusedWith: "dropout"),
-    .set("model.type", nil, refusedWith: "model.type\" is missing"),
+    .set("model", #"{"vocab": {"a": 1}}"#, refusedWith: "model.type\" is missing"),
+    .set(
+      "post_processor",
+      #"{"type": "Sequence", "processors": [{"type": "BertProcessing", "cls": ["<s>", 1], "sep": ["</s>", 2]}, {"type": "BertProcessing", "cls": ["<s>", 1], "sep": ["</s>", 2]}]}"#,
+      refusedWith: "one of several"),
     .set("model.dropout", "0.1", refusedWith: "model.dropout"),
     .set("model.continuing_subword_prefix", "\"##\"", refusedWith: "continuing_subword_prefix"),
     .set("model.end_of_word_suffix", "\"</w>\"", refusedWith: "end_of_word_suffix"),

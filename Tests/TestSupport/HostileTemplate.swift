@@ -22,6 +22,7 @@ extension HostileTemplate {
   /// All hostile templates, over 300.
   package static let all: [HostileTemplate] =
     deep + deepBlocks + chains + growth + recursion + wide + forbidden + arithmetic + broken
+    + dear
 
   /// Nesting of every kind, just too deep and far too deep.
   private static let deep: [HostileTemplate] = [65, 1_000, 20_000].flatMap { count in
@@ -269,6 +270,39 @@ extension HostileTemplate {
       "range('a')", "range()", "range(none)", "'a'[:'b']", "'a'.split('')",
       "1 | length", "none | list", "1 | items", "namespace(1)", "raise_exception()", "'a'.strip(1)",
     ].map { HostileTemplate(name: "arithmetic \($0)", source: "{{ \($0) }}") }
+
+  /// Few steps, each of which reads much.
+  private static let dear: [HostileTemplate] = [
+    ("long names", "{% set \(repeated("a", 200_000)) = 1 %}"),
+    (
+      "long prefixes",
+      "{% set t = ('a' * 100000 ~ 'c',) * 100000 %}{{ ('a' * 100000 ~ 'b').startswith(t) }}"
+    ),
+    (
+      "long suffixes",
+      "{% set t = ('c' ~ 'a' * 100000,) * 100000 %}{{ ('b' ~ 'a' * 100000).endswith(t) }}"
+    ),
+    (
+      "texts in tuples as keys",
+      "{% set t = (('a' * 100000,),) %}{% set d = {1: 1} %}"
+        + "{% for i in range(100000) %}{{ d[t] }}{% endfor %}"
+    ),
+    (
+      "many named values",
+      "{% set k = dict(range(80000) | map('string') | batch(2)) %}"
+        + "{{ ('{a}' * 200000).format(a=1, **k) }}"
+    ),
+    (
+      "the rest of an iterator",
+      "{% set it = range(100000) | map('int') %}"
+        + "{% for i in range(90000) %}{% for c in it %}{% break %}{% endfor %}{% endfor %}"
+    ),
+    (
+      "long names of attributes",
+      "{% set ns = namespace() %}{% set x = 'a' * 100000 %}"
+        + "{% for i in range(100000) %}{{ ns | attr(x) }}{% endfor %}"
+    ),
+  ].map { name, source in HostileTemplate(name: name, source: source) }
 
   /// Sources that are cut off or garbled.
   private static let broken: [HostileTemplate] =

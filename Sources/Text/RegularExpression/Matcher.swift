@@ -44,12 +44,6 @@ extension Program {
   }
 }
 
-/// The number of bytes of the scalar that starts with `byte`.
-@inline(__always)
-private func scalarLength(_ byte: UInt8) -> Int {
-  byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4
-}
-
 /// The nodes of a `ViabilityAutomaton` along one block of a text.
 ///
 /// Texts of more than one block are read backwards twice: once to note the viable states at the

@@ -46,6 +46,8 @@ struct Program: Sendable {
 
   /// The largest sum, over all classes, of the number of states that take a scalar of the class.
   private static let takerLimit = 1 << 20
+  /// The largest product of the numbers of classes and contexts.
+  private static let stepLimit = 1 << 16
 
   init(_ node: RegularExpressionNode) throws(RegularExpressionError) {
     var builder = ProgramBuilder()
@@ -78,18 +80,24 @@ struct Program: Sendable {
     }
     var contexts: [Int] = []
     var truths: [[Bool]] = []
-    func addContext(_ truth: [Bool]) {
-      if let known = truths.firstIndex(of: truth) {
+    var contextOf: [[Bool]: Int] = [:]
+    func addContext(_ truth: [Bool]) throws(RegularExpressionError) {
+      if let known = contextOf[truth] {
         contexts.append(known)
-      } else {
-        contexts.append(truths.count)
-        truths.append(truth)
+        return
       }
+      // A node of the automaton has a step for each class and context.
+      guard (truths.count + 1) * classifier.count <= Self.stepLimit else {
+        throw .unsupported("look-behind at too many different characters")
+      }
+      contextOf[truth] = truths.count
+      contexts.append(truths.count)
+      truths.append(truth)
     }
     for membership in classifier.memberships {
-      addContext(builder.conditions.indices.map { isMember(sets.count + $0, membership) })
+      try addContext(builder.conditions.indices.map { isMember(sets.count + $0, membership) })
     }
-    addContext(builder.conditions.map(\.isTrueAtStart))
+    try addContext(builder.conditions.map(\.isTrueAtStart))
     self.contexts = contexts
     self.truths = truths
   }

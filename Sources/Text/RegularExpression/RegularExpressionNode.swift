@@ -15,8 +15,6 @@ indirect enum RegularExpressionNode: Sendable {
   /// Whether the text ends here.
   case end
 
-  static let empty = RegularExpressionNode.sequence([])
-
   /// Whether the node can match the empty text.
   ///
   /// - Complexity: O(size).

@@ -35,10 +35,10 @@ extension RegularExpressionParser {
   }
 
   private func wordBoundary(isNegated: Bool) -> RegularExpressionNode {
-    let word = RegularExpressionNode.set(.lonelyWord)
+    let word = RegularExpressionNode.set(.wordOutsideClass)
     func side(after: Bool, before: Bool) -> RegularExpressionNode {
       .sequence([
-        .lookBehind(.lonelyWord, orStart: false, isNegated: !after),
+        .lookBehind(.wordOutsideClass, orStart: false, isNegated: !after),
         .lookAhead(word, isNegated: !before),
       ])
     }
@@ -50,7 +50,7 @@ extension RegularExpressionParser {
   /// The set of an escape that stands for a class, or nil if the escape is another.
   mutating func classEscape(inClass: Bool) throws(RegularExpressionError) -> ScalarSet? {
     guard let scalar = next else { return nil }
-    let word = inClass ? ScalarSet.word : .lonelyWord
+    let word = inClass ? ScalarSet.word : .wordOutsideClass
     let set: ScalarSet
     switch scalar {
     case "s": set = .whiteSpace

@@ -80,7 +80,8 @@ extension ScalarSet {
   static let word = alphabetic.union(marks).union(decimalDigits)
     .union(ScalarSet([.connectorPunctuation]))
   /// `\w` outside of a class, where Oniguruma counts six digits of Latin-1 as part of words.
-  package static let lonelyWord = word.union(ScalarSet([0xB2...0xB3, 0xB9...0xB9, 0xBC...0xBE]))
+  package static let wordOutsideClass = word.union(
+    ScalarSet([0xB2...0xB3, 0xB9...0xB9, 0xBC...0xBE]))
   /// `\p{P}`.
   static let punctuation = ScalarSet([
     .connectorPunctuation, .dashPunctuation, .openPunctuation, .closePunctuation,

@@ -1,7 +1,7 @@
 /// A token that is cut out of the text before the rest is encoded.
 public struct AddedToken: Sendable, Hashable {
   /// The longest text of an added token, in bytes.
-  public static let longestContent = 1024
+  static let longestContent = 1024
 
   /// The token's id.
   public let id: Int

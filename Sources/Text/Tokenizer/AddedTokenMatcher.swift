@@ -92,8 +92,10 @@ struct AddedTokenMatcher: Sendable {
       if token.stripsRight { end = endOfWhiteSpace(in: text, from: end) }
       if startOfText < start { parts.append(.text(startOfText..<start)) }
       parts.append(.token(id: token.id))
+      // The search goes on in the white space that became part of the token; what is found there
+      // is a token as well, and the white space behind it is text again.
       startOfText = end
-      position = end
+      position = match.end
     }
     if startOfText < count { parts.append(.text(startOfText..<count)) }
     return parts
@@ -116,58 +118,34 @@ struct AddedTokenMatcher: Sendable {
   // MARK: - Surroundings
 
   private func touchesWord(_ bytes: [UInt8], _ range: Range<Int>) -> Bool {
-    Self.scalar(before: range.lowerBound, in: bytes).map { Self.isWordCharacter($0.scalar) } == true
-      || Self.scalar(at: range.upperBound, in: bytes).map { Self.isWordCharacter($0.scalar) }
-        == true
+    func isWord(_ position: Int) -> Bool {
+      ScalarSet.stepWord.contains(decodedScalar(bytes, at: position).scalar)
+    }
+    return range.lowerBound > 0 && isWord(startOfScalar(bytes, endingAt: range.lowerBound))
+      || range.upperBound < bytes.count && isWord(range.upperBound)
   }
 
   private func startOfWhiteSpace(in text: TaggedText, before end: Int, from limit: Int) -> Int {
     var start = end
-    while let (scalar, position) = Self.scalar(before: start, in: text.bytes), position >= limit,
-      scalar.properties.isWhitespace, !text.isContent(at: position)
+    while start > limit, case let previous = startOfScalar(text.bytes, endingAt: start),
+      isWhiteSpace(text, at: previous)
     {
-      start = position
+      start = previous
     }
     return start
   }
 
   private func endOfWhiteSpace(in text: TaggedText, from start: Int) -> Int {
     var end = start
-    while let (scalar, next) = Self.scalar(at: end, in: text.bytes),
-      scalar.properties.isWhitespace, !text.isContent(at: end)
-    {
-      end = next
+    while end < text.bytes.count, isWhiteSpace(text, at: end) {
+      end = decodedScalar(text.bytes, at: end).end
     }
     return end
   }
 
-  /// Whether a scalar is `\w`: Alphabetic, mark, decimal digit, connector or join control.
-  private static func isWordCharacter(_ scalar: Unicode.Scalar) -> Bool {
-    let properties = scalar.properties
-    if properties.isAlphabetic || properties.isJoinControl { return true }
-    switch properties.generalCategory {
-    case .nonspacingMark, .spacingMark, .enclosingMark, .decimalNumber, .connectorPunctuation:
-      return true
-    default: return false
-    }
-  }
-
-  private static func scalar(
-    at position: Int, in bytes: [UInt8]
-  ) -> (scalar: Unicode.Scalar, next: Int)? {
-    guard position < bytes.count else { return nil }
-    var end = position + 1
-    while end < bytes.count, bytes[end] & 0xC0 == 0x80 { end += 1 }
-    let text = String(decoding: bytes[position..<end], as: UTF8.self)
-    return text.unicodeScalars.first.map { ($0, end) }
-  }
-
-  private static func scalar(
-    before position: Int, in bytes: [UInt8]
-  ) -> (scalar: Unicode.Scalar, start: Int)? {
-    var start = position - 1
-    while start > 0, bytes[start] & 0xC0 == 0x80 { start -= 1 }
-    guard start >= 0, let (scalar, _) = scalar(at: start, in: bytes) else { return nil }
-    return (scalar, start)
+  /// Whether there is white space at `position` that is not content.
+  private func isWhiteSpace(_ text: TaggedText, at position: Int) -> Bool {
+    !text.isContent(at: position)
+      && ScalarClass.of(decodedScalar(text.bytes, at: position).scalar) == .whiteSpace
   }
 }

@@ -16,10 +16,19 @@ struct ModelReader {
   }
 
   /// The model that turns a word into ids.
+  ///
+  /// - Throws: `TokenizerError`.
   mutating func encoding(
     _ configuration: TokenizerConfiguration
   ) throws(TokenizerError) -> TokenizerModel.Encoding {
-    let type = try model.member("type")
+    guard let type = model.optional("type") else {
+      // Files of the first versions have no type.
+      if model.optional("merges") != nil { return .bytePairs(try bytePairs(configuration)) }
+      if model.optional("vocab")?.value.kind == .array {
+        return .unigram(try unigram(configuration))
+      }
+      throw .missingField(path: model.path, field: "\(model.name).type")
+    }
     switch try type.string() {
     case "BPE": return .bytePairs(try bytePairs(configuration))
     case "Unigram": return .unigram(try unigram(configuration))
@@ -133,6 +142,8 @@ struct ModelReader {
       pair.removeAll(keepingCapacity: true)
       var border: Int?
       if element.appendUTF8(to: &pair) {
+        // The first line of a file merges.txt, as some programs have copied it.
+        if pair.starts(with: "#version".utf8) { continue }
         if let space = pair.firstIndex(of: UInt8(ascii: " ")) {
           border = space
           pair.remove(at: space)

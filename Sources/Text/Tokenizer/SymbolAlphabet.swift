@@ -89,7 +89,7 @@ struct SymbolAlphabet: Sendable {
     var count = 0
     var position = range.lowerBound
     while position < range.upperBound {
-      let end = min(endOfUnit(in: text, at: position), range.upperBound)
+      let end = min(position + unitLength(text[position]), range.upperBound)
       symbols.removeAll(keepingCapacity: true)
       appendSymbols(of: text, in: position..<end, vocabulary: vocabulary, to: &symbols)
       if symbols.isEmpty { count += end - position }
@@ -98,11 +98,8 @@ struct SymbolAlphabet: Sendable {
     return count
   }
 
-  private func endOfUnit(in text: [UInt8], at position: Int) -> Int {
-    let first = text[position]
-    return position
-      + (unit == .byte || first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4)
-  }
+  /// The number of bytes of the unit that starts with `byte`.
+  private func unitLength(_ byte: UInt8) -> Int { unit == .byte ? 1 : scalarLength(byte) }
 
   /// Appends the symbols of `text[range]`, which is valid UTF-8.
   ///
@@ -115,8 +112,7 @@ struct SymbolAlphabet: Sendable {
     var endsInUnknown = unknown >= 0 && symbols.last == unknown
     while position < range.upperBound {
       let first = text[position]
-      let count = unit == .byte || first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4
-      let end = min(position + count, range.upperBound)
+      let end = min(position + unitLength(first), range.upperBound)
       let id =
         Int(first) < direct.count
         ? direct[Int(first)] : vocabulary.id(of: text, in: position..<end) ?? -1
@@ -126,8 +122,10 @@ struct SymbolAlphabet: Sendable {
       } else if !byteFallback.isEmpty,
         text[position..<end].allSatisfy({ byteFallback[Int($0)] >= 0 })
       {
+        // As in Hugging Face tokenizers, the unknown scalar before bytes comes after them.
+        if endsInUnknown { symbols.removeLast() }
         for byte in text[position..<end] { symbols.append(byteFallback[Int(byte)]) }
-        endsInUnknown = false
+        if endsInUnknown { symbols.append(unknown) }
       } else if unknown >= 0 {
         if !(endsInUnknown && fusesUnknown) { symbols.append(unknown) }
         endsInUnknown = true

@@ -7,21 +7,27 @@ struct TokenTemplate {
 
   /// Reads the field `post_processor`.
   init(_ field: TokenizerField?, vocabulary: Vocabulary) throws(TokenizerError) {
+    var templateCount = 0
     for step in try field?.steps("processors") ?? [] {
+      if try step.type() != "ByteLevel" { templateCount += 1 }
       switch try step.type() {
       case "ByteLevel":
         // Changes only the positions of tokens in the original text, which are not reported here.
         try step.refuseMembers(besides: ["type", "add_prefix_space", "trim_offsets", "use_regex"])
       case "TemplateProcessing":
         let (before, after) = try Self.template(step, vocabulary: vocabulary)
-        prefix = before + prefix
-        suffix += after
+        (prefix, suffix) = (before, after)
       case "BertProcessing", "RobertaProcessing":
         try step.refuseMembers(besides: ["type", "sep", "cls", "trim_offsets", "add_prefix_space"])
-        prefix = [try Self.tokenAndID(step, "cls", vocabulary: vocabulary)] + prefix
-        suffix.append(try Self.tokenAndID(step, "sep", vocabulary: vocabulary))
+        prefix = [try Self.tokenAndID(step, "cls", vocabulary: vocabulary)]
+        suffix = [try Self.tokenAndID(step, "sep", vocabulary: vocabulary)]
       default: throw step.unsupported()
       }
+    }
+    // Hugging Face tokenizers takes the parts that a template makes for several texts.
+    guard templateCount <= 1 else {
+      throw .malformedTemplate(
+        path: field?.path ?? "", problem: "is one of several, which is not supported")
     }
   }
 

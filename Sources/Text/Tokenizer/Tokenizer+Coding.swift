@@ -77,7 +77,7 @@ extension Tokenizer {
       switch part {
       case .token(let id): ids.append(id)
       case .text(let range):
-        let isFirst = isFirst && range.lowerBound == 0
+        let isFirst = isFirst && range.lowerBound == 0 && !normalized.hasLostStart
         switch model.encoding {
         case .bytePairs(let encoding):
           model.preTokenizer.forEachWord(in: normalized.bytes, range, isFirst: isFirst) {

@@ -17,7 +17,11 @@ struct TokenizerConfiguration: Sendable {
   private(set) var isLegacy = true
   /// Whether a text gets a space at its start (for SentencePiece files).
   private(set) var addsPrefixSpace = true
-  /// Tokens to be added to those of the tokenizer's own file, by rising id.
+  /// Whether a text gets a space at its start, for tokenizers of the class of GPT-2: this replaces
+  /// what a `ByteLevel` says that is the whole pre-tokenizer of tokenizer.json.
+  private(set) var byteLevelAddsPrefixSpace: Bool?
+  /// Tokens to be added to those of the tokenizer's own file, by rising id; of a token in both, these
+  /// settings hold.
   private(set) var addedTokens: [AddedToken] = []
   /// The texts of all tokens with a role.
   private(set) var specialTokens: [String] = []
@@ -40,6 +44,9 @@ struct TokenizerConfiguration: Sendable {
       isLegacy = try root.bool("legacy", default: true)
       addsPrefixSpace = try root.bool("add_prefix_space", default: true)
       tokenizerClass = try root.optional("tokenizer_class")?.string()
+      if tokenizerClass == "GPT2Tokenizer" || tokenizerClass == "GPT2TokenizerFast" {
+        byteLevelAddsPrefixSpace = try root.bool("add_prefix_space", default: false)
+      }
     }
     if let map = try Self.root("\(folder)/special_tokens_map.json") { try readTokens(map) }
     if let field = root?.optional("added_tokens_decoder") {

@@ -5,15 +5,22 @@ extension PreTokenizer {
   private static let stepLimit = 64
 
   /// Reads the field `pre_tokenizer`.
-  init(_ field: TokenizerField?) throws(TokenizerError) {
+  ///
+  /// - Parameters:
+  ///   - field: The field, if there is one.
+  ///   - configuration: May replace `add_prefix_space` of a `ByteLevel`.
+  /// - Throws: `TokenizerError`.
+  init(_ field: TokenizerField?, _ configuration: TokenizerConfiguration) throws(TokenizerError) {
     guard let field else { return }
+    let isByteLevelOnly = try field.type() == "ByteLevel"
     let fields = try field.steps("pretokenizers")
     var types: [String] = []
     for step in fields { types.append(try step.type()) }
     let lastByteLevel = types.lastIndex(of: "ByteLevel")
     for (index, (step, type)) in zip(fields, types).enumerated() {
       if type == "ByteLevel" {
-        try appendByteLevel(step)
+        try appendByteLevel(
+          step, addsPrefixSpace: isByteLevelOnly ? configuration.byteLevelAddsPrefixSpace : nil)
         // The model spells the bytes itself, if no later step is to see them spelled.
         if index < fields.count - 1 { append(.spellBytes) }
         continue
@@ -105,9 +112,12 @@ extension PreTokenizer {
     }
   }
 
-  private mutating func appendByteLevel(_ field: TokenizerField) throws(TokenizerError) {
+  private mutating func appendByteLevel(
+    _ field: TokenizerField, addsPrefixSpace: Bool?
+  ) throws(TokenizerError) {
     try field.refuseMembers(besides: ["type", "add_prefix_space", "trim_offsets", "use_regex"])
-    if try field.bool("add_prefix_space", default: true) { append(.prefixSpace) }
+    let ownSetting = try field.bool("add_prefix_space", default: true)
+    if addsPrefixSpace ?? ownSetting { append(.prefixSpace) }
     if try field.bool("use_regex", default: true) { append(.words(.gpt2)) }
   }
 }

@@ -25,7 +25,7 @@ extension TokenizerModel {
     if let version = root.optional("version"), try version.string() != "1.0" {
       throw version.unsupported()
     }
-    let preTokenizer = try PreTokenizer(root.optional("pre_tokenizer"))
+    let preTokenizer = try PreTokenizer(root.optional("pre_tokenizer"), configuration)
     var reader = ModelReader(
       model: try root.member("model"), unit: preTokenizer.isByteLevel ? .byte : .scalar,
       addedTokens: try Self.addedTokens(root.optional("added_tokens")))

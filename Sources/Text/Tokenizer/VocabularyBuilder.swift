@@ -75,9 +75,7 @@ struct VocabularyBuilder {
     }
 
     for token in tokens { try insert(token) }
-    for token in configuration.addedTokens where places[Array(token.content.utf8)] == nil {
-      try insert(token)
-    }
+    for token in configuration.addedTokens { try insert(token) }
     var absent: [String] = []
     for text in configuration.specialTokens where places[Array(text.utf8)] == nil {
       if let id = vocabulary.id(of: Array(text.utf8)) {

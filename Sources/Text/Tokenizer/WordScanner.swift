@@ -11,22 +11,10 @@ struct WordScanner {
   /// The class of the scalar at `position` and the position after it, or nil at the end.
   func scalar(at position: Int) -> (class: ScalarClass, next: Int)? {
     guard position < end else { return nil }
-    let first = UInt32(text[position])
-    let count = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4
-    guard position + count <= end else { return (.other, end) }
-    let value: UInt32 =
-      switch count {
-      case 1: first
-      case 2: (first & 0x1F) << 6 | bits(position + 1)
-      case 3: (first & 0x0F) << 12 | bits(position + 1) << 6 | bits(position + 2)
-      default:
-        (first & 0x07) << 18 | bits(position + 1) << 12 | bits(position + 2) << 6
-          | bits(position + 3)
-      }
-    return (ScalarClass.of(value), position + count)
+    guard position + scalarLength(text[position]) <= end else { return (.other, end) }
+    let (value, next) = decodedScalar(text, at: position)
+    return (ScalarClass.of(value), next)
   }
-
-  private func bits(_ position: Int) -> UInt32 { UInt32(text[position] & 0x3F) }
 
   private func byte(at position: Int) -> UInt8? { position < end ? text[position] : nil }
 

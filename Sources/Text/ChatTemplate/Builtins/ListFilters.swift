@@ -35,12 +35,14 @@ enum ListFilters {
     _ run: inout TemplateInterpreter, _ value: TemplateValue, _ call: TemplateCall
   ) throws(ChatTemplateError) -> TemplateValue {
     _ = try call.bound()
-    let elements = try run.elements(of: value, line: call.line)
-    if case .list(let list) = value, case .iterator(let number) = list.kind, !elements.isEmpty {
-      // Only the first element was read.
-      run.iteratorPositions[number] = list.elements.count - elements.count + 1
+    let none = TemplateValue.undefined(name: "the first element")
+    if case .list(let list) = value, case .iterator(let number) = list.kind {
+      let position = run.iteratorPositions[number]
+      guard position < list.elements.count else { return none }
+      run.iteratorPositions[number] += 1
+      return list.elements[position]
     }
-    return elements.first ?? .undefined(name: "the first element")
+    return try run.elements(of: value, line: call.line).first ?? none
   }
 
   private static func last(

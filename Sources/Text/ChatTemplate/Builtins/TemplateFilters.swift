@@ -44,6 +44,7 @@ enum TemplateFilters {
     _ run: inout TemplateInterpreter, _ value: TemplateValue, _ call: TemplateCall
   ) throws(ChatTemplateError) -> TemplateValue {
     let name = try call.bound(["name"], required: 1).text(0)
+    try run.budget.take(text: name.cost, weight: 4, line: call.line)
     return try run.part(name, of: value, line: call.line) ?? .undefined(name: name.excerpt)
   }
 

@@ -1,4 +1,4 @@
-/// A reader of a format.
+/// A reader of the formats of `%` and `format`, from the front to the end.
 struct TemplateFormatReader {
   private let text: TemplateText
   private var position = 0

@@ -138,6 +138,7 @@ extension TemplateInterpreter {
       if first.isEmpty { automatic += 1 }
       if call.positional.indices.contains(index) { value = call.positional[index] }
     } else {
+      try budget.take(steps: call.named.count, line: line)
       value = call.named.last { $0.name == first }?.value
     }
     guard var value else {

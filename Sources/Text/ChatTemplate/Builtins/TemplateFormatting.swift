@@ -125,8 +125,9 @@ extension TemplateInterpreter {
     _ text: TemplateText, width: Int, fill: TemplateText, alignment: Character, line: Int
   ) throws(ChatTemplateError) -> TemplateText {
     try budget.take(text: text.cost, line: line)
-    let missing = width - text.scalarCount
-    guard missing > 0 else { return text }
+    let count = text.scalarCount
+    guard width > count else { return text }
+    let missing = width - count
     let (bytes, overflow) = fill.cost.multipliedReportingOverflow(by: missing)
     try budget.take(text: overflow ? .max : bytes, line: line)
     // Python's `str.center` puts the odd one on the left when the width is odd.

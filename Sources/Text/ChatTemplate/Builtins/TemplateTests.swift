@@ -141,6 +141,7 @@ enum TemplateTests {
     case (.int(let a), .int(let b)) where (-5...256).contains(a) || a != b: return a == b
     case (.namespace(let a), .namespace(let b)), (.macro(let a), .macro(let b)): return a == b
     case (.bool, _), (_, .bool), (.none, _), (_, .none): return false
+    case _ where value.kindName != other.kindName: return false
     default:
       throw .unsupported(
         line: call.line,

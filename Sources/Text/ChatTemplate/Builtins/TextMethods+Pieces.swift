@@ -100,7 +100,7 @@ extension TextMethods {
     let sign = text.slice(0..<(hasSign ? 1 : 0))
     let digits = text.slice(sign.bytes.count..<text.bytes.count)
     let filled = try run.padded(
-      digits, width: width - (hasSign ? 1 : 0), fill: TemplateText("0"), alignment: ">",
+      digits, width: max(0, width) - (hasSign ? 1 : 0), fill: TemplateText("0"), alignment: ">",
       line: call.line)
     return .text(TemplateText().joining([sign, filled]))
   }
@@ -112,10 +112,10 @@ extension TextMethods {
     guard size <= TemplateInterpreter.formatLimit else {
       throw .evaluation(line: call.line, problem: "a tabulator is wider than any real one")
     }
+    try run.budget.take(steps: text.scalarCount, line: call.line)
     var result = TemplateText()
     var column = 0
     for scalar in text.scalars {
-      try run.budget.take(steps: 1, line: call.line)
       if scalar.bytes == [UInt8(ascii: "\t")] {
         let width = size > 0 ? size - column % size : 0
         try run.budget.take(text: width, line: call.line)

@@ -4,7 +4,8 @@ internal import DuetSystem
 extension TextMethods {
   /// Whether one of the strings given is at an end of a text.
   static func hasAffix(
-    _ text: TemplateText, _ call: TemplateCall, _ isThere: ([UInt8], [UInt8]) -> Bool
+    _ run: inout TemplateInterpreter, _ text: TemplateText, _ call: TemplateCall,
+    _ isThere: ([UInt8], [UInt8]) -> Bool
   ) throws(ChatTemplateError) -> TemplateValue {
     let arguments = try call.bound(["affix", "start", "end"], required: 1)
     guard !arguments.isGiven(1), !arguments.isGiven(2) else {
@@ -17,6 +18,9 @@ extension TextMethods {
       guard case .text(let part) = element else {
         throw .evaluation(line: call.line, problem: "\(call.callee) is given \(element.kindName)")
       }
+      try run.budget.take(steps: 1, line: call.line)
+      try run.budget.take(
+        text: min(text.bytes.count, part.bytes.count), weight: 16, line: call.line)
       if isThere(text.bytes, part.bytes) { return .bool(true) }
     }
     return .bool(false)

@@ -10,8 +10,8 @@ enum TextMethods {
       try pad(&run, text, call, alignment: "c")
     },
     "count": count,
-    "endswith": { (_, text, call) throws(ChatTemplateError) in
-      try hasAffix(text, call) { text, part in text.suffix(part.count).elementsEqual(part) }
+    "endswith": { (run, text, call) throws(ChatTemplateError) in
+      try hasAffix(&run, text, call) { text, part in text.suffix(part.count).elementsEqual(part) }
     },
     "expandtabs": expandTabs,
     "find": { (run, text, call) throws(ChatTemplateError) in
@@ -78,8 +78,8 @@ enum TextMethods {
       try split(&run, text, call, fromEnd: false)
     },
     "splitlines": splitLines,
-    "startswith": { (_, text, call) throws(ChatTemplateError) in
-      try hasAffix(text, call) { text, part in text.starts(with: part) }
+    "startswith": { (run, text, call) throws(ChatTemplateError) in
+      try hasAffix(&run, text, call) { text, part in text.starts(with: part) }
     },
     "strip": { (run, text, call) throws(ChatTemplateError) in
       .text(try run.stripped(text, call))

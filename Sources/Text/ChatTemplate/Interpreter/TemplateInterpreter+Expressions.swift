@@ -69,8 +69,6 @@ extension TemplateInterpreter {
       return try evaluate(other)
     case .applied(let base, let suffixes):
       return try apply(suffixes, to: try evaluate(base))
-    case .unsupported(let construct):
-      throw .unsupported(line: line, construct: construct)
     }
   }
 
@@ -109,13 +107,20 @@ extension TemplateInterpreter {
 
   /// A value as the key of a mapping.
   mutating func key(_ value: TemplateValue, line: Int) throws(ChatTemplateError) -> TemplateKey {
-    // A key is hashed.
-    if case .text(let text) = value { try budget.take(text: text.cost, weight: 4, line: line) }
-    if case .list(let list) = value { try budget.take(steps: list.elements.count, line: line) }
+    try payForHash(of: value, line: line)
     guard let key = TemplateKey(value) else {
       throw .evaluation(line: line, problem: "\(value.kindName) is the key of a mapping")
     }
     return key
+  }
+
+  private mutating func payForHash(
+    of value: TemplateValue, line: Int
+  ) throws(ChatTemplateError) {
+    if case .text(let text) = value { try budget.take(text: text.cost, weight: 16, line: line) }
+    guard case .list(let list) = value else { return }
+    try budget.take(steps: list.elements.count, line: line)
+    for element in list.elements { try payForHash(of: element, line: line) }
   }
 
   /// Makes a list, which costs a step for each element and must not be nested too deeply.
@@ -158,7 +163,9 @@ extension TemplateInterpreter {
       guard case .iterator(let number) = list.kind else { return list.elements }
       let position = iteratorPositions[number]
       iteratorPositions[number] = list.elements.count
-      return position == 0 ? list.elements : Array(list.elements.dropFirst(position))
+      if position == 0 { return list.elements }
+      try budget.take(steps: list.elements.count - position, line: line)
+      return Array(list.elements.dropFirst(position))
     case .map(let map):
       try budget.take(steps: map.entries.count, line: line)
       return map.entries.map(\.key)

@@ -1,8 +1,14 @@
 /// Loops.
 extension TemplateInterpreter {
   mutating func run(_ loop: TemplateLoop, line: Int) throws(ChatTemplateError) -> Flow {
-    let elements = try self.elements(of: try evaluate(loop.elements), line: line)
+    let value = try evaluate(loop.elements)
+    let elements = try self.elements(of: value, line: line)
+    let number = loops.count
     try run(loop, over: elements, depth: 0, line: line)
+    if case .list(let list) = value, case .iterator(let iterator) = list.kind {
+      // A loop that was left has not read the rest.
+      iteratorPositions[iterator] -= loops[number].unreadCount
+    }
     return .next
   }
 
@@ -15,7 +21,7 @@ extension TemplateInterpreter {
     let number = loops.count
     loops.append(
       TemplateLoopState(loop, elements: elements, scope: scope, depth: depth, line: line))
-    defer { loops[number].elements = [] }
+    defer { loops[number].finish() }
     // As in Jinja, `else` also runs when every pass ended early.
     var hasWholePass = false
     while let element = try nextElement(number) {
@@ -95,6 +101,7 @@ extension TemplateInterpreter {
 
   /// The number of elements of the whole loop.
   private mutating func count(_ number: Int) throws(ChatTemplateError) -> Int {
+    loops[number].isReadAhead = true
     if let count = loops[number].count { return count }
     var rest: [TemplateValue] = []
     while let element = try pull(number) { rest.append(element) }

@@ -85,6 +85,7 @@ extension TemplateInterpreter {
         guard case .text(let name) = key else {
           throw .evaluation(line: line, problem: "the name of an argument is no string")
         }
+        try budget.take(text: name.cost, weight: 8, line: line)
         call.named.append((name.string, value))
       }
     }

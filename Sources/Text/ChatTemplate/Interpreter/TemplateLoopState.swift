@@ -14,6 +14,10 @@ struct TemplateLoopState {
   var position = 0
   /// Whether the condition was already evaluated for the elements to come.
   var isFiltered: Bool
+  /// Whether all elements were read to count them.
+  var isReadAhead = false
+  /// The number of elements that were never read, once the loop has ended.
+  private(set) var unreadCount = 0
   /// The element after the current one, if something asked for it.
   var ahead: TemplateValue?
   var index = -1
@@ -33,5 +37,11 @@ struct TemplateLoopState {
     self.elements = elements
     isFiltered = loop.filter == nil
     if isFiltered { count = elements.count }
+  }
+
+  /// Drops the elements, which may be many, after the last pass.
+  mutating func finish() {
+    if !isReadAhead { unreadCount = elements.count - position }
+    elements = []
   }
 }

@@ -22,6 +22,9 @@ extension TemplateLexer {
         UInt8(ascii: "_"):
         let start = position
         while position < source.count, Ascii.isWord(source[position]) { position += 1 }
+        guard position - start <= Self.longestName else {
+          throw .syntax(line: line, problem: "a name is longer than any real one")
+        }
         add(.name(String(decoding: source[start..<position], as: UTF8.self)))
       default:
         try readSymbol()

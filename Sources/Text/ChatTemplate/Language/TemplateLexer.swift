@@ -32,6 +32,9 @@ struct TemplateLexer {
   var line = 1
   var tokens: [TemplateToken] = []
 
+  /// The longest name, in bytes: a look at a name counts as one step of the interpreter.
+  static let longestName = 1024
+
   static func tokens(of source: String) throws(ChatTemplateError) -> [TemplateToken] {
     var lexer = TemplateLexer(source)
     try lexer.run()

@@ -2,8 +2,8 @@ internal import DuetSystem
 
 /// A parser that builds the tree of a template: the tokens here, blocks and expressions in extensions.
 ///
-/// Grammar and precedence are Jinja's. A construct that is not supported becomes a statement or an
-/// expression that fails when it is reached, since templates have branches that no chat enters.
+/// Grammar and precedence are Jinja's. A construct that is not supported fails only when it is reached,
+/// since templates have branches that no chat enters.
 struct TemplateParser {
   /// The deepest nesting of blocks and expressions; real templates need about ten levels.
   static let depthLimit = 64
@@ -124,6 +124,4 @@ struct TemplateParser {
     reads.append(number)
     return number
   }
-
-  func name(ofVariable number: Int) -> String { names[number] }
 }

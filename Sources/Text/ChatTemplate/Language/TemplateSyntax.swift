@@ -93,8 +93,6 @@ struct TemplateExpression: Sendable {
     case conditional(
       TemplateExpression, if: TemplateExpression, else: TemplateExpression?)
     case applied(TemplateExpression, [TemplateSuffix])
-    /// What Duet does not do; it fails when it is reached.
-    case unsupported(String)
   }
 
   enum ArithmeticOperator: String, Sendable {

@@ -77,7 +77,9 @@ struct CharacterMap: Sendable, Equatable {
     for grapheme in String(decoding: text.bytes, as: UTF8.self) {
       let end = start + grapheme.utf8.count
       if end - start < 6, let match = match(text.bytes, in: start..<end, isLongest: false) {
-        result.append(self.text(at: match.text), isContent: text.isContent(in: start..<end))
+        let replacement = self.text(at: match.text)
+        if replacement.isEmpty, start == 0 { result.markLostStart() }
+        result.append(replacement, isContent: text.isContent(in: start..<end))
       } else {
         appendScalars(of: text, in: start..<end, to: &result)
       }

@@ -11,7 +11,9 @@ extension TaggedText {
       let (value, end) = decodedScalar(bytes, at: position)
       if let scalar = Unicode.Scalar(value) {
         let isContent = isContent(at: position)
-        for new in change(scalar) { result.append(scalar: new.value, isContent: isContent) }
+        let changed = change(scalar)
+        if changed.isEmpty, position == 0 { result.markLostStart() }
+        for new in changed { result.append(scalar: new.value, isContent: isContent) }
       }
       position = end
     }
@@ -66,8 +68,7 @@ extension TaggedText {
       start = next
     }
     while right, start < end {
-      var first = end - 1
-      while first > start, bytes[first] & 0xC0 == 0x80 { first -= 1 }
+      let first = startOfScalar(bytes, endingAt: end)
       guard ScalarClass.of(decodedScalar(bytes, at: first).scalar) == .whiteSpace else { break }
       end = first
     }

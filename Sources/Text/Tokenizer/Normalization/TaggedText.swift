@@ -5,6 +5,9 @@ struct TaggedText {
   /// Per byte: whether it is content; empty when nothing is.
   var isContent: [Bool]
 
+  /// Whether the original text began before the first scalar.
+  var hasLostStart = false
+
   /// Text without content.
   init(_ bytes: [UInt8]) {
     self.bytes = bytes
@@ -28,6 +31,7 @@ struct TaggedText {
   init(_ text: TaggedText, in range: Range<Int>) {
     bytes = Array(text.bytes[range])
     isContent = text.isContent.isEmpty ? [] : Array(text.isContent[range])
+    hasLostStart = text.hasLostStart || range.lowerBound > 0
   }
 
   /// Whether the byte at `index` is content.
@@ -54,12 +58,14 @@ struct TaggedText {
   func replacing(_ pattern: [UInt8], with content: [UInt8]) -> TaggedText {
     guard let first = pattern.first, bytes.contains(first) else { return self }
     var result = TaggedText([UInt8]())
+    result.hasLostStart = hasLostStart
     result.bytes.reserveCapacity(bytes.count)
     var position = 0
     while position < bytes.count {
       let end = position + pattern.count
       if bytes[position] == first, end <= bytes.count, bytes[position..<end].elementsEqual(pattern)
       {
+        if losesStart(position..<end, replacedBy: content) { result.hasLostStart = true }
         result.bytes.append(contentsOf: content)
         if !isContent.isEmpty {
           let tag = isContent[position..<end].contains(true)
@@ -88,9 +94,17 @@ struct TaggedText {
       result.append(self, in: end..<match.lowerBound)
       let replaced = match.isEmpty ? max(match.lowerBound - 1, 0)..<match.lowerBound : match
       result.append(content, isContent: isContent(in: replaced))
+      if losesStart(match, replacedBy: content) { result.markLostStart() }
       end = match.upperBound
     }
     result.append(self, in: end..<bytes.count)
     return result.text
+  }
+  /// Whether a replacement of `range` makes the text begin behind its original start.
+  ///
+  /// As in Hugging Face tokenizers, a replacement stands where the last scalar that it replaces was.
+  private func losesStart(_ range: Range<Int>, replacedBy content: [UInt8]) -> Bool {
+    guard range.lowerBound == 0, !range.isEmpty else { return false }
+    return content.isEmpty || decodedScalar(bytes, at: 0).end < range.upperBound
   }
 }

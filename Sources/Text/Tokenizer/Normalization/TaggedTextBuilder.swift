@@ -7,6 +7,7 @@ struct TaggedTextBuilder {
   /// A builder of the changed form of `source`.
   init(for source: TaggedText) {
     isTagged = !source.isContent.isEmpty
+    text.hasLostStart = source.hasLostStart
     text.bytes.reserveCapacity(source.bytes.count)
     if isTagged { text.isContent.reserveCapacity(source.bytes.count) }
   }
@@ -35,21 +36,12 @@ struct TaggedTextBuilder {
     }
   }
 
+  /// Notes that the original text began before the first scalar of the changed one.
+  mutating func markLostStart() { text.hasLostStart = true }
+
   /// Removes bytes at the end.
   mutating func removeLast(_ count: Int) {
     text.bytes.removeLast(count)
     if isTagged { text.isContent.removeLast(count) }
   }
-}
-
-/// The scalar at `position` of valid UTF-8, and the position behind it.
-func decodedScalar(_ bytes: [UInt8], at position: Int) -> (scalar: UInt32, end: Int) {
-  let first = UInt32(bytes[position])
-  func bits(_ offset: Int) -> UInt32 { UInt32(bytes[position + offset] & 0x3F) }
-  if first < 0x80 { return (first, position + 1) }
-  if first < 0xE0 { return ((first & 0x1F) << 6 | bits(1), position + 2) }
-  if first < 0xF0 { return ((first & 0x0F) << 12 | bits(1) << 6 | bits(2), position + 3) }
-  return (
-    (first & 0x07) << 18 | bits(1) << 12 | bits(2) << 6 | bits(3), position + 4
-  )
 }

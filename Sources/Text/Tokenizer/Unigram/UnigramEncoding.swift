@@ -114,7 +114,7 @@ struct UnigramEncoding: Sendable {
     var position = range.lowerBound
     var nextAttempt = position + windowSize
     while position < range.upperBound {
-      let scalarEnd = min(Self.endOfScalar(text, at: position), range.upperBound)
+      let scalarEnd = min(position + scalarLength(text[position]), range.upperBound)
       let pieceEnd = min(position + trie.longestPiece, range.upperBound)
       paths.grow(to: max(pieceEnd, scalarEnd) - paths.origin + 1)
       extend(&paths, text, from: position, scalarEnd: scalarEnd, pieceEnd: pieceEnd)
@@ -152,11 +152,6 @@ struct UnigramEncoding: Sendable {
   private func added(_ sum: Double, _ score: Double) -> Double {
     // The sum of two single-precision numbers, rounded twice, is the one rounded once.
     isSinglePrecision ? Double(Float(sum + score)) : sum + score
-  }
-
-  private static func endOfScalar(_ text: [UInt8], at position: Int) -> Int {
-    let first = text[position]
-    return position + (first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4)
   }
 
   /// The last place before `position` through which all paths go that may still become the best one.
