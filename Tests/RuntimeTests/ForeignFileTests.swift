@@ -25,7 +25,10 @@ struct ForeignFileTests {
     (.xz, [0xFD, 0x37, 0x7A, 0x58, 0x5A, 0, 0], "xz"),
     (.zstandard, [0x28, 0xB5, 0x2F, 0xFD, 4], "Zstandard"),
     (.bzip2, Array("BZh9".utf8) + [0x31, 0x41, 0x59, 0x26, 0x53, 0x59, 0], "bzip2"),
-    (.pdf, Array("%PDF-1.7\n".utf8), "PDF"), (.pickle, [0x80, 4, 0x95], "pickle"),
+    (.bzip2, Array("BZh1".utf8) + [0x31, 0x41, 0x59, 0x26, 0x53, 0x59, 0], "bzip2"),
+    (.pdf, Array("%PDF-1.7\n".utf8), "PDF"), (.pdf, Array("%PDF-2.0\n".utf8), "PDF"),
+    (.pickle, [0x80, 2, 0x8A, 0x0A], "pickle"), (.pickle, [0x80, 3, 0x7D], "pickle"),
+    (.pickle, [0x80, 4, 0x95], "pickle"), (.pickle, [0x80, 5, 0x95], "pickle"),
     (.utf16, [0xFF, 0xFE, 0x61, 0], "UTF-16"), (.utf16, [0xFE, 0xFF, 0, 0x61], "UTF-16"),
   ]
 
