@@ -54,10 +54,15 @@ struct ChatMessagesTests {
     "what is no conversation is refused by its number",
     arguments: [
       ("{}", "not a JSON array"), ("[]", "the array is empty"), ("[1]", "message 1 has no role"),
+      (#"[{"role": "", "content": "x"}]"#, "message 1 has no role"),
       (#"[{"role": "user"}]"#, "message 1 has no text"),
       (#"[{"role": "user", "content": "x"}, {"role": 3}]"#, "message 2 has no role"),
       (#"[{"role": "user", "content": 3}]"#, "neither a text nor a list"),
       (#"[{"role": "user", "content": [{"type": "image_url"}]}]"#, "a part 1 that is no text"),
+      (
+        #"[{"role": "user", "content": [{"type": "image", "text": "x"}]}]"#,
+        "a part 1 that is no text"
+      ),
       (#"[{"role": "user", "content": "x", "y": 1e999}]"#, "a number that is too large"),
     ])
   func whatIsNoConversationIsRefused(json: String, part: String) throws {

@@ -62,6 +62,65 @@ struct ConfigurationSpellingTests {
           originalContextLength: 256, roundsBounds: false))
   }
 
+  /// The values that transformers 5.24 computes, `_compute_yarn_parameters`.
+  @Test(
+    "YaRN's attention factor follows from the factor and both scales, and zeros are absent",
+    arguments: [
+      (#""mscale":1,"mscale_all_dim":0.5"#, 1.094179988101349, 32, 1),
+      (#""mscale":0.707,"mscale_all_dim":0.707"#, 1, 32, 1),
+      (#""mscale":2"#, 1.2079441541679836, 32, 1),
+      (#""mscale_all_dim":2"#, 1.2079441541679836, 32, 1),
+      (#""mscale":0,"mscale_all_dim":0"#, 1.2079441541679836, 32, 1),
+      (#""beta_slow":0"#, 1.2079441541679836, 32, 1),
+      (#""beta_fast":0,"beta_slow":3"#, 1.2079441541679836, 32, 3),
+    ] as [(String, Double, Double, Double)])
+  func readsYaRNsFactors(members: String, attention: Double, fast: Double, slow: Double) throws {
+    let scaling = try read(
+      llama: """
+        "rope_scaling":{"type":"yarn","factor":8,"original_max_position_embeddings":256,\(members)}
+        """
+    ).rotaryScaling
+    guard
+      case .yarn(8, let actual, let actualFast, let actualSlow, originalContextLength: 256, true) =
+        scaling
+    else {
+      Issue.record("\(scaling)")
+      return
+    }
+    // A few roundings of numbers near 1.
+    #expect(abs(actual - attention) < 1e-14)
+    #expect(actualFast == fast && actualSlow == slow)
+  }
+
+  @Test("of two lengths before the extension the one at the top counts, as in transformers")
+  func prefersTheOuterLength() throws {
+    let length = #""original_max_position_embeddings""#
+    for type in [
+      #""type":"yarn""#, #""type":"llama3","low_freq_factor":1,"high_freq_factor":4"#,
+    ] {
+      let scaling = #""rope_scaling":{\#(type),"factor":4,\#(length):256}"#
+      let both = try read(llama: "\(length):128,\(scaling)").rotaryScaling
+      let outer = try read(
+        llama: "\(length):128," + scaling.replacing(",\(length):256", with: "")
+      ).rotaryScaling
+      #expect(try both == outer && both != read(llama: scaling).rotaryScaling)
+    }
+  }
+
+  @Test("YaRN's slow turns are at most the fast ones")
+  func refusesTurnsInTheWrongOrder() throws {
+    func yarn(_ fast: Int, _ slow: Int) throws(ConfigurationError) -> Configuration {
+      let turns = #""beta_fast":\#(fast),"beta_slow":\#(slow)"#
+      return try read(llama: #""rope_scaling":{"type":"yarn","factor":4,\#(turns)}"#)
+    }
+    #expect(
+      throws: ConfigurationError.outOfRange(
+        path: "c", key: "rope_scaling.beta_fast", value: "1.0",
+        allowed: "at least \"beta_slow\" (2.0)")
+    ) { try yarn(1, 2) }
+    #expect(throws: Never.self) { try yarn(2, 2) }
+  }
+
   @Test("the configurations of Qwen2 and Qwen2.5 are read")
   func readsQwen2() throws {
     func qwen2(_ members: String) throws -> Configuration {

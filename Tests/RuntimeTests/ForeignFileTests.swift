@@ -30,7 +30,10 @@ struct ForeignFileTests {
     (.hdf5, [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A, 0], "HDF5"),
     (.numpy, [0x93, 0x4E, 0x55, 0x4D, 0x50, 0x59, 1, 0], "NumPy"),
     (.gguf, Array("GGUF".utf8) + [3, 0, 0, 0, 0x23], "GGUF"),
-    (.pdf, Array("%PDF-1.7\n".utf8), "PDF"), (.pickle, [0x80, 4, 0x95], "pickle"),
+    (.bzip2, Array("BZh1".utf8) + [0x31, 0x41, 0x59, 0x26, 0x53, 0x59, 0], "bzip2"),
+    (.pdf, Array("%PDF-1.7\n".utf8), "PDF"), (.pdf, Array("%PDF-2.0\n".utf8), "PDF"),
+    (.pickle, [0x80, 2, 0x8A, 0x0A], "pickle"), (.pickle, [0x80, 3, 0x7D], "pickle"),
+    (.pickle, [0x80, 4, 0x95], "pickle"), (.pickle, [0x80, 5, 0x95], "pickle"),
     (.utf16, [0xFF, 0xFE, 0x61, 0], "UTF-16"), (.utf16, [0xFE, 0xFF, 0, 0x61], "UTF-16"),
   ]
 

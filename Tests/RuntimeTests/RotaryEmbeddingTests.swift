@@ -79,6 +79,32 @@ struct RotaryEmbeddingTests {
       ])
   }
 
+  /// Computed with NumPy in double precision by the formulas of transformers 5.24, and equal to what it
+  /// computes in single precision up to 8e-8 relative.
+  @Test(
+    "the bounds of YaRN are kept within the head, and apart",
+    arguments: [
+      // Pairs -0.99 and 2.02, rounded to -1 and 3; the first bound is then 0.
+      (10_000, 64, true, [1, 0.237170825, 0.05, 0.00790569415, 0.0025, 0.000790569415, 0.00025]),
+      // Pairs 3.24 and 15.3, of which the last bound is 15.
+      (10, 512, true, [1, 0.749894209, 0.562341325, 0.421696503, 0.296463531, 0.207495199]),
+      (10, 512, false, [1, 0.749894209, 0.562341325, 0.421696503, 0.301042367, 0.210616693]),
+      // Both bounds are 0.
+      (10_000, 4, true, [1, 0.0790569415, 0.025, 0.00790569415, 0.0025, 0.000790569415]),
+    ] as [(Double, Int, Bool, [Double])])
+  func boundsAreKeptWithinTheHead(
+    base: Double, length: Int, roundsBounds: Bool, expected: [Double]
+  ) {
+    let configuration = Configuration(
+      hiddenSize: 32, intermediateSize: 8, layerCount: 1, headCount: 2, vocabularySize: 8,
+      rotaryBase: base,
+      rotaryScaling: .yarn(
+        factor: 4, attentionFactor: 1, fastTurns: 32, slowTurns: 1,
+        originalContextLength: length, roundsBounds: roundsBounds))
+    expectEqual(
+      Array(RotaryEmbedding(configuration).frequencies.prefix(expected.count)), expected)
+  }
+
   @Test("frequencies fall from 1")
   func frequenciesFallFromOne() {
     let configuration = Configuration(

@@ -11,12 +11,12 @@ struct TiedHeadTests {
 
   /// A model that has a head of its own, in a folder whose config.json ties it to the embedding.
   private func folder(
-    change: (inout TinyCheckpoint) -> Void = { _ in }
+    vocabularySize: Int = 50, change: (inout TinyCheckpoint) -> Void = { _ in }
   ) throws -> (TinyCheckpoint, TemporaryFolder) {
     var tiny = TinyCheckpoint(
       Configuration(
         hiddenSize: 24, intermediateSize: 40, layerCount: 2, headCount: 4, keyValueHeadCount: 2,
-        headSize: 6, vocabularySize: 50, contextLength: 128))
+        headSize: 6, vocabularySize: vocabularySize, contextLength: 128))
     change(&tiny)
     let folder = try TemporaryFolder()
     try tiny.write(to: folder)
@@ -52,14 +52,29 @@ struct TiedHeadTests {
     }
   }
 
-  @Test("one number in the last place is a difference")
-  func lastNumber() throws {
-    let (_, folder) = try folder { tiny in
+  // 1200 numbers, and 4800, which are compared in two pieces.
+  @Test("one number in the last place is a difference", arguments: [50, 200])
+  func lastNumber(vocabularySize: Int) throws {
+    let (_, folder) = try folder(vocabularySize: vocabularySize) { tiny in
       var values = tiny.tensors["model.embed_tokens.weight"]?.values ?? []
       values[values.count - 1] = values[values.count - 1].nextUp
-      tiny.tensors[Self.name] = ([50, 24], values)
+      tiny.tensors[Self.name] = ([vocabularySize, 24], values)
     }
     #expect(try Checkpoint(contentsOf: folder.path).hasOwnHead)
+  }
+
+  @Test("the same numbers in another shape are a head of that shape")
+  func otherShape() throws {
+    let (_, folder) = try folder { tiny in
+      let values = tiny.tensors["model.embed_tokens.weight"]?.values ?? []
+      tiny.tensors[Self.name] = ([24, 50], values)
+    }
+    #expect(try Checkpoint(contentsOf: folder.path).hasOwnHead)
+    #expect(
+      throws: CheckpointError.shapeMismatch(
+        path: "\(folder.path)/model.safetensors", tensor: Self.name, expected: [50, 24],
+        actual: [24, 50])
+    ) { try Model(contentsOf: folder.path) }
   }
 
   @Test("a head that is the embedding is tied, also with zeros of other signs")
