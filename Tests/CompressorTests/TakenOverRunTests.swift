@@ -237,4 +237,18 @@ struct TakenOverRunTests {
     #expect(try FileManager.default.contentsOfDirectory(atPath: state) == ["lock"])
     #expect(lost.category == .resumable)
   }
+
+  @Test("a run that has ended has no lock to lose")
+  func ended() throws {
+    let output = try OutputFolder(path, source: "/nowhere")
+    try FileManager.default.createDirectory(
+      atPath: output.assemblyPath, withIntermediateDirectories: false)
+    try Data("{}".utf8).write(to: URL(fileURLWithPath: "\(output.assemblyPath)/config.json"))
+    try output.markReady()
+    #expect(output.lockLoss == nil)
+    // The lock file goes with the state of the run.
+    try output.moveIntoPlace()
+    #expect(output.lockLoss == nil)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: path) == ["config.json"])
+  }
 }
