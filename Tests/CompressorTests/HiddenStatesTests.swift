@@ -32,11 +32,12 @@ struct HiddenStatesTests {
   }
 
   private func restored(
-    _ path: String, memoryLimit: Int = 1 << 20, sampleCount: Int = samples, folder: TemporaryFolder
+    _ path: String, memoryLimit: Int = 1 << 20, sampleCount: Int = samples, folder: TemporaryFolder,
+    run: String = ""
   ) throws(HiddenStatesError) -> HiddenStates {
     try HiddenStates.restored(
       from: path, sampleCount: sampleCount, contextLength: Self.length, hiddenSize: Self.size,
-      memoryLimit: memoryLimit, folder: folder.path)
+      memoryLimit: memoryLimit, folder: folder.path, run: run)
   }
 
   @Test("what is written is read, in memory and in a file", arguments: [419, 420])
@@ -112,6 +113,30 @@ struct HiddenStatesTests {
       throws: HiddenStatesError.shapeMismatch(path: path, expected: [4, 5, 7], actual: [3, 5, 7])
     ) {
       _ = try restored(path, sampleCount: 4, folder: folder)
+    }
+  }
+
+  @Test("states of another run are refused")
+  func runs() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.path + "/states"
+    // Names of runs are digests, of which 24 bytes are kept.
+    let runs = [String(repeating: "a", count: 64), String(repeating: "a", count: 23) + "b", ""]
+    try states(memoryLimit: 0, folder).save(to: path, run: runs[0])
+    try check(restored(path, folder: folder, run: runs[0]))
+    #expect(try HiddenStates.wereSaved(at: path, by: runs[0]))
+    for other in runs.dropFirst() {
+      #expect(try !HiddenStates.wereSaved(at: path, by: other))
+      #expect(throws: HiddenStatesError.damaged(path: path)) {
+        _ = try restored(path, folder: folder, run: other)
+      }
+    }
+    // Nor are there states of the run in a file that is damaged at its start, or ends there.
+    var bytes = try folder.read("states")
+    bytes[0] ^= 1
+    for damaged in [bytes, Array(bytes.prefix(64)), []] {
+      try folder.write("states", damaged)
+      #expect(try !HiddenStates.wereSaved(at: path, by: runs[0]))
     }
   }
 

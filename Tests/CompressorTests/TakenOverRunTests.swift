@@ -169,6 +169,32 @@ struct TakenOverRunTests {
     #expect(try files(in: densePath) == files(in: wholeDense))
   }
 
+  @Test("residual streams of another run are not used")
+  func foreignStreams() throws {
+    var (fixture, other) = (try fixture(), try other())
+    // Its results depend on the streams.
+    (fixture.plan.method, fixture.plan.refinementRounds) = (.gptq, 0)
+    (other.plan.method, other.plan.refinementRounds) = (.gptq, 0)
+    let (whole, foreign) = ("\(folder.path)/whole", "\(folder.path)/foreign")
+    try fixture.run(to: whole)
+    // Both are stopped in the second layer, so that the streams after the first one are saved.
+    try other.run(to: foreign, observer: StoppingObserver(afterMatrices: 9))
+    try fixture.run(to: path, observer: StoppingObserver(afterMatrices: 9))
+    let manager = FileManager.default
+    let names = try manager.contentsOfDirectory(atPath: "\(foreign)/.compress").filter {
+      $0.hasPrefix("hidden-") || $0.hasPrefix("original-")
+    }
+    #expect(names.contains("hidden-1"))
+    for name in names {
+      try manager.removeItem(atPath: "\(path)/.compress/\(name)")
+      try manager.copyItem(
+        atPath: "\(foreign)/.compress/\(name)", toPath: "\(path)/.compress/\(name)")
+    }
+    let summary = try fixture.run(to: path)
+    #expect(summary.isComplete && summary.resumedCount == 9)
+    #expect(try CompressionFixture.result(in: path) == CompressionFixture.result(in: whole))
+  }
+
   @Test("ranks that another run has chosen are not used")
   func foreignRanks() throws {
     var (fixture, other) = (try fixture(), try other())
@@ -210,5 +236,19 @@ struct TakenOverRunTests {
     }
     #expect(try FileManager.default.contentsOfDirectory(atPath: state) == ["lock"])
     #expect(lost.category == .resumable)
+  }
+
+  @Test("a run that has ended has no lock to lose")
+  func ended() throws {
+    let output = try OutputFolder(path, source: "/nowhere")
+    try FileManager.default.createDirectory(
+      atPath: output.assemblyPath, withIntermediateDirectories: false)
+    try Data("{}".utf8).write(to: URL(fileURLWithPath: "\(output.assemblyPath)/config.json"))
+    try output.markReady()
+    #expect(output.lockLoss == nil)
+    // The lock file goes with the state of the run.
+    try output.moveIntoPlace()
+    #expect(output.lockLoss == nil)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: path) == ["config.json"])
   }
 }
