@@ -66,6 +66,8 @@ public struct Compressor {
   ) throws(CompressionError) -> CompressionSummary {
     let clock = ContinuousClock()
     let start = clock.now
+    let steps = algebra.clock
+    steps.begin(.source)
     var summary = CompressionSummary()
     summary.sourceByteCount = checkpoint.byteCount
     summary.matrixCount = layerLinears.reduce(0) { $0 + $1.all.count }
@@ -105,7 +107,9 @@ public struct Compressor {
       var context = context
       context.plan.moduleRanks = try ranks(journal, samples, rotation, observer)
       let plan = context.plan
-      let embedding = try EmbeddingCompression(context, samples, observer).run(&journal)
+      let embedding = try steps.measure(.embedding) {
+        try EmbeddingCompression(context, samples, observer).run(&journal)
+      }
       context.withCompressedEmbedding = try embedding.map { try context.model(with: $0) }
       summary.embedding = embedding?.record
       var layers = LayerCompression(
@@ -118,12 +122,14 @@ public struct Compressor {
         all, DenseReconstruction(algebra, plan.compressedFormat, layers.rotation),
         observer: observer)
       observer.phaseBegan(.writing)
+      steps.begin(.writing)
+      defer { steps.end() }
       let totals = try CompressedModelWriter(
         folder, checkpoint: checkpoint, plan: plan, sourceDigest: fingerprint.sourceDigest
       ).finish(
         linears: linears, head: head, embedding: embedding,
         rotations: layers.rotation?.all ?? [],
-        seconds: layers.journal.seconds)
+        seconds: layers.journal.seconds, steps: steps.times)
       try export?.moveIntoPlace()
       summary.byteCount = totals.byteCount
       summary.isComplete = true
@@ -139,6 +145,8 @@ public struct Compressor {
     } catch {
       preconditionFailure("\(error) is no error of this package")
     }
+    steps.end()
+    summary.steps = steps.times
     summary.seconds = start.duration(to: clock.now) / .seconds(1)
     return summary
   }
@@ -180,6 +188,8 @@ public struct Compressor {
   ) throws -> [String: Int] {
     if plan.method.lowRank?.targetBits == nil { return [:] }
     if let known = try journal.allocation() { return known }
+    algebra.clock.begin(.ranks)
+    defer { algebra.clock.end() }
     let allocation = RankAllocation(plan)
     let matrices = try ModelAnalysis(model, checkpoint, plan, options, algebra).matrices(
       samples, folder: journal.output.statePath, rotation,

@@ -56,9 +56,8 @@ func analyze(_ invocation: Invocation) throws -> ExitCode {
   let threadCount = arguments[CommonOptions.threads] ?? SessionOptions.processorCount
   let machine = MachineState(threadCount: threadCount, output: nil)
   let limit = arguments[Options.memoryLimit] ?? machine.availableMemory
-  let keepsStates =
-    forecast.memory(keepsHiddenStates: true, threadCount: threadCount).peak <= limit ?? .max
-  let needed = forecast.memory(keepsHiddenStates: keepsStates, threadCount: threadCount).peak
+  let statesLimit = forecast.hiddenStatesLimit(memory: limit, threadCount: threadCount)
+  let needed = forecast.memory(hiddenStatesLimit: statesLimit, threadCount: threadCount).peak
   if let limit, needed > limit {
     throw CompressCommandError.notEnoughMemory(
       needed: needed, limit: limit, isGiven: arguments[Options.memoryLimit] != nil)
@@ -69,7 +68,7 @@ func analyze(_ invocation: Invocation) throws -> ExitCode {
   let analysis = try ModelAnalysis(
     checkpoint, plan: plan,
     options: CompressorOptions(
-      threadCount: threadCount, hiddenStatesLimit: keepsStates ? .max : 0)
+      threadCount: threadCount, hiddenStatesLimit: statesLimit)
   ).run(samples: samples, temporaryFolder: temporaryFolder(), observer: observer)
   observer.finishLine()
   guard let matrices = analysis else {

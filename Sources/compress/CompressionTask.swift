@@ -74,16 +74,21 @@ struct CompressionTask {
   /// The memory that the run may use in bytes, or nil when it is unknown.
   var usableMemory: Int? { memoryLimit ?? machine.availableMemory }
 
-  /// Whether the hidden states of all samples fit into memory in addition to everything else.
-  var keepsHiddenStates: Bool {
-    forecast.memory(keepsHiddenStates: true, threadCount: machine.threadCount).peak
-      <= usableMemory ?? .max
+  /// The bytes of the states of samples that fit into memory in addition to everything else.
+  var hiddenStatesLimit: Int {
+    forecast.hiddenStatesLimit(memory: usableMemory, threadCount: machine.threadCount)
   }
+
+  /// Whether the residual streams of all samples stay in memory.
+  var keepsHiddenStates: Bool { forecast.keepsHiddenStates(limit: hiddenStatesLimit) }
 
   /// The memory that the run will use.
   var memory: CompressionForecast.Memory {
-    forecast.memory(keepsHiddenStates: keepsHiddenStates, threadCount: machine.threadCount)
+    forecast.memory(hiddenStatesLimit: hiddenStatesLimit, threadCount: machine.threadCount)
   }
+
+  /// The space on the disk that the run will need.
+  var diskByteCount: Int { forecast.diskByteCount(hiddenStatesLimit: hiddenStatesLimit) }
 
   private var memoryError: CompressCommandError? {
     let needed = memory.peak
@@ -99,8 +104,8 @@ struct CompressionTask {
   func run(observer: some CompressionObserver) throws -> CompressionSummary {
     guard let output, let samples else { preconditionFailure("a forecast cannot be run") }
     let options = CompressorOptions(
-      threadCount: machine.threadCount, hiddenStatesLimit: keepsHiddenStates ? .max : 0,
-      resume: resume, force: force, neededByteCount: forecast.diskByteCount,
+      threadCount: machine.threadCount, hiddenStatesLimit: hiddenStatesLimit,
+      resume: resume, force: force, neededByteCount: diskByteCount,
       denseFolder: denseFolder)
     return try Compressor(checkpoint, plan: plan, options: options).run(
       to: output, samples: samples, observer: observer)

@@ -27,6 +27,7 @@ enum ReportDocument {
         .init("embedding", summary.embedding.map(matrix) ?? .null),
         .init("resumed_matrices", .integer(summary.resumedCount)),
         .init("seconds", .number(summary.seconds)),
+        .init("steps", StepTime.json(summary.steps)),
         .init("matrices", .array(summary.records.map(matrix))),
       ])
   }
@@ -89,7 +90,7 @@ enum ReportDocument {
       "peak_memory_bytes": .integer(memory.peak),
       "mapped_bytes": .integer(memory.mappedFiles),
       "hidden_states_in_memory": .boolean(task.keepsHiddenStates),
-      "disk_bytes": .integer(forecast.diskByteCount),
+      "disk_bytes": .integer(task.diskByteCount),
       "seconds": .number(forecast.seconds(rate: task.machine.rate)),
     ]
   }

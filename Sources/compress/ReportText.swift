@@ -41,13 +41,27 @@ package enum ReportText {
     return line("plan", text)
   }
 
+  /// The time of each step of a run, for `--verbose`.
+  static func steps(_ summary: CompressionSummary) -> [String] {
+    summary.steps.map { time in
+      let name = time.step.rawValue.replacing("_", with: " ")
+      let seconds = decimalText(time.seconds, digits: 1)
+      let share = decimalText(100 * time.seconds / max(summary.seconds, 1e-9), digits: 1)
+      let padding = String(repeating: " ", count: max(1, 28 - name.count - seconds.count))
+      return "\(name)\(padding)\(seconds) s  (\(share) %)"
+    }
+  }
+
   /// The parts of the forecast, for `--dry-run`.
   static func forecast(_ task: CompressionTask) -> [String] {
     let forecast = task.forecast
     let memory = task.memory
     func bytes(_ count: Int) -> String { ByteCount(count).text }
     let matrices = forecast.matrices.reduce(0) { $0 + $1.byteCount }
-    let states = bytes(forecast.hiddenStateByteCount)
+    let (kept, states) = (task.hiddenStatesLimit, forecast.hiddenStateByteCount)
+    let place =
+      task.keepsHiddenStates
+      ? kept < states ? "\(bytes(kept)) of them in memory" : "in memory" : "in files"
     return [
       line(
         "bytes",
@@ -61,10 +75,9 @@ package enum ReportText {
         "memory",
         "calibrating \(bytes(memory.calibrating)), decomposing \(bytes(memory.decomposing)), "
           + "advancing \(bytes(memory.advancing)), packing \(bytes(memory.packingHead)); "
-          + "states of \(task.plan.sampleCount) x \(task.plan.contextLength) tokens \(states), "
-          + (task.keepsHiddenStates ? "in memory" : "in a file")
-          + "; mapped files \(bytes(memory.mappedFiles)) besides"),
-      line("disk", "\(bytes(forecast.diskByteCount)) at most while the run is on"),
+          + "states of \(task.plan.sampleCount) x \(task.plan.contextLength) tokens \(bytes(states)), "
+          + place + "; mapped files \(bytes(memory.mappedFiles)) besides"),
+      line("disk", "\(bytes(task.diskByteCount)) at most while the run is on"),
       line(
         "time",
         "about \(durationText(forecast.seconds(rate: task.machine.rate))) at "

@@ -28,6 +28,7 @@ run(Options.command) { invocation in
   defer { observer.finishLine() }
   let summary = try task.run(observer: observer)
   observer.finishLine()
+  for line in ReportText.steps(summary) { invocation.messages.detail(line) }
   if let failure = observer.failure { throw failure }
   guard summary.isComplete else {
     let code = InterruptFlag.isTerminated ? ExitCode.terminated : .resumable

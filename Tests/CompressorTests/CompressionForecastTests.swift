@@ -66,7 +66,11 @@ struct CompressionForecastTests {
     #expect(forecast.sourceByteCount == 4 * forecast.sourceElementCount)
     #expect(forecast.bitsPerElement == 72_504 * 8 / Double(weightCount + 9840))
     // The journal holds the matrices and the head a second time, and two boundaries of 3 * 16 * 48 numbers.
-    #expect(forecast.diskByteCount == 72_504 + 37_784 + 14_560 + 2 * 9216)
+    #expect(
+      forecast.diskByteCount(hiddenStatesLimit: .max) == 72_504 + 37_784 + 14_560 + 2 * 9216)
+    // The states in a file are there a third time.
+    #expect(
+      forecast.diskByteCount(hiddenStatesLimit: 9215) == 72_504 + 37_784 + 14_560 + 3 * 9216)
   }
 
   @Test("the forecast is what packing makes, for every format and group size")
@@ -244,7 +248,7 @@ struct CompressionForecastTests {
 
   @Test("memory by phases, counted by hand")
   func memory() throws {
-    let memory = try forecast(plan).memory(keepsHiddenStates: true, threadCount: 2)
+    let memory = try forecast(plan).memory(hiddenStatesLimit: .max, threadCount: 2)
     // The program, states 4 * 3 * 16 * 48, activations 4 * 16 (144 + 96 + 96 + 160 + 12), 2 * 4 * 48 * 80 of
     // widened weights.
     let states = 9216
@@ -259,7 +263,7 @@ struct CompressionForecastTests {
     #expect(memory.packingHead == (30 << 20) + 13 * 4800)
     #expect(memory.peak == memory.decomposing)
     #expect(
-      try forecast(plan).memory(keepsHiddenStates: false, threadCount: 2).peak
+      try forecast(plan).memory(hiddenStatesLimit: 0, threadCount: 2).peak
         == memory.peak - states)
   }
 
@@ -268,23 +272,35 @@ struct CompressionForecastTests {
     var plan = plan
     plan.propagation = .corrected
     let forecast = try forecast(plan)
-    // As above, with two streams.
-    let always = (30 << 20) + 2 * 9216 + 64 * 508 + 30_720
-    let memory = forecast.memory(keepsHiddenStates: true, threadCount: 2)
+    // As above, with two streams, the outputs of the heads (as wide as the streams), and the inputs of down.
+    let states = 3 * 9216 + 15_360
+    let always = (30 << 20) + states + 64 * 508 + 30_720
+    let memory = forecast.memory(hiddenStatesLimit: .max, threadCount: 2)
     // down: 8 * 80^2 + 16 * 80 * 48, 4 * 16 (80 + 48) for a sample of both models, and tiles of
     // 4 * 2 * 80 (80 + 48), which is more than 16 * 80^2 + 20 * 80 * 48.
     #expect(memory.calibrating == always + 51_200 + 61_440 + 8192 + 81_920)
     // No Hessian of later inputs, but the correction of this one, 4 * 48 * 80.
     #expect(memory.decomposing == always + 294_912 + 15_360)
-    #expect(forecast.hiddenStateByteCount == 2 * 9216)
-    #expect(
-      try forecast.diskByteCount
-        == self.forecast(
-          {
-            var plan = plan; plan.propagation = .compressed; return plan
-          }()
-        )
-        .diskByteCount + 2 * 9216)
+    #expect(forecast.hiddenStateByteCount == states)
+    // Without room for the inputs of down, and without room for anything.
+    for (limit, kept) in [(states - 1, 3 * 9216), (3 * 9216 - 1, 0)] {
+      #expect(
+        forecast.memory(hiddenStatesLimit: limit, threadCount: 2).peak
+          == memory.peak - states + kept)
+    }
+    for (lack, kept) in [(0, states), (1, 3 * 9216), (15_361, 0)] {
+      #expect(forecast.hiddenStatesLimit(memory: memory.peak - lack, threadCount: 2) == kept)
+    }
+    #expect(forecast.hiddenStatesLimit(memory: nil, threadCount: 2) == .max)
+    var single = plan
+    single.propagation = .compressed
+    let other = try self.forecast(single)
+    // The two streams are saved twice; what is not in memory is in files.
+    for (limit, files) in [(Int.max, 0), (0, 3 * 9216)] {
+      #expect(
+        forecast.diskByteCount(hiddenStatesLimit: limit)
+          == other.diskByteCount(hiddenStatesLimit: .max) + 2 * 9216 + files)
+    }
   }
 
   @Test("time grows with the work and falls with the rate")

@@ -1,4 +1,5 @@
 internal import DuetRuntime
+internal import DuetSystem
 
 /// The sum of x x^T over the inputs x of a linear layer, which are added in batches.
 ///
@@ -67,6 +68,15 @@ package struct HessianAccumulator: ~Copyable {
     }
   }
 
+  /// Adds x x^T for every token, for rows without gaps: (tokenCount, size).
+  ///
+  /// - Throws: As above.
+  mutating func add(
+    _ x: borrowing Buffer<Float>, tokenCount: Int
+  ) throws(CompressionDataError) {
+    try add(x.span, stride: size, tokenCount: tokenCount)
+  }
+
   /// Ends the sum and returns the mean of x x^T.
   ///
   /// - Precondition: At least one token was added.
@@ -74,10 +84,10 @@ package struct HessianAccumulator: ~Copyable {
   package consuming func finish() -> Hessian {
     precondition(tokenCount > 0, "a mean over \(tokenCount) tokens")
     let (size, count) = (size, Double(tokenCount))
-    let (sums, tiles, tileSize) = unsafe (sum.sums.pointer, sum.tiles, TiledSum.tileSize)
+    let (sums, tiles) = unsafe (sum.sums.pointer, sum.tiles)
     pool.run(tiles.count) { part, _ in
-      let (row, column) = (tiles[part].row, tiles[part].column)
-      let (rowEnd, columnEnd) = (min(row + tileSize, size), min(column + tileSize, size))
+      let (row, column) = (tiles[part].rows.lowerBound, tiles[part].columns.lowerBound)
+      let (rowEnd, columnEnd) = (tiles[part].rows.upperBound, tiles[part].columns.upperBound)
       // Squares of 32 x 32: a square and its mirror image fit in the first-level cache.
       for top in stride(from: row, to: rowEnd, by: 32) {
         for left in stride(from: column, to: columnEnd, by: 32) {

@@ -5,7 +5,7 @@ internal import DuetSystem
 package struct InputComparison: ~Copyable {
   /// The second moment of the input in the compressed model.
   package var hessian: Hessian
-  /// E[d x^T] transposed, for `WeightCorrection`.
+  /// E[t x^T] transposed, (input size, hiddenSize), for `WeightCorrection`.
   package var moment: Matrix<Double>
 }
 
@@ -13,98 +13,149 @@ package struct InputComparison: ~Copyable {
 package struct ComparedLayers {
   /// The layer of the original model.
   let original: DecoderLayer
-  /// The layer with the matrices that are compressed so far.
+  /// The layer of the compressed model; a step needs only the matrices before its input.
   let compressed: DecoderLayer
+  /// The type of the activations that packed matrices of the compressed layer multiply.
+  let activationType: ActivationType
 
   /// The layer in both models.
-  package init(original: DecoderLayer, compressed: DecoderLayer) {
+  package init(
+    original: DecoderLayer, compressed: DecoderLayer, activationType: ActivationType = .f32
+  ) {
     self.original = original
     self.compressed = compressed
+    self.activationType = activationType
   }
 }
 
 extension LayerCalibration {
-  /// Compares an input of a layer in both models.
+  /// Takes the streams of both models to an input of a layer and compares the models there.
+  ///
+  /// The streams are at the input before it, or at the end of the last layer. What is compared:
+  ///
+  /// - At the normalised residual stream: x0 - x, of the original and the compressed model.
+  /// - At the outputs of the heads, and at the gated values: the residual stream of the original model behind
+  ///   the matrix, minus that of the compressed model before it and minus the bias of the matrix. This is what
+  ///   the product of the matrix and x should be. It does not depend on the weights of the matrix.
   ///
   /// - Parameters:
   ///   - input: Which input.
-  ///   - layers: The layer in both models; the matrices of `input` have the same weights in both.
+  ///   - layers: The layer in both models; the compressed one needs the matrices before the input.
   ///   - index: Which layer it is, for errors.
-  ///   - originalStates: The residual streams of the original model before the layer.
-  ///   - compressedStates: The residual streams of the compressed model before the layer.
+  ///   - streams: The streams, which are changed.
+  ///   - isMeasured: Whether the models are compared; if not, the streams only go on.
   ///   - control: How the caller follows and stops the run.
-  /// - Returns: The means over all tokens of all samples.
-  /// - Throws: `LayerCalibrationError`.
-  /// - Complexity: Two passes through the layer, as far as the point of comparison, and the sums of products.
-  package mutating func comparison(
-    of input: LinearInput, _ layers: ComparedLayers, index: Int,
-    original originalStates: borrowing HiddenStates,
-    compressed compressedStates: borrowing HiddenStates, control: Control = Control()
-  ) throws(LayerCalibrationError) -> InputComparison {
-    check(originalStates)
-    check(compressedStates)
-    let (width, size) = (configuration.hiddenSize, input.size(configuration))
-    let tokens = originalStates.contextLength
-    var difference = Buffer<Float>(count: tokens * width)
-    var inputs = Buffer<Float>(count: tokens * size)
-    var sums = HessianAccumulator(size: size, layer: index, input: input.matrixNames, algebra)
-    var moment = CrossMoment(rowCount: width, columnCount: size, algebra)
-    try forEachSample(originalStates.sampleCount, control) {
+  /// - Returns: The means over all tokens of all samples, or nil without a comparison.
+  /// - Throws: `LayerCalibrationError`; the streams are then of no use.
+  /// - Complexity: The products between the two inputs, once in each model, and the sums of products.
+  package mutating func advance(
+    to input: LinearInput, of layers: ComparedLayers, index: Int, _ streams: inout ComparedStreams,
+    isMeasured: Bool = true, control: Control = Control()
+  ) throws(LayerCalibrationError) -> InputComparison? {
+    check(streams.original)
+    check(streams.compressed)
+    // Nothing is multiplied before the first input.
+    if input == .attention, !isMeasured { return nil }
+    prepare(for: layers)
+    var step = ComparisonStep(
+      input, layers, index, configuration, tokenCount: hidden.count, algebra)
+    try forEachSample(streams.original.sampleCount, control) {
       calibration, sample throws(LayerCalibrationError) in
-      for index in 0..<difference.count { difference[index] = 0 }
-      try calibration.observe(input, layers.original, sample, of: originalStates, into: &inputs)
-      calibration.add(1, input, inputs, to: &difference)
-      try calibration.observe(input, layers.compressed, sample, of: compressedStates, into: &inputs)
-      calibration.add(-1, input, inputs, to: &difference)
-      do throws(CompressionDataError) {
-        try sums.add(inputs.span, stride: size, tokenCount: tokens)
-      } catch {
-        throw .compressor(error)
-      }
-      moment.add(difference, inputs, tokenCount: tokens)
+      try calibration.advanceOriginal(sample, &step, &streams)
+      try calibration.advanceCompressed(sample, &step, &streams)
+      if isMeasured { try step.addSample() }
     }
-    return InputComparison(hessian: sums.finish(), moment: moment.finish(algebra))
+    return isMeasured ? step.finish() : nil
   }
 
-  /// Runs a sample through a layer as far as the point of comparison, and keeps the values of `input`.
-  private mutating func observe(
-    _ input: LinearInput, _ layer: DecoderLayer, _ sample: Int, of states: borrowing HiddenStates,
-    into inputs: inout Buffer<Float>
+  /// Takes the stream of the compressed model from the input of the down matrix to the end of the layer; that
+  /// of the original model is there already.
+  ///
+  /// - Parameters:
+  ///   - layers: The layer, with all its compressed matrices.
+  ///   - index: Which layer it is, for errors.
+  ///   - streams: The streams, which are changed.
+  ///   - control: How the caller follows and stops the run.
+  /// - Throws: `LayerCalibrationError`; the streams are then of no use.
+  package mutating func finish(
+    _ layers: ComparedLayers, index: Int, _ streams: inout ComparedStreams,
+    control: Control = Control()
   ) throws(LayerCalibrationError) {
-    try read(sample, of: states)
-    let size = input.size(configuration)
-    run(layer, endsBefore: input.isComparedItself ? input : input.next) {
-      reached, rows, stride, tokenCount in
-      guard reached == input else { return }
-      for token in 0..<tokenCount {
-        for column in 0..<size { inputs[token * size + column] = rows[token * stride + column] }
+    prepare(for: layers)
+    let size = LinearInput.down.size(configuration)
+    var inputs = Buffer<Float>(count: streams.compressed.contextLength * size)
+    try forEachSample(streams.compressed.sampleCount, control) {
+      calibration, sample throws(LayerCalibrationError) in
+      try calibration.read(sample, of: streams.compressed)
+      calibration.algebra.clock.begin(.compressedForward)
+      defer { calibration.algebra.clock.end() }
+      switch streams.gated {
+      case .some(let gated):
+        try calibration.read(sample, of: gated, into: &inputs)
+        calibration.restore(.down, inputs)
+      case .none: calibration.compute(.down, of: layers.compressed) { _, _ in }
       }
+      calibration.addProduct(of: .down, of: layers.compressed)
+      try calibration.writeAdvanced(sample, to: &streams.compressed, index: index)
     }
   }
 
-  /// Adds scale * (the inputs, or the residual stream) to `difference`.
-  private func add(
-    _ scale: Float, _ input: LinearInput, _ inputs: borrowing Buffer<Float>,
-    to difference: inout Buffer<Float>
-  ) {
-    let isComparedItself = input.isComparedItself
-    for index in 0..<difference.count {
-      difference[index] += scale * (isComparedItself ? inputs[index] : hidden[index])
+  // MARK: - One sample
+
+  /// Takes the original stream of a sample to the input, and what it is compared by to `step.difference`.
+  private mutating func advanceOriginal(
+    _ sample: Int, _ step: inout ComparisonStep, _ streams: inout ComparedStreams
+  ) throws(LayerCalibrationError) {
+    let (input, layer) = (step.input, step.layers.original)
+    algebra.clock.begin(.originalForward)
+    defer { algebra.clock.end() }
+    try read(sample, of: streams.original)
+    if input.isComparedItself {
+      compute(input, of: layer) { rows, stride in step.set(rows, stride) }
+    } else {
+      compute(input, of: layer) { _, _ in }
+      addProduct(of: input, of: layer)
+      step.set(hidden.span, configuration.hiddenSize)
+      try writeAdvanced(sample, to: &streams.original, index: step.index)
+    }
+  }
+
+  /// Takes the compressed stream of a sample to the input, and subtracts what it is compared by.
+  private mutating func advanceCompressed(
+    _ sample: Int, _ step: inout ComparisonStep, _ streams: inout ComparedStreams
+  ) throws(LayerCalibrationError) {
+    let (input, layer) = (step.input, step.layers.compressed)
+    algebra.clock.begin(.compressedForward)
+    defer { algebra.clock.end() }
+    try read(sample, of: streams.compressed)
+    if input == .feedForward {
+      try read(sample, of: streams.attended, into: &step.inputs)
+      restore(.attentionOutput, step.inputs)
+      addProduct(of: .attentionOutput, of: layer)
+      try writeAdvanced(sample, to: &streams.compressed, index: step.index)
+    }
+    compute(input, of: layer) { rows, stride in step.setInputs(rows, stride) }
+    if input.isComparedItself {
+      step.subtractInputs()
+    } else {
+      step.subtract(hidden)
+      if input == .attentionOutput {
+        try write(sample, to: &streams.attended, from: step.inputs)
+      } else {
+        try wrapping(LayerCalibrationError.file) { () throws(FileError) in
+          try streams.gated?.write(sample, from: step.inputs)
+        }
+      }
     }
   }
 }
 
 extension LinearInput {
-  /// Whether both models are compared at the input itself, and not after its matrix.
+  /// Whether both models are compared at the input itself, and not behind its matrix.
   ///
   /// True for inputs that are the normalised residual stream. The others are compared in the residual
-  /// stream, after the output of their matrix was added.
+  /// stream, to which the output of their matrix is added.
   var isComparedItself: Bool { norm != nil }
-
-  /// The input that comes after it in a layer, or nil.
-  fileprivate var next: LinearInput? {
-    LinearInput.allCases.drop { $0 != self }.dropFirst().first
-  }
 
   /// The matrices that multiply the input, for messages: "gate_proj and up_proj".
   var matrixNames: String {

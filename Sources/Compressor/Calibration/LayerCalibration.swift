@@ -74,7 +74,7 @@ package struct LayerCalibration: ~Copyable {
       } catch {
         throw .model(error)
       }
-      try write(sample, to: &states)
+      try write(sample, to: &states, from: hidden)
     }
   }
 
@@ -174,6 +174,29 @@ package struct LayerCalibration: ~Copyable {
     try pass.run(layer, &hidden, tokenCount: pass.tokenLimit, endsBefore: last, observe: observe)
   }
 
+  /// Makes memory for the products of the compressed layer.
+  mutating func prepare(for layers: ComparedLayers) {
+    pass.prepare(for: layers.compressed, type: layers.activationType)
+  }
+
+  /// Computes an input of a layer from the sample in `hidden`, and shows its rows.
+  mutating func compute(
+    _ input: LinearInput, of layer: DecoderLayer,
+    _ body: (_ rows: Span<Float>, _ stride: Int) -> Void
+  ) {
+    pass.compute(input, of: layer, from: hidden, body)
+  }
+
+  /// Sets an input to rows without gaps.
+  mutating func restore(_ input: LinearInput, _ rows: borrowing Buffer<Float>) {
+    pass.restore(input, rows)
+  }
+
+  /// Adds the product of the input, which was computed or restored last, and its matrix to `hidden`.
+  mutating func addProduct(of input: LinearInput, of layer: DecoderLayer) {
+    pass.addProduct(of: input, of: layer, to: &hidden)
+  }
+
   /// Checks that states have the sizes of this calibration.
   func check(_ states: borrowing HiddenStates) {
     precondition(
@@ -200,29 +223,36 @@ package struct LayerCalibration: ~Copyable {
   mutating func read(
     _ sample: Int, of states: borrowing HiddenStates
   ) throws(LayerCalibrationError) {
-    do throws(FileError) {
+    try wrapping(LayerCalibrationError.file) { () throws(FileError) in
       try states.read(sample, into: &hidden)
-    } catch {
-      throw .file(error)
     }
   }
 
-  private mutating func write(
-    _ sample: Int, to states: inout HiddenStates
+  /// Copies the states of a sample to `target`.
+  func read(
+    _ sample: Int, of states: borrowing HiddenStates, into target: inout Buffer<Float>
   ) throws(LayerCalibrationError) {
-    do throws(FileError) {
-      try states.write(sample, from: hidden)
-    } catch {
-      throw .file(error)
+    try wrapping(LayerCalibrationError.file) { () throws(FileError) in
+      try states.read(sample, into: &target)
     }
   }
 
-  private mutating func writeAdvanced(
+  /// Replaces the states of a sample.
+  func write(
+    _ sample: Int, to states: inout HiddenStates, from source: borrowing Buffer<Float>
+  ) throws(LayerCalibrationError) {
+    try wrapping(LayerCalibrationError.file) { () throws(FileError) in
+      try states.write(sample, from: source)
+    }
+  }
+
+  /// Writes `hidden`, which has run through a part of the layer, if it is finite.
+  mutating func writeAdvanced(
     _ sample: Int, to states: inout HiddenStates, index: Int
   ) throws(LayerCalibrationError) {
     guard pass.isFinite(hidden, count: hidden.count) else {
       throw .compressor(.nonFiniteActivations(layer: index, input: "the next layer"))
     }
-    try write(sample, to: &states)
+    try write(sample, to: &states, from: hidden)
   }
 }

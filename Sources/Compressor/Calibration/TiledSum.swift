@@ -7,12 +7,12 @@ internal import DuetSystem
 /// chunks in double precision. Tiles and chunks do not depend on the number of threads, and so neither does
 /// the result.
 struct TiledSum: ~Copyable {
-  /// A tile of the sum, by its first row and column.
+  /// A tile of the sum.
   struct Tile {
-    /// The first row.
-    let row: Int
-    /// The first column.
-    let column: Int
+    /// Its rows.
+    let rows: Range<Int>
+    /// Its columns.
+    let columns: Range<Int>
   }
 
   /// (size of x, size of y); tiles that are not computed are zero.
@@ -33,6 +33,10 @@ struct TiledSum: ~Copyable {
   /// and BLAS on one thread, 512 took less processor time than 256 or 384.
   static let tileSize = 512
 
+  /// The tiles along a side, where it has enough rows: fewer would leave a thread without work, and waste more
+  /// of the tiles on the diagonal.
+  private static let fewestTiles = 3
+
   /// An empty sum.
   ///
   /// - Parameters:
@@ -44,9 +48,11 @@ struct TiledSum: ~Copyable {
     self.pool = pool
     sums = Matrix(rowCount: rowCount, columnCount: columnCount)
     scratch = Buffer(count: pool.threadCount * Self.tileSize * Self.tileSize)
-    tiles = stride(from: 0, to: rowCount, by: Self.tileSize).flatMap { row in
-      stride(from: isSymmetric ? row : 0, to: columnCount, by: Self.tileSize).map {
-        Tile(row: row, column: $0)
+    let down = EvenParts(rowCount, atMost: Self.tileSize, fewest: Self.fewestTiles)
+    let across = EvenParts(columnCount, atMost: Self.tileSize, fewest: Self.fewestTiles)
+    tiles = (0..<down.count).flatMap { row in
+      ((isSymmetric ? row : 0)..<across.count).map {
+        Tile(rows: down[row], columns: across[$0])
       }
     }
   }
@@ -76,12 +82,11 @@ struct TiledSum: ~Copyable {
   private func addChunk(
     _ x: UnsafePointer<Float>, _ xStride: Int, _ y: UnsafePointer<Float>, _ yStride: Int, count: Int
   ) {
-    let (rowCount, columnCount) = (sums.rowCount, sums.columnCount)
+    let columnCount = sums.columnCount
     let (sums, scratch, tiles) = unsafe (sums.pointer, scratch.pointer, tiles)
     pool.run(tiles.count) { part, worker in
-      let (row, column) = (tiles[part].row, tiles[part].column)
-      let height = min(Self.tileSize, rowCount - row)
-      let width = min(Self.tileSize, columnCount - column)
+      let (row, column) = (tiles[part].rows.lowerBound, tiles[part].columns.lowerBound)
+      let (height, width) = (tiles[part].rows.count, tiles[part].columns.count)
       let product = unsafe scratch + worker * Self.tileSize * Self.tileSize
       unsafe Float.multiply(
         true, false, height, width, count, 1, x + row, xStride, y + column, yStride, 0, product,

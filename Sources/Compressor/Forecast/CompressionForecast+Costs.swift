@@ -7,7 +7,8 @@ extension CompressionForecast {
   /// all query heads, of all key heads and of the feed-forward network, and d that of a head:
   ///
   ///     program         30 MiB: code, libraries and their buffers
-  ///     hidden states   4 samples T h, when they are kept in memory; twice that with corrections
+  ///     hidden states   4 samples T h, when they are kept in memory. With corrections 4 samples T (2 h + q), and
+  ///                     4 samples T f more when there is room for that too
   ///     Hessians        8 (2 h^2 + q^2 + f^2): of the inputs of q k v, of o, of gate and up, of down
   ///     activations     4 T (3 h + 2 q + 4 k + 2 f + d): one sample in one layer, keys and values, and
   ///                     for each thread up to 4 MiB of weights widened to F32
@@ -68,13 +69,13 @@ extension CompressionForecast {
   /// The memory that the compression will use.
   ///
   /// - Parameters:
-  ///   - keepsHiddenStates: Whether the states of all samples stay in memory, not in a file.
+  ///   - hiddenStatesLimit: The most bytes of the states of samples that stay in memory, not in a file.
   ///   - threadCount: The number of threads.
   /// - Returns: The bytes of every phase.
-  public func memory(keepsHiddenStates: Bool, threadCount: Int) -> Memory {
+  public func memory(hiddenStatesLimit: Int, threadCount: Int) -> Memory {
     let (h, f) = (configuration.hiddenSize, configuration.intermediateSize)
     let (q, k) = (configuration.queryWidth, configuration.keyValueWidth)
-    let hiddenStates = keepsHiddenStates ? hiddenStateByteCount : 0
+    let hiddenStates = stateSizes(limit: hiddenStatesLimit).inMemory
     let widened = threadCount * min(4 << 20, 4 * h * max(q, f))
     let numbers = 3 * h + 2 * q + 4 * k + 2 * f + configuration.headSize
     let always =
@@ -155,18 +156,38 @@ extension CompressionForecast {
     return max(16 * n * n, decomposing)
   }
 
-  /// The bytes of the hidden states of all samples before one layer.
-  ///
-  /// With corrections, the states of the original model are included.
-  public var hiddenStateByteCount: Int {
-    (plan.propagation == .corrected ? 8 : 4) * plan.sampleCount * plan.contextLength
-      * configuration.hiddenSize
+  /// The states of all samples, of which at most `limit` bytes stay in memory.
+  func stateSizes(limit: Int) -> SampleStateSizes {
+    SampleStateSizes(configuration, plan, limit: limit)
   }
 
+  /// How many bytes of states are kept in memory so that the peak is at most `memory`, if it can be.
+  ///
+  /// - Parameters:
+  ///   - memory: The memory that the compression may use, or nil when all of it may be used.
+  ///   - threadCount: The number of threads.
+  public func hiddenStatesLimit(memory: Int?, threadCount: Int) -> Int {
+    guard let memory else { return .max }
+    let all = stateSizes(limit: .max)
+    let candidates = [hiddenStateByteCount, all.streams + all.attended]
+    return candidates.first {
+      self.memory(hiddenStatesLimit: $0, threadCount: threadCount).peak <= memory
+    } ?? 0
+  }
+
+  /// The bytes of all states of samples that there is use for.
+  public var hiddenStateByteCount: Int { stateSizes(limit: .max).inMemory }
+
+  /// Whether the residual streams of all samples stay in memory, not in a file.
+  public func keepsHiddenStates(limit: Int) -> Bool { stateSizes(limit: limit).keepsStreams }
+
   /// The bytes that a run needs on disk at most: the result; the journal, which holds the matrices, the head
-  /// and the embedding until all of them are there; and the hidden states before two layers.
-  public var diskByteCount: Int {
-    byteCount + compressedByteCount + headByteCount + embeddingByteCount + 2 * hiddenStateByteCount
+  /// and the embedding until all of them are there; the residual streams before two layers; and the states
+  /// that are not kept in memory.
+  public func diskByteCount(hiddenStatesLimit: Int) -> Int {
+    let sizes = stateSizes(limit: hiddenStatesLimit)
+    return byteCount + compressedByteCount + headByteCount + embeddingByteCount + 2 * sizes.streams
+      + sizes.inFiles
   }
 
   /// An estimate of the duration of the compression, which may be wrong by a factor of two.

@@ -4,7 +4,7 @@ public import DuetRuntime
 ///
 /// The bytes are exact: they count every tensor of the result, with padding. They do not count the headers of
 /// the files, a few hundred bytes for each tensor. Memory and time are estimates, see
-/// `memory(keepsHiddenStates:threadCount:)` and `seconds(rate:)`.
+/// `memory(hiddenStatesLimit:threadCount:)` and `seconds(rate:)`.
 public struct CompressionForecast: Sendable, Equatable {
   /// A tensor of the source.
   public struct Tensor: Sendable, Hashable {

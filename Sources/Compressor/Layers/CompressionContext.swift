@@ -17,6 +17,23 @@ struct CompressionContext {
 }
 
 extension CompressionContext {
+  /// The weights of a matrix of a layer, (outputSize, inputSize).
+  ///
+  /// - Throws: `CheckpointError`.
+  func weight(of linear: LayerLinears.Linear) throws(CheckpointError) -> Matrix<Float> {
+    try weight(named: linear.name, linear.outputSize, linear.inputSize)
+  }
+
+  /// The weights of a matrix, (rows, columns).
+  ///
+  /// - Throws: `CheckpointError`.
+  func weight(
+    named name: String, _ rows: Int, _ columns: Int
+  ) throws(CheckpointError) -> Matrix<Float> {
+    let tensor = try checkpoint.tensor(named: "\(name).weight", shape: [rows, columns])
+    return Matrix(widening: tensor, rowCount: rows, columnCount: columns)
+  }
+
   /// The original model with a compressed embedding.
   ///
   /// - Throws: `CheckpointError`.

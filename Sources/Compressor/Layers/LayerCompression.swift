@@ -60,6 +60,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     for inputs in streams.measuredTogether {
       let linears = inputs.flatMap(layer.sharing)
       if let known = try completed(linears) {
+        try streams.pass(inputs, finished: result)
         result += known
         continue
       }
@@ -119,8 +120,7 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
           hessian.matrix, plan.method.quantization ?? QuantizationOptions(), algebra)
         var sums = [Double](repeating: 0, count: ChannelScaling.exponentCount)
         for linear in layer.sharing(input) {
-          let errors = search.errors(
-            of: try weight(linear.name, linear.outputSize, linear.inputSize))
+          let errors = search.errors(of: try context.weight(of: linear))
           for index in sums.indices { sums[index] += errors[index] }
         }
         let best = sums.indices.min { sums[$0] < sums[$1] } ?? 0
@@ -148,10 +148,12 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     }
     let isUnseen = hessian.replaceZero()
     scaling.apply(to: &hessian.matrix, input, algebra)
-    let metric = try Metric(
-      &hessian.matrix, name: linears[0].name, damping: plan.damping,
-      columnCount: plan.method.columnCount(inputSize: linears[0].inputSize),
-      rotation: plan.incoherence == .none ? nil : rotation, algebra)
+    let metric = try algebra.clock.measure(.metric) { () throws(CompressionDataError) in
+      try Metric(
+        &hessian.matrix, name: linears[0].name, damping: plan.damping,
+        columnCount: plan.method.columnCount(inputSize: linears[0].inputSize),
+        rotation: plan.incoherence == .none ? nil : rotation, algebra)
+    }
     // Not needed any more, and at least half as large as the metric.
     hessian.matrix = Matrix(rowCount: 0, columnCount: 0)
     var result: [CompressedLinear] = []
@@ -177,12 +179,16 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     _ correction: borrowing WeightCorrection?, isUnseen: Bool
   ) throws -> (CompressedLinear, seconds: Double) {
     let start = clock.now
-    var weight = try weight(linear.name, linear.outputSize, linear.inputSize)
+    algebra.clock.begin(.metric)
+    defer { algebra.clock.end() }
+    var weight = try context.weight(of: linear)
     var (change, changeDamping) = (0.0, 0.0)
     switch correction {
     case .none: break
     case .some(let correction):
+      algebra.clock.begin(.correction)
       change = correction.apply(to: &weight, algebra)
+      algebra.clock.end()
       changeDamping = correction.damping
     }
     scaling.apply(to: &weight, of: linear, algebra)
@@ -198,17 +204,11 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     compressed.record.scalingExponent = scaling.exponent(input)
     compressed.tensors += try scaling.replacements(linear, context.checkpoint)
     let seconds = start.duration(to: clock.now) / .seconds(1)
+    algebra.clock.begin(.journal)
+    defer { algebra.clock.end() }
     try journal.record(compressed, seconds: seconds)
     // Returns the mapped copy, so that the compressed model need not fit in memory.
     return (try journal.completed(linear.name) ?? compressed, seconds)
-  }
-
-  private func weight(
-    _ name: String, _ rows: Int, _ columns: Int
-  ) throws(CheckpointError) -> Matrix<Float> {
-    let tensor = try context.checkpoint.tensor(
-      named: "\(name).weight", shape: [rows, columns])
-    return Matrix(widening: tensor, rowCount: rows, columnCount: columns)
   }
 
   // MARK: - The output head
@@ -225,8 +225,11 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
     if plan.headFormat == .f16, stored.elementType != .f32 { return nil }
     if let done = try journal.completed(name, observer) { return done }
     observer.phaseBegan(.packingHead)
+    algebra.clock.begin(.head)
+    defer { algebra.clock.end() }
     let start = clock.now
-    let weight = try weight(name, configuration.vocabularySize, configuration.hiddenSize)
+    let weight = try context.weight(
+      named: name, configuration.vocabularySize, configuration.hiddenSize)
     let packing = HeadCompressor(algebra)
     let head =
       plan.headFormat == .int8

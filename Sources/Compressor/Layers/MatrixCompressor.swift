@@ -36,10 +36,14 @@ package struct MatrixCompressor {
     record.feedbackRoundingError = problem.relative(baselines.feedback)
     let decomposition: Decomposition
     do throws(LinearAlgebraError) {
+      algebra.clock.begin(.decomposition)
+      defer { algebra.clock.end() }
       decomposition = try plan.method.decompose(problem, metric, rank: rank, algebra)
     } catch {
       throw .noConvergence(tensor: problem.name)
     }
+    algebra.clock.begin(.figures)
+    defer { algebra.clock.end() }
     describe(decomposition, problem, &record)
     let residual = decomposition.residual(of: problem.weight, algebra)
     let columns = try fittedColumns(problem, metric, residual)
@@ -53,6 +57,8 @@ package struct MatrixCompressor {
         tensor: problem.name, relativeError: record.dampedRelativeError,
         roundToNearestError: record.roundToNearestError)
     }
+    algebra.clock.begin(.packing)
+    defer { algebra.clock.end() }
     do throws(PackedMatrixError) {
       let tensors = try Packing(problem.name).tensors(
         decomposition, columns, metric.columns)
@@ -72,6 +78,8 @@ package struct MatrixCompressor {
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric
   ) -> (nearest: Double, feedback: Double) {
     // Without Q the result is compared with a zero matrix.
+    algebra.clock.begin(.rounding)
+    defer { algebra.clock.end() }
     guard let options = plan.method.quantization else {
       return (problem.dampedSquare, problem.dampedSquare)
     }

@@ -1,4 +1,5 @@
 internal import DuetRuntime
+internal import DuetSystem
 
 /// The residual streams of the samples, which run through one layer after the other.
 ///
@@ -8,10 +9,10 @@ internal import DuetRuntime
 ///                           corrected                 compressed         original
 /// streams                   of both models            of the compressed  of the original
 /// inputs are measured       one after the other       all four at once   all four at once
-///     by running samples    the original and the      the original       the original
-///     through               partly compressed layer   layer              layer
-/// then the streams run      each the layer of its     the compressed     no layer: measuring
-///     through               own model                 layer              did that already
+///     by running samples    from one input to the     the original       the original
+///     through               next, in both models      layer              layer
+/// then the streams run      the rest of the           the compressed     no layer: measuring
+///     through               compressed layer          layer              did that already
 /// ```
 struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   /// The index of the layer whose inputs the streams are.
@@ -22,10 +23,11 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   private let observer: Observer
   private let control: LayerCalibration.Control
   private var calibration: LayerCalibration
-  /// The streams from which the inputs of later layers are computed.
-  private var hidden: HiddenStates
-  /// The streams of the original model, or nil unless matrices are corrected.
-  private var original: HiddenStates?
+  /// The streams of one model, from which the inputs of later layers are computed; nil where matrices are
+  /// corrected, and after a failure.
+  private var hidden: HiddenStates?
+  /// The streams of both models, where matrices are corrected.
+  private var compared: ComparedStreams?
   /// Whether `hidden` has run through the layer already, while its inputs were measured.
   private var isThroughLayer = false
 
@@ -47,12 +49,15 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
     let configuration = context.model.configuration
     let saved = try journal.lastHiddenStates() ?? 0
     let start = saved > 0 && saved <= end ? saved : 0
+    let folder = journal.output.statePath
+    let sizes = SampleStateSizes(
+      configuration, context.plan, limit: context.options.hiddenStatesLimit)
     var calibration = LayerCalibration(
       configuration, contextLength: samples.contextLength, context.algebra)
     func states(
       _ stream: Journal.Stream, _ calibration: inout LayerCalibration
     ) throws -> HiddenStates {
-      let (folder, limit) = (journal.output.statePath, context.options.hiddenStatesLimit)
+      let limit = sizes.keepsStreams ? Int.max : 0
       if start > 0 {
         return try HiddenStates.restored(
           from: journal.hiddenStatesPath(layer: start, of: stream),
@@ -69,10 +74,17 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
       try calibration.embed(samples, with: model, into: &states)
       return states
     }
+    context.algebra.clock.begin(.states)
+    defer { context.algebra.clock.end() }
     let total = samples.sampleCount * samples.contextLength
-    original =
-      context.plan.propagation == .corrected ? try states(.original, &calibration) : nil
-    hidden = try states(.hidden, &calibration)
+    if context.plan.propagation == .corrected {
+      let original = try states(.original, &calibration)
+      compared = try ComparedStreams(
+        original: original, compressed: try states(.hidden, &calibration), configuration, sizes,
+        folder: folder)
+    } else {
+      hidden = try states(.hidden, &calibration)
+    }
     layer = start
     control = LayerCalibration.Control(
       progress: { observer.progressed($0, of: total) }, isCancelled: { observer.isCancelled })
@@ -95,7 +107,7 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   /// Measures inputs of the layer.
   ///
   /// - Parameters:
-  ///   - inputs: An element of `measuredTogether`.
+  ///   - inputs: The next element of `measuredTogether`.
   ///   - linears: The matrices that multiply them, at least one.
   ///   - finished: The matrices of the layer that are compressed already.
   /// - Returns: The Hessians of the inputs, and the correction of the matrices if there is one.
@@ -105,38 +117,42 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   ) throws -> LayerMeasurement {
     observer.phaseBegan(.calibrating(layer: layer))
     let weights = context.model.layers[layer]
-    switch context.plan.propagation {
-    case .compressed:
-      return LayerMeasurement(
-        hessians: try calibration.hessians(
-          of: weights, index: layer, inputs: hidden, control: control))
-    case .original:
-      isThroughLayer = true
-      return LayerMeasurement(
-        hessians: try calibration.hessians(
-          of: weights, index: layer, advancing: &hidden, control: control))
-    case .corrected:
-      let layers = ComparedLayers(original: weights, compressed: try decompressed(finished))
-      return try LayerMeasurement(
-        comparison(of: inputs[0], layers), inputs[0], name: linears[0].name, context)
+    if var states = compared.take() {
+      let layers = try comparedLayers(before: inputs[0], finished)
+      let comparison = try calibration.advance(
+        to: inputs[0], of: layers, index: layer, &states, control: control)
+      compared = consume states
+      guard let comparison else { preconditionFailure("a comparison that measures nothing") }
+      return try LayerMeasurement(comparison, inputs[0], linears[0], context)
     }
+    guard var states = hidden.take() else { preconditionFailure("streams that have failed") }
+    isThroughLayer = context.plan.propagation == .original
+    let hessians =
+      isThroughLayer
+      ? try calibration.hessians(of: weights, index: layer, advancing: &states, control: control)
+      : try calibration.hessians(of: weights, index: layer, inputs: states, control: control)
+    hidden = consume states
+    return LayerMeasurement(hessians: hessians)
   }
 
-  /// Compares an input in both models.
-  private mutating func comparison(
-    of input: LinearInput, _ layers: ComparedLayers
-  ) throws(LayerCalibrationError) -> InputComparison {
-    switch original {
-    case .none: preconditionFailure("corrections without the streams of the original model")
-    case .some(let original):
-      return try calibration.comparison(
-        of: input, layers, index: layer, original: original, compressed: hidden, control: control)
-    }
+  /// Goes on to the next inputs, whose matrices need no measurement.
+  ///
+  /// - Parameters:
+  ///   - inputs: The next element of `measuredTogether`.
+  ///   - finished: The matrices of the layer that are compressed already.
+  /// - Throws: `LayerCalibrationError`, errors of the checkpoint.
+  mutating func pass(_ inputs: [LinearInput], finished: [CompressedLinear]) throws {
+    guard var states = compared.take() else { return }
+    observer.phaseBegan(.advancing(layer: layer))
+    let layers = try comparedLayers(before: inputs[0], finished)
+    _ = try calibration.advance(
+      to: inputs[0], of: layers, index: layer, &states, isMeasured: false, control: control)
+    compared = consume states
   }
 
   // MARK: - Advancing
 
-  /// Runs the streams through the layer and saves them before the next.
+  /// Runs the streams to the end of the layer and saves them before the next.
   ///
   /// - Parameters:
   ///   - finished: All compressed matrices of the layer.
@@ -144,32 +160,67 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   /// - Throws: `LayerCalibrationError`, errors of the checkpoint and of files.
   mutating func advance(past finished: [CompressedLinear], _ journal: Journal) throws {
     let weights = context.model.layers[layer]
-    if var states = original.take() {
-      observer.phaseBegan(.advancing(layer: layer))
-      try calibration.advance(&states, through: weights, index: layer, control: control)
-      original = consume states
-    }
-    if !isThroughLayer {
+    observer.phaseBegan(.advancing(layer: layer))
+    if var states = compared.take() {
+      let layers = try comparedLayers(before: nil, finished)
+      try calibration.finish(layers, index: layer, &states, control: control)
+      compared = consume states
+    } else if !isThroughLayer, var states = hidden.take() {
       let isOriginal = context.plan.propagation == .original
       let weights = isOriginal ? weights : try decompressed(finished)
-      observer.phaseBegan(.advancing(layer: layer))
-      try calibration.advance(&hidden, through: weights, index: layer, control: control)
+      try calibration.advance(&states, through: weights, index: layer, control: control)
+      hidden = consume states
     }
     isThroughLayer = false
     layer += 1
-    // The stream that a resumed run looks for is saved last.
-    let operations = journal.output.operations
-    try original?.save(
-      to: journal.hiddenStatesPath(layer: layer, of: .original), run: journal.run,
-      operations: operations)
-    try hidden.save(
-      to: journal.hiddenStatesPath(layer: layer), run: journal.run, operations: operations)
+    try save(journal)
+  }
+
+  /// Saves the streams before the current layer, and removes those before earlier ones.
+  private func save(_ journal: Journal) throws {
+    context.algebra.clock.begin(.states)
+    defer { context.algebra.clock.end() }
+    let (operations, run) = (journal.output.operations, journal.run)
+    let path = journal.hiddenStatesPath(layer: layer)
+    switch compared {
+    case .none: try hidden?.save(to: path, run: run, operations: operations)
+    case .some(let streams):
+      // The stream that a resumed run looks for is saved last.
+      try streams.original.save(
+        to: journal.hiddenStatesPath(layer: layer, of: .original), run: run, operations: operations)
+      try streams.compressed.save(to: path, run: run, operations: operations)
+    }
     try journal.removeHiddenStates(before: layer)
+  }
+
+  // MARK: - Layers
+
+  /// The layer of both models, with the matrices that are multiplied before `input`, or before the end.
+  private func comparedLayers(
+    before input: LinearInput?, _ finished: [CompressedLinear]
+  ) throws -> ComparedLayers {
+    let original = context.model.layers[layer]
+    let needed: [LinearInput] =
+      switch input {
+      case .attention: []
+      case .attentionOutput: [.attention]
+      case .feedForward: [.attentionOutput]
+      case .down: [.feedForward]
+      case nil: [.feedForward, .down]
+      }
+    let multiplied = finished.filter { linear in
+      needed.contains { $0.matrices.contains { $0.isNamed(linear.record.name) } }
+    }
+    return ComparedLayers(
+      original: original,
+      compressed: multiplied.isEmpty ? original : try decompressed(multiplied))
   }
 
   /// The layer with its finished matrices decompressed, and all other tensors of the original.
   private func decompressed(_ finished: [CompressedLinear]) throws -> DecoderLayer {
     let (checkpoint, configuration) = (context.checkpoint, context.model.configuration)
+    context.algebra.clock.begin(.unpacking)
+    defer { context.algebra.clock.end() }
     let reconstruction = DenseReconstruction(
       context.algebra, context.plan.compressedFormat, rotation)
     var tensors: [StoredTensor] = []
@@ -203,19 +254,27 @@ struct LayerMeasurement: ~Copyable {
 
   /// A measurement of one input in both models.
   ///
-  /// - Throws: `CompressionDataError`.
+  /// - Throws: `CompressionDataError`, errors of the checkpoint.
   init(
-    _ comparison: consuming InputComparison, _ input: LinearInput, name: String,
+    _ comparison: consuming InputComparison, _ input: LinearInput, _ linear: LayerLinears.Linear,
     _ context: CompressionContext
-  ) throws(CompressionDataError) {
+  ) throws {
     let hessian = comparison.hessian
-    // Inputs that are all zero have no effect, whatever the weights are.
-    correction =
-      hessian.isZero
-      ? nil
-      : try WeightCorrection(
-        moment: comparison.moment, hessian: hessian.matrix, input: input, name: name,
-        damping: context.plan.damping, context.algebra)
+    context.algebra.clock.begin(.correction)
+    defer { context.algebra.clock.end() }
+    let (damping, algebra) = (context.plan.damping, context.algebra)
+    if hessian.isZero {
+      // Inputs that are all zero have no effect, whatever the weights are.
+      correction = nil
+    } else if input.isComparedItself {
+      correction = try WeightCorrection(
+        moment: comparison.moment, hessian: hessian.matrix, name: linear.name, damping: damping,
+        algebra)
+    } else {
+      correction = try WeightCorrection(
+        replacing: context.weight(of: linear), moment: comparison.moment, hessian: hessian.matrix,
+        name: linear.name, damping: damping, algebra)
+    }
     var hessians = LayerHessians()
     hessians.put(hessian, input)
     self.hessians = hessians

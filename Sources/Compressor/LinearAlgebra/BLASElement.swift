@@ -8,6 +8,12 @@ package protocol BLASElement: BinaryFloatingPoint, BitwiseCopyable, Sendable {
     _ transposesLeft: Bool, _ transposesRight: Bool, _ m: Int, _ n: Int, _ k: Int, _ scale: Self,
     _ a: UnsafePointer<Self>, _ aStride: Int, _ b: UnsafePointer<Self>, _ bStride: Int,
     _ old: Self, _ c: UnsafeMutablePointer<Self>, _ cStride: Int)
+
+  /// Replaces B (n, columns) by op(C)^-1 B for an upper triangle C (n, n), both row major.
+  @unsafe
+  static func solveUpper(
+    _ transposes: Bool, _ n: Int, _ columns: Int, _ c: UnsafePointer<Self>, _ cStride: Int,
+    _ b: UnsafeMutablePointer<Self>, _ bStride: Int)
 }
 
 private func operation(_ transposes: Bool) -> CBLAS_TRANSPOSE {
@@ -27,6 +33,17 @@ extension Float: BLASElement {
         blasint(k), scale, a, blasint(aStride), b, blasint(bStride), old, c, blasint(cStride))
     }
   }
+
+  package static func solveUpper(
+    _ transposes: Bool, _ n: Int, _ columns: Int, _ c: UnsafePointer<Float>, _ cStride: Int,
+    _ b: UnsafeMutablePointer<Float>, _ bStride: Int
+  ) {
+    BLASClock.count {
+      unsafe cblas_strsm(
+        CblasRowMajor, CblasLeft, CblasUpper, operation(transposes), CblasNonUnit, blasint(n),
+        blasint(columns), 1, c, blasint(cStride), b, blasint(bStride))
+    }
+  }
 }
 
 extension Double: BLASElement {
@@ -40,6 +57,17 @@ extension Double: BLASElement {
         CblasRowMajor, operation(transposesLeft), operation(transposesRight), blasint(m),
         blasint(n),
         blasint(k), scale, a, blasint(aStride), b, blasint(bStride), old, c, blasint(cStride))
+    }
+  }
+
+  package static func solveUpper(
+    _ transposes: Bool, _ n: Int, _ columns: Int, _ c: UnsafePointer<Double>, _ cStride: Int,
+    _ b: UnsafeMutablePointer<Double>, _ bStride: Int
+  ) {
+    BLASClock.count {
+      unsafe cblas_dtrsm(
+        CblasRowMajor, CblasLeft, CblasUpper, operation(transposes), CblasNonUnit, blasint(n),
+        blasint(columns), 1, c, blasint(cStride), b, blasint(bStride))
     }
   }
 }

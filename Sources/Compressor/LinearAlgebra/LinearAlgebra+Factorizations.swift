@@ -94,21 +94,46 @@ extension LinearAlgebra {
   package func solve(
     _ a: inout Matrix<Double>, _ b: inout Matrix<Double>
   ) throws(LinearAlgebraError) {
-    let n = a.rowCount
-    precondition(b.rowCount == n, "\(n) equations, \(b.rowCount) right sides")
+    precondition(b.rowCount == a.rowCount, "\(a.rowCount) equations, \(b.rowCount) right sides")
     try factorizeUpper(&a)
-    let (factor, x) = unsafe (a.pointer, b.pointer)
-    let columns = b.columnCount
-    // C C^T X = B: columns are independent.
-    pool.run((columns + Self.tileColumns - 1) / Self.tileColumns) { part, _ in
-      let left = part * Self.tileColumns
-      let width = min(Self.tileColumns, columns - left)
-      for operation in [CblasNoTrans, CblasTrans] {
-        BLASClock.count {
-          unsafe cblas_dtrsm(
-            CblasRowMajor, CblasLeft, CblasUpper, operation, CblasNonUnit, blasint(n),
-            blasint(width), 1, factor, blasint(n), x + left, blasint(columns))
-        }
+    unsafe solve(a.rowCount, factor: a.pointer, b.pointer, columnCount: b.columnCount)
+  }
+
+  /// Solves A X = B in single precision after A was factorised in double precision.
+  ///
+  /// - Parameters:
+  ///   - a: (n, n), both triangles; destroyed.
+  ///   - b: (n, columns), replaced by X.
+  /// - Throws: `notPositiveDefinite`.
+  package func solve(
+    _ a: inout Matrix<Double>, _ b: inout Matrix<Float>
+  ) throws(LinearAlgebraError) {
+    precondition(b.rowCount == a.rowCount, "\(a.rowCount) equations, \(b.rowCount) right sides")
+    try factorizeUpper(&a)
+    let (n, columns) = (a.rowCount, b.columnCount)
+    // The factor is narrowed in place, from the first element to the last: it is as large as a Hessian.
+    let memory = unsafe UnsafeMutableRawPointer(a.pointer)
+    for index in 0..<n * n {
+      unsafe memory.storeBytes(
+        of: Float(memory.load(fromByteOffset: 8 * index, as: Double.self)),
+        toByteOffset: 4 * index, as: Float.self)
+    }
+    unsafe solve(
+      n, factor: memory.assumingMemoryBound(to: Float.self), b.pointer, columnCount: columns)
+  }
+
+  /// Replaces B (n, columns) by the solution of C C^T X = B for an upper triangle C (n, n).
+  @unsafe
+  private func solve<T: BLASElement>(
+    _ n: Int, factor: UnsafePointer<T>, _ x: UnsafeMutablePointer<T>, columnCount columns: Int
+  ) {
+    let parts = EvenParts(columns, atMost: Self.tileColumns)
+    // Columns are independent.
+    pool.run(parts.count) { part, _ in
+      let range = parts[part]
+      for transposes in [false, true] {
+        unsafe T.solveUpper(
+          transposes, n, range.count, factor, n, x + range.lowerBound, columns)
       }
     }
   }

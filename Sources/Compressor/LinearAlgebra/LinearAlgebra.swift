@@ -8,10 +8,13 @@ internal import DuetSystem
 /// alone, and each tile is one call, so results do not depend on the number of threads.
 public struct LinearAlgebra: Sendable {
   package let pool: WorkerPool
+  /// Tells how long the steps of the compression that computes with it take.
+  package let clock: StepClock
 
   /// Computes on `pool`.
-  package init(_ pool: WorkerPool) {
+  package init(_ pool: WorkerPool, clock: StepClock = StepClock()) {
     self.pool = pool
+    self.clock = clock
     Self.prepare()
   }
 
@@ -70,14 +73,14 @@ public struct LinearAlgebra: Sendable {
     _ c: UnsafeMutablePointer<T>, _ cStride: Int
   ) {
     if m == 0 || n == 0 { return }
-    let down = (m + Self.tileRows - 1) / Self.tileRows
-    let across = (n + Self.tileColumns - 1) / Self.tileColumns
-    pool.run(down * across) { part, _ in
-      let i = part / across * Self.tileRows
-      let j = part % across * Self.tileColumns
+    let down = EvenParts(m, atMost: Self.tileRows)
+    let across = EvenParts(n, atMost: Self.tileColumns)
+    pool.run(down.count * across.count) { part, _ in
+      let (rows, columns) = (down[part / across.count], across[part % across.count])
+      let (i, j) = (rows.lowerBound, columns.lowerBound)
       unsafe T.multiply(
-        transposesLeft, transposesRight, min(Self.tileRows, m - i), min(Self.tileColumns, n - j), k,
-        scale, a + (transposesLeft ? i : i * aStride), aStride,
+        transposesLeft, transposesRight, rows.count, columns.count, k, scale,
+        a + (transposesLeft ? i : i * aStride), aStride,
         b + (transposesRight ? j * bStride : j), bStride, old, c + i * cStride + j, cStride)
     }
   }

@@ -48,13 +48,14 @@ package struct CompressedModelWriter {
   ///   - embedding: The embedding, or nil when it is copied.
   ///   - rotations: The rotations of the compressed matrices, one for each size.
   ///   - seconds: The time that every matrix took, from `Journal.seconds`.
+  ///   - steps: The time that every step of this run took, the writing of the files not included.
   /// - Returns: The figures of the model.
   /// - Throws: `ModelWritingError`; the journal remains.
   package func finish(
     linears: [CompressedLinear], head: CompressedLinear? = nil,
     embedding: CompressedLinear? = nil,
     rotations: [IncoherenceTransform] = [],
-    seconds: [String: Double] = [:]
+    seconds: [String: Double] = [:], steps: [StepTime] = []
   ) throws(ModelWritingError) -> CompressionTotals {
     var copied: [StoredTensor] = []
     var totals = CompressionTotals()
@@ -84,7 +85,8 @@ package struct CompressedModelWriter {
         sourceDigest: sourceDigest, totals: totals, linears: linears.map(\.record),
         others: [head, embedding].compactMap(\.?.record), files: [])
       let timings = JSONOutput.object(
-        compressed.map { .init($0.record.name, .number(seconds[$0.record.name] ?? 0)) })
+        compressed.map { .init($0.record.name, .number(seconds[$0.record.name] ?? 0)) }
+          + [.init("steps", StepTime.json(steps))])
       try assemble(
         tensors, unconverted: Self.matrixNames(copied), report: report, timings: timings)
     }

@@ -80,6 +80,8 @@ public struct CompressionSummary: Sendable, Hashable {
   public var byteCount = 0
   /// The duration of this run, in seconds.
   public var seconds = 0.0
+  /// The time of each step of this run, in the order of `CompressionStep`.
+  public var steps: [StepTime] = []
 
   /// An empty summary.
   public init() {}

@@ -55,6 +55,74 @@ package struct DecoderLayerPass: ~Copyable {
       observe: observe)
   }
 
+  // MARK: - Parts of a layer
+
+  /// Makes memory for the products of a layer with compressed matrices.
+  ///
+  /// Needed before the first of these layers, and again for every layer that needs more.
+  ///
+  /// - Parameters:
+  ///   - layer: The weights.
+  ///   - type: The type of the activations that packed matrices multiply.
+  package mutating func prepare(for layer: DecoderLayer, type: ActivationType) {
+    pass.activations.compressed = CompressedScratch(
+      layer.linears, tokenLimit: tokenLimit, threadCount: pass.context.pool.threadCount,
+      type: type)
+  }
+
+  /// Computes an input of a layer from the residual stream before the norm that the input depends on.
+  ///
+  /// - Parameters:
+  ///   - input: The input.
+  ///   - layer: The weights; only the norm before the input, and the matrices between the two, are read.
+  ///   - hidden: The residual stream, (tokenLimit, hiddenSize).
+  ///   - body: Gets the rows, `stride` numbers apart, valid during the call.
+  /// - Throws: What `body` throws.
+  package mutating func compute<Failure: Error>(
+    _ input: LinearInput, of layer: DecoderLayer, from hidden: borrowing Buffer<Float>,
+    _ body: (_ rows: Span<Float>, _ stride: Int) throws(Failure) -> Void
+  ) throws(Failure) {
+    let n = tokenLimit
+    switch input {
+    case .attention: pass.computeAttentionInput(layer, hidden, n)
+    case .attentionOutput:
+      pass.computeAttentionInput(layer, hidden, n)
+      pass.multiplyQueriesKeysValues(layer, n)
+      pass.attend(to: &cache, layer: 0, position: 0, tokenCount: n)
+    case .feedForward: pass.computeFeedForwardInput(layer, hidden, n)
+    case .down:
+      pass.computeFeedForwardInput(layer, hidden, n)
+      pass.computeDownInput(layer, n)
+    }
+    try pass.show(input, n) { _, rows, stride, _ throws(Failure) in try body(rows, stride) }
+  }
+
+  /// Sets an input of a layer to rows that were computed earlier.
+  ///
+  /// - Parameters:
+  ///   - input: `attentionOutput` or `down`.
+  ///   - rows: (tokenLimit, size of the input), without gaps.
+  package mutating func restore(_ input: LinearInput, _ rows: borrowing Buffer<Float>) {
+    pass.activations.restore(input, rows, tokenCount: tokenLimit, configuration)
+  }
+
+  /// Multiplies an input, which was computed or restored last, with its matrix and adds the result to the
+  /// residual stream.
+  ///
+  /// - Parameters:
+  ///   - input: `attentionOutput` or `down`.
+  ///   - layer: The weights.
+  ///   - hidden: The residual stream, (tokenLimit, hiddenSize).
+  package mutating func addProduct(
+    of input: LinearInput, of layer: DecoderLayer, to hidden: inout Buffer<Float>
+  ) {
+    switch input {
+    case .attentionOutput: pass.addAttentionOutput(layer, &hidden, tokenLimit)
+    case .down: pass.addDown(layer, &hidden, tokenLimit)
+    case .attention, .feedForward: preconditionFailure("\(input) is not added to the stream")
+    }
+  }
+
   /// Whether the first `count` numbers are all finite.
   package func isFinite(_ values: borrowing Buffer<Float>, count: Int) -> Bool {
     pass.isFinite(values, count: count)

@@ -64,12 +64,9 @@ struct ForwardPass: ~Copyable {
     prepareAngles(TokenRun(rows: 0..<n, position: position))
     try run(layer, &hidden, tokenCount: n, endsBefore: last, observe: observe) {
       context, activations in
-      context.rotateAndStore(
-        &activations.projected, activations.angles, in: &cache, layer: cacheLayer,
-        position: position, tokenCount: n, configuration)
       context.attend(
-        activations.projected, to: cache, layer: cacheLayer, position: position, tokenCount: n,
-        configuration, into: &activations.attended)
+        &activations, to: &cache, layer: cacheLayer, position: position, tokenCount: n,
+        configuration)
     }
   }
 
@@ -95,44 +92,37 @@ struct ForwardPass: ~Copyable {
       throws(Failure) -> Void,
     attend: (_ context: borrowing ExecutionContext, _ activations: inout Activations) -> Void
   ) throws(Failure) {
-    let hiddenSize = configuration.hiddenSize
-    let attendedSize = configuration.headCount * configuration.headSize
-    let intermediateSize = configuration.intermediateSize
-    let epsilon = Float(configuration.normEpsilon)
     precondition(n <= tokenLimit, "\(n) tokens in a pass of \(tokenLimit)")
-
-    // attention: norm, then queries, keys and values of all heads (n, q + k + v)
-    context.normalize(
-      hidden, layer.attentionNorm, epsilon: epsilon, tokenCount: n, into: &activations.normalized)
-    try observe(.attention, activations.normalized.span, hiddenSize, n)
+    // Not a loop over all inputs, which would allocate an array for every token.
+    computeAttentionInput(layer, hidden, n)
+    try show(.attention, n, to: observe)
     if last == .attention { return }
-    context.multiply(
-      layer.queriesKeysValues, activations.normalized, inputStride: hiddenSize, tokenCount: n,
-      scratch: &activations.compressed, into: &activations.projected)
-    // the outputs of all heads (n, headCount * headSize), projected back to the residual stream
+    multiplyQueriesKeysValues(layer, n)
     attend(context, &activations)
-    try observe(.attentionOutput, activations.attended.span, attendedSize, n)
+    try show(.attentionOutput, n, to: observe)
     if last == .attentionOutput { return }
-    context.multiply(
-      layer.attentionOutput, activations.attended, inputStride: attendedSize, tokenCount: n,
-      scratch: &activations.compressed, into: &activations.update)
-    context.add(activations.update, tokenCount: n, size: hiddenSize, to: &hidden)
-
-    // feed-forward: norm, gate and up (n, 2 * intermediateSize), gating, down
-    context.normalize(
-      hidden, layer.feedForwardNorm, epsilon: epsilon, tokenCount: n, into: &activations.normalized)
-    try observe(.feedForward, activations.normalized.span, hiddenSize, n)
+    addAttentionOutput(layer, &hidden, n)
+    computeFeedForwardInput(layer, hidden, n)
+    try show(.feedForward, n, to: observe)
     if last == .feedForward { return }
-    context.multiply(
-      layer.gateUp, activations.normalized, inputStride: hiddenSize, tokenCount: n,
-      scratch: &activations.compressed, into: &activations.gateUp)
-    context.gate(&activations.gateUp, tokenCount: n, size: intermediateSize)
-    try observe(.down, activations.gateUp.span, 2 * intermediateSize, n)
+    computeDownInput(layer, n)
+    try show(.down, n, to: observe)
     if last == .down { return }
-    context.multiply(
-      layer.down, activations.gateUp, inputStride: 2 * intermediateSize, tokenCount: n,
-      scratch: &activations.compressed, into: &activations.update)
-    context.add(activations.update, tokenCount: n, size: hiddenSize, to: &hidden)
+    addDown(layer, &hidden, n)
+  }
+
+  /// Shows the rows of an input, which was computed last.
+  func show<Failure: Error>(
+    _ input: LinearInput, _ n: Int,
+    to observe: (_ input: LinearInput, _ rows: Span<Float>, _ stride: Int, _ tokenCount: Int)
+      throws(Failure) -> Void
+  ) throws(Failure) {
+    let stride = activations.stride(of: input, configuration)
+    switch input {
+    case .attention, .feedForward: try observe(input, activations.normalized.span, stride, n)
+    case .attentionOutput: try observe(input, activations.attended.span, stride, n)
+    case .down: try observe(input, activations.gateUp.span, stride, n)
+    }
   }
 
   /// Whether the first `count` numbers are all finite.
@@ -149,7 +139,7 @@ struct ForwardPass: ~Copyable {
   }
 
   /// Fills in the angles of rows of one sequence.
-  private mutating func prepareAngles(_ run: TokenRun) {
+  mutating func prepareAngles(_ run: TokenRun) {
     if run == angledRun { return }
     fillAngles(run)
     angledRun = run

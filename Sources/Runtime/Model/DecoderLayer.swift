@@ -35,6 +35,11 @@ package struct DecoderLayer: Sendable {
     down = try Linear(checkpoint, .down, layer: index, rotations)
   }
 
+  /// The bias of the attention output matrix, (hiddenSize), or nil.
+  package var attentionOutputBias: [Float]? { attentionOutput.bias }
+  /// The bias of the down matrix, (hiddenSize), or nil.
+  package var downBias: [Float]? { down.bias }
+
   /// The linear layers in the order they run.
   package var linears: [Linear] { [queriesKeysValues, attentionOutput, gateUp, down] }
 }

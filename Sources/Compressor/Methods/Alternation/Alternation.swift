@@ -62,8 +62,10 @@ package struct Alternation {
       quantized: quantization.zeros(outputSize: m, inputSize: n),
       factors: StoredFactors(outputSize: m, inputSize: n))
     if rank == 0 {
+      algebra.clock.begin(.rounding)
       state.error = rounding.round(
         problem.weight, feedback: metric.feedback, into: &state.quantized)
+      algebra.clock.end()
       state.record()
     } else if options.updateOrder == .lowRankFirst, ![.odlri, .srr].contains(start) {
       try alternateFromLowRank(problem, metric, rank, &state)
@@ -110,9 +112,10 @@ package struct Alternation {
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, _ rank: Int,
     _ initialization: LowRankInitialization, _ channelCount: Int, _ state: inout State
   ) throws(LinearAlgebraError) {
-    var start = try LowRankStart(algebra).factors(
-      initialization, of: problem, metric, rank: rank,
-      channelCount: channelCount)
+    var start = try algebra.clock.measure(.lowRank) { () throws(LinearAlgebraError) in
+      try LowRankStart(algebra).factors(
+        initialization, of: problem, metric, rank: rank, channelCount: channelCount)
+    }
     for iteration in 0..<max(1, options.outerIterations) {
       let isLast = iteration == options.outerIterations - 1
       try roundQuantized(problem, metric, start, projects: !isLast, &state)
@@ -152,6 +155,8 @@ package struct Alternation {
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric,
     _ factors: borrowing LowRankProduct, projects: Bool, _ state: inout State
   ) throws(LinearAlgebraError) {
+    algebra.clock.begin(.rounding)
+    defer { algebra.clock.end() }
     let target = factors.subtracted(from: problem.weight, algebra)
     if options.projectsMetric, projects, factors.rank > 0,
       algebra.dot(factors.right, factors.right) > 0
@@ -173,6 +178,8 @@ package struct Alternation {
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, _ rank: Int,
     near previous: borrowing LowRankProduct, startingThere: Bool = false, _ state: inout State
   ) throws(LinearAlgebraError) {
+    algebra.clock.begin(.lowRank)
+    defer { algebra.clock.end() }
     var target = problem.weight.copy()
     algebra.add(state.quantized.values, scale: -1, to: &target)
     // tr(A H A^T) of A = W - Q from the error of A - L R, without a product of full size.
@@ -191,6 +198,8 @@ package struct Alternation {
   private func roundOnceMore(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, _ state: inout State
   ) {
+    algebra.clock.begin(.rounding)
+    defer { algebra.clock.end() }
     state.factors = state.bestFactors.copy()
     let target = state.factors.product.subtracted(from: problem.weight, algebra)
     state.error = rounding.round(target, feedback: metric.feedback, into: &state.quantized)
@@ -202,6 +211,8 @@ package struct Alternation {
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric, _ rank: Int,
     _ state: inout State
   ) throws(LinearAlgebraError) {
+    algebra.clock.begin(.refinement)
+    defer { algebra.clock.end() }
     for _ in 0..<options.refinementRounds {
       let before = state.bestError
       state.quantized = state.best.copy()
