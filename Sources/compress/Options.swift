@@ -62,6 +62,10 @@ enum Options {
     "propagate", Propagation.self,
     help: "The weights that the inputs of later layers are computed with",
     defaultText: defaultText { $0.needs.propagation.rawValue })
+  static let activations: Option<ActivationType> = .choice(
+    "activations", default: plan.activationType,
+    help: "The type of the activations in the compressed layers while the samples run through them: int8 as "
+      + "in the finished model, or f32")
   static let seed = Option<UInt64>.seed(
     "seed", short: "s", "S", default: plan.seed,
     help: "The seed of the rotations and of the choice of samples")
@@ -89,7 +93,7 @@ enum Options {
     options: [
       output, method,
     ] + methodArguments.map(\.option) + [
-      headFormat, embeddingFormat, damping, incoherence, propagation, calibration, samples, context,
+      headFormat, embeddingFormat, damping, incoherence, propagation, activations, calibration, samples, context,
       keep, seed,
       CommonOptions.threads, memoryLimit, dryRun, resume,
       force, exportDense, CommonOptions.json, CommonOptions.quiet, CommonOptions.verbose,

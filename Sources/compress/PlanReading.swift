@@ -15,6 +15,7 @@ extension CompressionRequest {
     incoherence = arguments[Options.incoherence]
     damping = arguments[Options.damping]
     propagation = arguments[Options.propagation]
+    activationType = arguments[Options.activations]
     sampleCount = arguments[Options.samples]
     contextLength = arguments[Options.context]
     seed = arguments[Options.seed]

@@ -44,7 +44,7 @@ extension MatrixAnalysis {
     algebra.multiply(columns, selector, scale: -1, old: 1, into: &others)
     channelRemainder =
       problem.dampedSquare > 0
-      ? max(0, algebra.square(others, in: metric.hessian) / problem.dampedSquare) : 0
+      ? max(0, metric.square(others, algebra) / problem.dampedSquare) : 0
     describe(moments, metric.ranking)
     deadInputCount = moments.count { $0 == 0 }
   }

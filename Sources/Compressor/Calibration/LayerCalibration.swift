@@ -95,6 +95,8 @@ package struct LayerCalibration: ~Copyable {
     var sums = LayerHessianAccumulators(configuration, layer: index, algebra)
     try forEachSample(states.sampleCount, control) {
       calibration, sample throws(LayerCalibrationError) in
+      calibration.algebra.clock.begin(.originalForward)
+      defer { calibration.algebra.clock.end() }
       try calibration.read(sample, of: states)
       try calibration.run(layer, into: &sums, endsBefore: .down)
     }
@@ -107,16 +109,20 @@ package struct LayerCalibration: ~Copyable {
   ///   - states: The residual streams before the layer, replaced by those after it.
   ///   - layer: The weights.
   ///   - index: Which layer it is, for errors.
+  ///   - activationType: The type of the activations that packed matrices multiply.
   ///   - control: How the caller follows and stops the run.
   /// - Throws: `LayerCalibrationError`; some of the states are then before the layer and some after it,
   ///   and must be restored from where they were saved.
   package mutating func advance(
     _ states: inout HiddenStates, through layer: DecoderLayer, index: Int,
-    control: Control = Control()
+    activationType: ActivationType = .f32, control: Control = Control()
   ) throws(LayerCalibrationError) {
     check(states)
+    pass.prepare(for: layer, type: activationType)
     try forEachSample(states.sampleCount, control) {
       calibration, sample throws(LayerCalibrationError) in
+      calibration.algebra.clock.begin(.compressedForward)
+      defer { calibration.algebra.clock.end() }
       try calibration.read(sample, of: states)
       calibration.run(layer) { _, _, _, _ in }
       try calibration.writeAdvanced(sample, to: &states, index: index)
@@ -140,6 +146,8 @@ package struct LayerCalibration: ~Copyable {
     var sums = LayerHessianAccumulators(configuration, layer: index, algebra)
     try forEachSample(states.sampleCount, control) {
       calibration, sample throws(LayerCalibrationError) in
+      calibration.algebra.clock.begin(.originalForward)
+      defer { calibration.algebra.clock.end() }
       try calibration.read(sample, of: states)
       try calibration.run(layer, into: &sums, endsBefore: nil)
       try calibration.writeAdvanced(sample, to: &states, index: index)
@@ -209,9 +217,12 @@ package struct LayerCalibration: ~Copyable {
   private mutating func run(
     _ layer: DecoderLayer, into sums: inout LayerHessianAccumulators, endsBefore last: LinearInput?
   ) throws(LayerCalibrationError) {
+    let clock = algebra.clock
     do throws(CompressionDataError) {
       try run(layer, endsBefore: last) {
         input, rows, stride, tokenCount throws(CompressionDataError) in
+        clock.begin(.hessians)
+        defer { clock.end() }
         try sums.add(input, rows, stride: stride, tokenCount: tokenCount)
       }
     } catch {

@@ -154,7 +154,7 @@ package struct MatrixCompressor {
     _ metric: borrowing Metric, _ record: inout MatrixRecord
   ) {
     let energy = algebra.dot(residual, residual)
-    var damped = algebra.square(residual, in: metric.hessian)
+    var damped = metric.square(residual, algebra)
     var measured = damped - metric.damping * energy
     if let channels = metric.columns {
       // The columns differ from the best ones by their rounding, whose error is measured in the metric H_OO.
@@ -190,7 +190,7 @@ package struct MatrixCompressor {
     _ quantized: borrowing QuantizedMatrix, _ problem: borrowing WeightProblem,
     _ metric: borrowing Metric, _ record: inout MatrixRecord
   ) {
-    record.quantizedRole = problem.relative(algebra.square(quantized.values, in: metric.hessian))
+    record.quantizedRole = problem.relative(metric.square(quantized.values, algebra))
     let layout = quantized.layout
     var (sum, largest) = (0.0, Float(0))
     for row in 0..<layout.outputSize {

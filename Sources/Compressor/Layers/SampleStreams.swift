@@ -28,6 +28,8 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   private var hidden: HiddenStates?
   /// The streams of both models, where matrices are corrected.
   private var compared: ComparedStreams?
+  /// The number of groups of inputs that `compared` has gone on to.
+  private var passed = 0
   /// Whether `hidden` has run through the layer already, while its inputs were measured.
   private var isThroughLayer = false
 
@@ -122,6 +124,7 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
       let comparison = try calibration.advance(
         to: inputs[0], of: layers, index: layer, &states, control: control)
       compared = consume states
+      passed += 1
       guard let comparison else { preconditionFailure("a comparison that measures nothing") }
       return try LayerMeasurement(comparison, inputs[0], linears[0], context)
     }
@@ -148,6 +151,7 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
     _ = try calibration.advance(
       to: inputs[0], of: layers, index: layer, &states, isMeasured: false, control: control)
     compared = consume states
+    passed += 1
   }
 
   // MARK: - Advancing
@@ -161,14 +165,20 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   mutating func advance(past finished: [CompressedLinear], _ journal: Journal) throws {
     let weights = context.model.layers[layer]
     observer.phaseBegan(.advancing(layer: layer))
+    // A layer that an earlier run has finished.
+    while compared != nil, passed < measuredTogether.count {
+      try pass(measuredTogether[passed], finished: finished)
+    }
+    passed = 0
     if var states = compared.take() {
       let layers = try comparedLayers(before: nil, finished)
       try calibration.finish(layers, index: layer, &states, control: control)
       compared = consume states
     } else if !isThroughLayer, var states = hidden.take() {
       let isOriginal = context.plan.propagation == .original
-      let weights = isOriginal ? weights : try decompressed(finished)
-      try calibration.advance(&states, through: weights, index: layer, control: control)
+      try calibration.advance(
+        &states, through: isOriginal ? weights : compressed(finished), index: layer,
+        activationType: context.plan.activationType, control: control)
       hidden = consume states
     }
     isThroughLayer = false
@@ -213,7 +223,43 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
     }
     return ComparedLayers(
       original: original,
-      compressed: multiplied.isEmpty ? original : try decompressed(multiplied))
+      compressed: multiplied.isEmpty ? original : try compressed(multiplied),
+      activationType: context.plan.activationType)
+  }
+
+  /// The layer with its finished matrices as the samples run through them, and all other tensors of the
+  /// original.
+  private func compressed(_ finished: [CompressedLinear]) throws -> DecoderLayer {
+    switch context.plan.activationType {
+    case .f32: try decompressed(finished)
+    case .int8: try packed(finished)
+    }
+  }
+
+  /// The layer with its finished matrices as they are stored.
+  private func packed(_ finished: [CompressedLinear]) throws -> DecoderLayer {
+    var configuration = context.model.configuration
+    configuration.compression = context.plan.compressedFormat
+    var tensors = finished.flatMap(\.tensors)
+    for transform in rotation?.all ?? [] { tensors += try transform.storedTensors() }
+    return try layer(configuration, tensors, replacing: finished.flatMap { linear in
+      ["\(linear.record.name).weight"] + linear.replacements(in: context.checkpoint).map(\.name)
+    })
+  }
+
+  /// The current layer of a checkpoint with some of its tensors replaced.
+  private func layer(
+    _ configuration: Configuration, _ tensors: [StoredTensor], replacing names: [String]
+  ) throws -> DecoderLayer {
+    var tensors = tensors
+    let replaced = Set(names)
+    let prefix = LayerTensors.prefix(layer: layer)
+    for name in context.checkpoint.names
+    where name.hasPrefix(prefix) && !replaced.contains(name) {
+      if let tensor = try context.checkpoint.tensor(named: name) { tensors.append(tensor) }
+    }
+    return try DecoderLayer(
+      Checkpoint(configuration: configuration, tensors: tensors), index: layer)
   }
 
   /// The layer with its finished matrices decompressed, and all other tensors of the original.
@@ -229,13 +275,7 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
       tensors.append(try weight.storedTensor(named: "\(linear.record.name).weight"))
       tensors += linear.replacements(in: checkpoint)
     }
-    let replaced = Set(tensors.map(\.name))
-    let prefix = LayerTensors.prefix(layer: layer)
-    for name in checkpoint.names where name.hasPrefix(prefix) && !replaced.contains(name) {
-      if let tensor = try checkpoint.tensor(named: name) { tensors.append(tensor) }
-    }
-    return try DecoderLayer(
-      Checkpoint(configuration: configuration, tensors: tensors), index: layer)
+    return try layer(configuration, tensors, replacing: tensors.map(\.name))
   }
 }
 

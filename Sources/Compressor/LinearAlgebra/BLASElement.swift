@@ -46,6 +46,23 @@ extension Float: BLASElement {
   }
 }
 
+extension Float {
+  /// Replaces A (m, n) by A U for an upper triangle U (n, n) with ones on its diagonal, both row major.
+  ///
+  /// Only the elements of U above its diagonal are read.
+  @unsafe
+  static func multiplyByUnitUpper(
+    _ m: Int, _ n: Int, _ a: UnsafeMutablePointer<Float>, _ aStride: Int,
+    _ upper: UnsafePointer<Float>, _ upperStride: Int
+  ) {
+    BLASClock.count {
+      unsafe cblas_strmm(
+        CblasRowMajor, CblasRight, CblasUpper, CblasNoTrans, CblasUnit, blasint(m), blasint(n), 1,
+        upper, blasint(upperStride), a, blasint(aStride))
+    }
+  }
+}
+
 extension Double: BLASElement {
   package static func multiply(
     _ transposesLeft: Bool, _ transposesRight: Bool, _ m: Int, _ n: Int, _ k: Int, _ scale: Double,

@@ -75,11 +75,10 @@ struct LeftFactorRounding {
         target.pointer(0), remaining.pointer(component), rounded.pointer(component)
       )
       unsafe t.update(from: l, count: m)
-      for earlier in 0..<component {
-        let weight = upper[earlier, component]
-        if weight == 0 { continue }
-        let error = unsafe remaining.pointer(earlier)
-        for row in 0..<m { unsafe t[row] += weight * error[row] }
+      if component > 0 {
+        unsafe Float.multiply(
+          true, false, 1, remaining.stride, component, 1, upper.pointer + component, rank,
+          remaining.pointer(0), remaining.stride, 1, t, remaining.stride)
       }
       let divisor = unsafe bestDivisor(t, l, count: m, scales.pointer(component / width), q)
       for row in 0..<m { unsafe l[row] -= divisor * q[row] }
@@ -105,30 +104,11 @@ struct LeftFactorRounding {
     var best: Float = 1
     var bestError = Float.infinity
     for divisor in Self.divisors.map({ $0 * growth }) {
-      let error = unsafe round(target, count: count, scales, divisor: divisor, values)
+      let error = unsafe grid.round(
+        target, dividedBy: divisor, rows: count, scales: scales, values: values)
       if error < bestError { (best, bestError) = (divisor, error) }
     }
-    _ = unsafe round(target, count: count, scales, divisor: best, values)
+    _ = unsafe grid.round(target, dividedBy: best, rows: count, scales: scales, values: values)
     return best
-  }
-
-  /// Rounds one component; returns the squared error.
-  private func round(
-    _ target: UnsafePointer<Float>, count: Int, _ scales: UnsafePointer<Float>, divisor: Float,
-    _ values: UnsafeMutablePointer<Float>
-  ) -> Float {
-    let inverse = 1 / divisor
-    for row in 0..<count { unsafe values[row] = target[row] * inverse }
-    unsafe grid.round(
-      values, columns: 1, rows: count, stride: count, scales: scales, values: values)
-    var sums = SIMD8<Float>()
-    for start in Swift.stride(from: 0, to: count, by: 8) {
-      var difference = SIMD8<Float>()
-      for lane in 0..<min(8, count - start) {
-        difference[lane] = unsafe target[start + lane] - divisor * values[start + lane]
-      }
-      sums += difference * difference
-    }
-    return sums.sum()
   }
 }

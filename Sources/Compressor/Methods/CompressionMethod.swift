@@ -251,7 +251,7 @@ extension LinearAlgebra {
   ) -> Double {
     var residual = problem.weight.copy()
     add(quantized.values, scale: -1, to: &residual)
-    return square(residual, in: metric.hessian)
+    return metric.square(residual, self)
   }
 }
 

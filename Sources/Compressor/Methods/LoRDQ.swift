@@ -62,7 +62,7 @@ public struct LoRDQ: CompressionMethod {
     let fitting = LowRankFitting(algebra, factors)
     let block = factors.blockSize?.columnCount ?? rank
     var residual = problem.weight.copy()
-    var error = algebra.square(residual, in: metric.hessian)
+    var error = metric.square(residual, algebra)
     var found = problem.noFactors
     var trace: [Double] = []
     for start in stride(from: 0, to: rank, by: block) {
@@ -71,7 +71,7 @@ public struct LoRDQ: CompressionMethod {
       found = found.appending(fitted.factors)
       residual = fitted.factors.product.subtracted(from: residual, algebra)
       // Computed anew: the fit gets the error as a difference of large numbers.
-      error = algebra.square(residual, in: metric.hessian)
+      error = metric.square(residual, algebra)
       trace.append(error)
     }
     return Decomposition(

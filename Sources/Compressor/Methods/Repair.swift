@@ -26,8 +26,7 @@ extension QuantizationOptions {
     let fitted = try LowRankFitting(algebra, options).repair(
       quantized, problem, repairMetric, rank: rank)
     var result = Decomposition(quantized: quantized, factors: fitted.factors.copy(), error: 0)
-    result.error = algebra.square(
-      result.residual(of: problem.weight, algebra), in: metric.hessian)
+    result.error = metric.square(result.residual(of: problem.weight, algebra), algebra)
     result.runs = [.init(from: .zero, errors: [before, result.error])]
     return result
   }
@@ -44,8 +43,7 @@ extension LowRankFitting {
   ) throws(LinearAlgebraError) -> FittedFactors {
     var residual = problem.weight.copy()
     algebra.add(quantized.values, scale: -1, to: &residual)
-    return try fit(
-      residual, square: algebra.square(residual, in: metric.hessian), metric, rank: rank)
+    return try fit(residual, square: metric.square(residual, algebra), metric, rank: rank)
   }
 }
 

@@ -42,7 +42,7 @@ public struct WeightProblem: ~Copyable {
     metric.rotation?.rotateRows(&weight)
     outputRotation?.rotateColumns(&weight)
 
-    let square = algebra.square(weight, in: metric.hessian)
+    let square = metric.square(weight, algebra)
     let energy = algebra.dot(weight, weight)
     if let columns = metric.columns {
       // `square` is measured with the Schur complement, so the part of the best columns is added:

@@ -59,6 +59,11 @@ public struct CompressionPlan: Sendable {
   public var incoherence: IncoherenceSides
   /// The weights that the inputs of later layers are computed with.
   public var propagation: Propagation
+  /// The type of the activations that the compressed matrices multiply while they are calibrated.
+  ///
+  /// With `int8` the samples run through the packed matrices, as they do in the finished model; with `f32`
+  /// through dense ones with the same weights.
+  public var activationType = ActivationType.f32
   /// The number of calibration samples.
   public var sampleCount = 128
   /// The tokens of a calibration sample.

@@ -20,6 +20,8 @@ public struct CompressionRequest: Sendable {
   public var incoherence: IncoherenceSides?
   /// The weights that the inputs of later layers are computed with.
   public var propagation: Propagation?
+  /// The type of the activations in compressed layers while the samples run through them.
+  public var activationType: ActivationType?
   /// The number of calibration samples.
   public var sampleCount: Int?
   /// The tokens of a calibration sample.
@@ -68,6 +70,7 @@ public struct CompressionRequest: Sendable {
     result.headFormat = headFormat ?? result.headFormat
     result.embeddingFormat = embeddingFormat
     result.damping = damping ?? result.damping
+    result.activationType = activationType ?? result.activationType
     result.sampleCount = sampleCount ?? result.sampleCount
     result.contextLength = contextLength ?? result.contextLength
     result.seed = seed ?? result.seed

@@ -237,9 +237,15 @@ package struct FeedbackRounding {
           let place = column / grid.step * grid.step * grid.step
           let count = columns.count * stride
           unsafe target.update(from: left, count: count)
-          unsafe Float.multiply(
-            false, false, columns.count, stride, columns.count, 1, transform + place, grid.step,
-            fedBack.pointer(column - block), stride, 1, target, stride)
+          if grid.step == 1 {
+            // The transform is 1.
+            let fed = unsafe fedBack.pointer(column - block)
+            for index in 0..<stride { unsafe target[index] += fed[index] }
+          } else {
+            unsafe Float.multiply(
+              false, false, columns.count, stride, columns.count, 1, transform + place, grid.step,
+              fedBack.pointer(column - block), stride, 1, target, stride)
+          }
           unsafe grid.round(
             target, columns: columns.count, rows: rows, stride: stride,
             scales: scales.pointer(places.scales[column]), values: value)

@@ -1,10 +1,12 @@
 package import DuetRuntime
+internal import Kernels
 
 /// The values of an integer format: scale * (code - zeroPoint), with codes from 0 to the largest one.
 ///
 /// At two to four bits these are the odd multiples of half a scale, and zero is not one of them. For
 /// Gaussian weights at two bits this is the best choice.
 package struct IntegerGrid: RoundingGrid {
+  private let kernelSet: KernelSet
   private let zeroPoint: Float
   private let largestCode: Float
   /// The candidate scales, relative to the one that clips nothing.
@@ -15,28 +17,19 @@ package struct IntegerGrid: RoundingGrid {
   /// - Parameters:
   ///   - format: An integer format.
   ///   - fit: How scales are found.
+  ///   - kernelSet: The kernels that round; all sets give identical results.
   /// - Precondition: The format is not e8p.
-  package init(_ format: WeightFormat, fit: ScaleFit = .search) {
+  package init(
+    _ format: WeightFormat, fit: ScaleFit = .search, _ kernelSet: KernelSet = .standard
+  ) {
     precondition(format != .e8p, "the values of e8p are no multiples of a scale")
+    self.kernelSet = kernelSet
     clips = fit.clips
     zeroPoint = format.zeroPoint
     largestCode = Float(format.largestCode)
   }
 
   package var step: Int { 1 }
-
-  /// 1.5 * 2^23: adding and subtracting it rounds a number below 2^22 to the nearest integer, with two
-  /// vector instructions that every processor has.
-  private static let roundingShift: Float = 12_582_912
-
-  /// The code of x / scale, as a number.
-  @inline(__always)
-  private func code(_ scaled: Float) -> Float {
-    let shifted = scaled + zeroPoint
-    let low = shifted > 0 ? shifted : 0
-    let clamped = low < largestCode ? low : largestCode
-    return (clamped + Self.roundingShift) - Self.roundingShift
-  }
 
   package func fitScales(
     _ x: UnsafePointer<Float>, columns: Int, rows: Int, stride: Int,
@@ -79,21 +72,18 @@ package struct IntegerGrid: RoundingGrid {
     _ x: UnsafePointer<Float>, columns: Int, stride: Int, weights: UnsafePointer<Float>,
     scale: SIMD16<Float>
   ) -> SIMD16<Float> {
-    var inverse = SIMD16<Float>()
-    for lane in 0..<16 { inverse[lane] = scale[lane] > 0 ? 1 / scale[lane] : 0 }
-    var sums = SIMD16<Float>()
-    for column in 0..<columns {
-      let weight = unsafe weights[column]
-      let values = unsafe UnsafeRawPointer(x + column * stride).loadUnaligned(
-        as: SIMD16<Float>.self)
-      var codes = values * inverse + zeroPoint
-      codes.replace(with: 0, where: codes .< 0)
-      codes.replace(with: largestCode, where: codes .> largestCode)
-      codes = (codes + Self.roundingShift) - Self.roundingShift
-      let difference = (codes - zeroPoint) * scale - values
-      sums += difference * difference * weight
+    var errors = SIMD16<Float>()
+    unsafe withUnsafeBytes(of: scale) { scales in
+      unsafe withUnsafeMutableBytes(of: &errors) { errors in
+        let (scales, errors) = unsafe (
+          scales.assumingMemoryBound(to: Float.self), errors.assumingMemoryBound(to: Float.self)
+        )
+        guard let source = scales.baseAddress, let target = errors.baseAddress else { return }
+        unsafe kernelSet.table.pointee.integer_errors(
+          x, columns, stride, weights, source, zeroPoint, largestCode, target)
+      }
     }
-    return sums
+    return errors
   }
 
   package func round(
@@ -101,12 +91,25 @@ package struct IntegerGrid: RoundingGrid {
     scales: UnsafePointer<Float>, values: UnsafeMutablePointer<Float>
   ) {
     for column in 0..<columns {
-      let (source, target) = unsafe (x + column * stride, values + column * stride)
-      for row in 0..<rows {
-        let scale = unsafe scales[row]
-        let inverse = scale > 0 ? 1 / scale : 0
-        unsafe target[row] = unsafe (code(source[row] * inverse) - zeroPoint) * scale
-      }
+      unsafe kernelSet.table.pointee.round_integers(
+        x + column * stride, scales, rows, zeroPoint, largestCode, values + column * stride)
     }
+  }
+
+  /// Rounds a column that is divided by a number.
+  ///
+  /// - Parameters:
+  ///   - x: (rows).
+  ///   - divisor: The number, which is positive.
+  ///   - rows: The number of rows.
+  ///   - scales: (rows).
+  ///   - values: (rows), set to the values nearest to x / divisor; not `x` itself.
+  /// - Returns: The sum of (x - divisor * value)^2.
+  func round(
+    _ x: UnsafePointer<Float>, dividedBy divisor: Float, rows: Int, scales: UnsafePointer<Float>,
+    values: UnsafeMutablePointer<Float>
+  ) -> Float {
+    unsafe kernelSet.table.pointee.round_divided(
+      x, divisor, scales, rows, zeroPoint, largestCode, values)
   }
 }

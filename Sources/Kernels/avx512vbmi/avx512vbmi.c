@@ -18,6 +18,7 @@ enum { lanes = 16 };
 #include "../vector/hadamard.inc"
 #include "../vector/attention.inc"
 #include "../vector/rounding.inc"
+#include "../vector/integer_rounding.inc"
 #include "../avx512vnni/dot.inc"
 #include "../vector/bytes.inc"
 #include "lattice_by_tables.inc"

@@ -144,6 +144,25 @@ typedef struct kernels_set {
   // and scales may be read, and y written, up to the next multiple of 16 rows. y may be x.
   void (*round_e8p)(const float *x, const float *scales, size_t rows, size_t stride, float *y);
 
+  // The errors of sixteen rows of a group that is rounded to the nearest scale * (code - zero_point),
+  // codes from 0 to largest_code, for r < 16:
+  //   errors[r] = sum over c < columns of weights[c] (round(x[c * stride + r]) - x[c * stride + r])^2
+  // A scale of 0 rounds to zeros. Sums are in single precision, in the order of the columns.
+  // Bit-identical in all sets. x must be finite, and x / scale below 2^22.
+  void (*integer_errors)(const float *x, size_t columns, size_t stride, const float *weights,
+                         const float *scales, float zero_point, float largest_code, float *errors);
+
+  // Rounds a column: y[r] = scales[r] (code - zero_point), the nearest to x[r], for r < rows.
+  // Bit-identical in all sets, but for the sign of zeros. y may be x.
+  void (*round_integers)(const float *x, const float *scales, size_t rows, float zero_point,
+                         float largest_code, float *y);
+
+  // Rounds a column that is divided by a number, y[r] = round(x[r] / divisor), and returns the sum of
+  // (x[r] - divisor y[r])^2. Row r is added to the sum r modulo 16, and the sixteen sums in order.
+  // Bit-identical in all sets. y is not x.
+  float (*round_divided)(const float *x, float divisor, const float *scales, size_t rows,
+                         float zero_point, float largest_code, float *y);
+
   // Multiplies bytes in registers with the set's dot-product instruction and returns the number of
   // products. Prompt processing cannot be faster. `sink` receives a result, so that the compiler
   // keeps the loop.

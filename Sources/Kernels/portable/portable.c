@@ -202,6 +202,7 @@ static uint64_t read_bytes(const void *x, size_t n) {
 
 #include "packed.inc"
 #include "rounding.inc"
+#include "integer_rounding.inc"
 
 const kernels_set kernels_portable = {
     .name = "portable",

@@ -88,20 +88,22 @@ extension ExecutionContext {
 
   /// Multiplies many tokens: blocks of weights are widened to Float and multiplied by BLAS.
   ///
-  /// A part is a block of rows, which is widened and multiplied some columns at a time. BLAS packs all
-  /// activations again for each block, which costs as much as the products of about 50 rows. So blocks
-  /// have many rows, but at most an eighth of all rows, so that every thread has work. The blocks, and
-  /// therefore the rounding, depend on the shape alone.
+  /// A part is a block of rows for a block of tokens; the weights are widened and multiplied some columns at
+  /// a time. BLAS packs all activations again for each block of rows, and all weights for each block of
+  /// tokens, which costs as much as the products of about 50 rows or tokens. So blocks are large, but there
+  /// are at least eight, so that every thread has work. The blocks, and therefore the rounding, depend on the
+  /// shape alone.
   private func multiplyWide(
     _ linear: DenseRows, _ x: UnsafePointer<Float>, _ xStride: Int, _ tokenCount: Int,
     _ y: UnsafeMutablePointer<Float>
   ) {
     BLASThreads.useOne()
-    let blockRows = max(32, min(1024, (linear.outputSize + 7) / 8))
-    let partCount = (linear.outputSize + blockRows - 1) / blockRows
-    pool.run(partCount) { part, worker in
-      let first = part * blockRows
-      let rows = first..<min(first + blockRows, linear.outputSize)
+    let blocks = ProductBlocks(rowCount: linear.outputSize, tokenCount: tokenCount)
+    pool.run(blocks.count) { part, worker in
+      let (rows, tokens) = (blocks.rows(part), blocks.tokens(part))
+      let (input, output) = unsafe (
+        x + tokens.lowerBound * xStride, y + tokens.lowerBound * linear.outputSize
+      )
       linear.forEachPart(overlapping: rows) { matrix, matrixRows, outputRow in
         let width =
           matrix.elementType == .f32 ? linear.inputSize : Self.widenedCount / matrixRows.count
@@ -109,9 +111,9 @@ extension ExecutionContext {
           let columns = column..<min(column + width, linear.inputSize)
           let (weights, weightStride) = unsafe widened(matrix, matrixRows, columns, worker)
           unsafe cblas_sgemm(
-            CblasRowMajor, CblasNoTrans, CblasTrans, blasint(tokenCount),
-            blasint(matrixRows.count), blasint(columns.count), 1, x + column, blasint(xStride),
-            weights, blasint(weightStride), column == 0 ? 0 : 1, y + outputRow,
+            CblasRowMajor, CblasNoTrans, CblasTrans, blasint(tokens.count),
+            blasint(matrixRows.count), blasint(columns.count), 1, input + column, blasint(xStride),
+            weights, blasint(weightStride), column == 0 ? 0 : 1, output + outputRow,
             blasint(linear.outputSize))
         }
       }
@@ -142,6 +144,42 @@ extension ExecutionContext {
   /// The rows of part `part` when `count` rows are split evenly into `partCount` parts.
   private static func share(_ part: Int, of partCount: Int, from count: Int) -> Range<Int> {
     (part * count / partCount)..<((part + 1) * count / partCount)
+  }
+}
+
+/// The blocks of rows and tokens that a product is cut into.
+private struct ProductBlocks {
+  private let rowCount: Int
+  private let tokenCount: Int
+  private let rowsPerBlock: Int
+  private let tokensPerBlock: Int
+  private let blocksOfRows: Int
+
+  init(rowCount: Int, tokenCount: Int) {
+    var (rows, tokens) = ((rowCount + 1023) / 1024, 1)
+    // The longer side of the blocks is halved, down to 32 rows or tokens.
+    while rows * tokens < 8 {
+      let (height, length) = (rowCount / rows, tokenCount / tokens)
+      if max(height, length) < 64 { break }
+      if length >= height { tokens *= 2 } else { rows *= 2 }
+    }
+    self.rowCount = rowCount
+    self.tokenCount = tokenCount
+    rowsPerBlock = (rowCount + rows - 1) / rows
+    tokensPerBlock = (tokenCount + tokens - 1) / tokens
+    blocksOfRows = (rowCount + rowsPerBlock - 1) / rowsPerBlock
+  }
+
+  var count: Int { blocksOfRows * ((tokenCount + tokensPerBlock - 1) / tokensPerBlock) }
+
+  func rows(_ part: Int) -> Range<Int> {
+    let first = part % blocksOfRows * rowsPerBlock
+    return first..<min(first + rowsPerBlock, rowCount)
+  }
+
+  func tokens(_ part: Int) -> Range<Int> {
+    let first = part / blocksOfRows * tokensPerBlock
+    return first..<min(first + tokensPerBlock, tokenCount)
   }
 }
 

@@ -134,7 +134,7 @@ package struct Alternation {
   ) throws(LinearAlgebraError) {
     let nothing = LowRankProduct(
       rank: 0, outputSize: metric.size, inputSize: metric.size)
-    state.error = algebra.square(problem.weight, in: metric.hessian)
+    state.error = metric.square(problem.weight, algebra)
     for iteration in 0..<max(1, options.outerIterations) {
       let isLast = iteration == options.outerIterations - 1
       if iteration == 0 {
@@ -167,7 +167,7 @@ package struct Alternation {
       // The rounding gives the error in the projected metric only.
       var residual = target.copy()
       algebra.add(state.quantized.values, scale: -1, to: &residual)
-      state.error = algebra.square(residual, in: metric.hessian)
+      state.error = metric.square(residual, algebra)
     } else {
       state.error = rounding.round(target, feedback: metric.feedback, into: &state.quantized)
     }
