@@ -106,7 +106,8 @@ struct KernelBenchmark {
   private func measureFunctions(_ emit: (KernelRow) throws -> Void) throws {
     for set in kernelSets {
       let engine = Engine(set, threadCount: 1)
-      for call in KernelCall.elementwise(set) where isSelected(call.name) {
+      let calls = KernelCall.elementwise(set) + KernelCall.attention(set)
+      for call in calls where isSelected(call.name) {
         try emit(row(call, engine))
       }
     }

@@ -78,8 +78,6 @@ extension KernelCall {
       call("all_finite", "\(vocabulary)", reads: 4 * vocabulary, writes: 0) {
         o.result = unsafe Double(table.pointee.all_finite(o.x.pointer, vocabulary))
       },
-      unsafe attention("attend_f16", unsafe table.pointee.attend_f16, elementByteCount: 2, o),
-      unsafe attention("attend_f32", unsafe table.pointee.attend_f32, elementByteCount: 4, o),
     ]
   }
 
@@ -98,41 +96,12 @@ extension KernelCall {
         o.w.pointer, order, order, o.x.pointer, columns, columns, o.y.pointer)
     }
   }
-
-  /// The attention of one query of a head to 512 keys.
-  private static func attention(
-    _ name: String, _ attend: @escaping kernels_attend, elementByteCount: Int, _ o: Operands
-  ) -> KernelCall {
-    let (headSize, keyCount) = (128, 512)
-    let keyByteCount = keyCount * headSize * elementByteCount
-    return KernelCall(
-      name, "1 query, \(keyCount) keys of \(headSize)", byteCount: 2 * keyByteCount,
-      // A multiply-add for each number of each key and of each value.
-      operationCount: 4 * keyCount * headSize, reading: [o.region(byteCount: 2 * keyByteCount)]
-    ) { _ in
-      unsafe withUnsafePointer(to: UnsafePointer(o.w.pointer)) { query in
-        unsafe withUnsafePointer(to: o.y.pointer) { output in
-          unsafe withUnsafePointer(to: 0) { first in
-            unsafe withUnsafePointer(to: keyCount) { last in
-              // Any memory with normal numbers can be used as keys and values.
-              let keys = unsafe UnsafeRawPointer(
-                elementByteCount == 2
-                  ? UnsafeRawPointer(o.halves.pointer) : UnsafeRawPointer(o.x.pointer))
-              unsafe attend(
-                query, 1, headSize, 0.088, keys, keys + keyByteCount, first, last, output,
-                o.scratch.pointer)
-            }
-          }
-        }
-      }
-    }
-  }
 }
 
 /// The inputs and outputs of the element-wise calls.
 private final class Operands {
-  /// The number of keys and values of attention, the largest operand of a call.
-  private static let count = 2 * 512 * 128
+  /// The numbers of the largest operand of a call.
+  private static let count = 1 << 17
 
   let x = MachineProbe.gaussians(count: count)
   let w = MachineProbe.gaussians(count: count)
@@ -147,7 +116,6 @@ private final class Operands {
   let signs = Buffer<Int8>(count: 4096)
   let scales = Buffer<Float>(count: 32)
   let sums = Buffer<Int32>(count: 128)
-  let scratch = Buffer<Float>(count: 2 * Int(KERNELS_KEY_BLOCK) * 128)
   var result = 0.0
 
   init() {

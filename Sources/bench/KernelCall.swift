@@ -4,9 +4,9 @@ import Kernels
 
 /// A call of one function of a kernel set, with its operands, to be timed.
 ///
-/// `KernelCall.elementwise(_:)` lists the functions whose operands fit in the cache, and
-/// `KernelCall.dense(_:byteCount:)` the products of matrices in memory. A function that is added to
-/// the kernel table must be added to one of them.
+/// `KernelCall.elementwise(_:)` and `KernelCall.attention(_:)` list the functions whose operands fit in
+/// the cache, and `KernelCall.dense(_:byteCount:)` the products of matrices in memory. A function that
+/// is added to the kernel table must be added to one of them.
 struct KernelCall {
   /// The name of the function in the table.
   let name: String

@@ -12,7 +12,10 @@ struct NumberKernels {
   /// Makes the calls of a token that sees `keyCount` positions.
   init(_ configuration: Configuration, _ kernelSet: KernelSet, keyCount: Int) {
     let table = unsafe kernelSet.table
-    let memory = TokenMemory(configuration, keyCount: keyCount)
+    let memory = TokenMemory(configuration)
+    let attention = AttentionCall(
+      headSize: configuration.headSize, queryCount: configuration.queriesPerKeyValueHead,
+      keyCount: keyCount, .f16)
     let (hidden, middle) = (configuration.hiddenSize, configuration.intermediateSize)
     let (headSize, keyHeads) = (configuration.headSize, configuration.keyValueHeadCount)
     func times(_ count: Int, _ body: @escaping () -> Void) -> [() -> Void] {
@@ -43,7 +46,7 @@ struct NumberKernels {
         unsafe table.pointee.narrow_f16(memory.x.pointer, headSize, memory.halves.pointer)
       },
       times(layers * keyHeads) {
-        unsafe memory.attend(table, configuration, keyCount: keyCount)
+        unsafe attention.run(table)
       },
       times(layers) {
         unsafe table.pointee.silu_product(
@@ -63,15 +66,9 @@ private final class TokenMemory {
   let turned: Buffer<Float>
   let halfRoots: Buffer<Float>
   let halves: Buffer<UInt16>
-  private let scratch: Buffer<Float>
-  // The arguments of attention: a query and an output for each head of a group, and the keys they see.
-  private let queries: [UnsafePointer<Float>]
-  private let outputs: [UnsafeMutablePointer<Float>]
-  private let first: [Int]
-  private let last: [Int]
   var flag: Int32 = 0
 
-  init(_ configuration: Configuration, keyCount: Int) {
+  init(_ configuration: Configuration) {
     let count = max(
       configuration.vocabularySize, configuration.intermediateSize, configuration.hiddenSize,
       configuration.queryWidth + configuration.keyValueWidth)
@@ -81,33 +78,10 @@ private final class TokenMemory {
     zeros = Buffer(count: count)
     turned = MachineProbe.gaussians(count: count)
     halfRoots = Buffer(count: configuration.headSize)
-    halves = Buffer(count: 2 * keyCount * configuration.headSize)
-    scratch = Buffer(count: 2 * Int(KERNELS_KEY_BLOCK) * configuration.headSize)
-    let (headSize, group) = (configuration.headSize, configuration.queriesPerKeyValueHead)
-    let (inputs, results) = unsafe (x.pointer, y.pointer)
-    unsafe queries = unsafe (0..<group).map { unsafe UnsafePointer(inputs + $0 * headSize) }
-    unsafe outputs = unsafe (0..<group).map { unsafe results + $0 * headSize }
-    first = [Int](repeating: 0, count: group)
-    last = [Int](repeating: keyCount, count: group)
+    halves = Buffer(count: configuration.headSize)
     for index in 0..<halfRoots.count {
       // The cosines and sines are both the square root of a half, so lengths do not change.
       unsafe halfRoots.pointer[index] = Float(0.5).squareRoot()
-    }
-    for index in 0..<halves.count {
-      unsafe halves.pointer[index] = Float16(x[index % count]).bitPattern
-    }
-  }
-
-  /// Computes the attention of the queries of one key-value head to `keyCount` keys.
-  func attend(_ table: UnsafePointer<kernels_set>, _ configuration: Configuration, keyCount: Int) {
-    let (headSize, group) = (configuration.headSize, configuration.queriesPerKeyValueHead)
-    unsafe queries.withUnsafeBufferPointer { queries in
-      unsafe outputs.withUnsafeBufferPointer { outputs in
-        guard let query = queries.baseAddress, let output = outputs.baseAddress else { return }
-        unsafe table.pointee.attend_f16(
-          query, group, headSize, 0.1, halves.pointer, halves.pointer + keyCount * headSize,
-          first, last, output, scratch.pointer)
-      }
     }
   }
 }

@@ -29,21 +29,56 @@ enum { KERNELS_MAX_TOKENS = 4 };
 typedef void (*kernels_matvec)(const void *w, size_t rows, size_t columns, const float *x,
                                size_t x_stride, size_t tokens, float *y, size_t y_stride);
 
+// The keys and values of one key-value head.
+//
+// Keys are in blocks of KERNELS_KEY_LANES positions, each (head_size, KERNELS_KEY_LANES): number d
+// of the key at position p is number
+//   (p / KERNELS_KEY_LANES * head_size + d) * KERNELS_KEY_LANES + p % KERNELS_KEY_LANES
+// of `keys`. A vector then has one number of several keys, and no sum crosses lanes. Values are
+// (position, head_size), row-major.
+//
+// In int8 the key of position p is key_scales[p] times its bytes, a value value_scales[p] times; in
+// the other types the scales are not read. Blocks with a position that is seen are read whole, with
+// their scales, and up to KERNELS_KEY_LANES - 1 numbers after a value. What is read there does not
+// change a result.
+enum { KERNELS_KEY_LANES = 16, KERNELS_KEY_BLOCK = 64, KERNELS_MAX_QUERIES = 64 };
+
+typedef struct kernels_head {
+  size_t head_size;
+  const void *keys;
+  const void *values;
+  const float *_Nullable key_scales;
+  const float *_Nullable value_scales;
+} kernels_head;
+
+// The softmax of one query over a part of its keys. With s_j = log2(e) * scale * q . k_j, `maximum`
+// is at least every s_j, or -FLT_MAX without a key, and `sum` is the sum of 2^(s_j - maximum).
+typedef struct kernels_softmax {
+  float maximum;
+  float sum;
+} kernels_softmax;
+
 // One tile of attention queries against the keys and values of one key-value head.
 //
-// Query i, i < query_count, is the head_size floats at queries[i], already rotated. It sees the keys
-// first[i] <= j < last[i] (at least one) of `keys` and `values`, each (position, head_size)
-// row-major, and its output, head_size floats at outputs[i], is
+// Query i, i < query_count <= KERNELS_MAX_QUERIES, is the head_size floats at queries[i], already
+// rotated. It sees the keys first[i] <= j < last[i], and its output, head_size floats at outputs[i],
+// is
 //   sum_j softmax_j(scale * q . k_j) v_j
-// by the running-maximum recurrence of Milakov and Gimelshein, arXiv:1805.02867, in blocks of
-// KERNELS_KEY_BLOCK keys. scratch holds 2 * KERNELS_KEY_BLOCK * head_size floats. Outputs overlap
-// nothing.
-enum { KERNELS_KEY_BLOCK = 32, KERNELS_MAX_QUERIES = 64 };
+// by the running-maximum recurrence of Milakov and Gimelshein, arXiv:1805.02867, in blocks that
+// begin at multiples of KERNELS_KEY_BLOCK. An output does not depend on the other queries of the
+// tile. scratch holds kernels_attend_scratch(head_size) floats. Outputs overlap nothing.
+//
+// Without `parts` each query sees at least one key. With `parts` the keys may be a part of those
+// that a query sees: outputs[i] = sum_j 2^(s_j - maximum) v_j, parts[i] has maximum and sum.
+typedef void (*kernels_attend)(const kernels_head *head, const float *_Nonnull const *_Nonnull queries,
+                               size_t query_count, float scale, const size_t *first,
+                               const size_t *last, float *_Nonnull const *_Nonnull outputs,
+                               kernels_softmax *_Nullable parts, float *scratch);
 
-typedef void (*kernels_attend)(const float *_Nonnull const *_Nonnull queries, size_t query_count, size_t head_size,
-                               float scale, const void *keys, const void *values,
-                               const size_t *first, const size_t *last, float *_Nonnull const *_Nonnull outputs,
-                               float *scratch);
+// The floats of scratch of a kernels_attend: queries and outputs, and a block of keys or values.
+static inline size_t kernels_attend_scratch(size_t head_size) {
+  return (size_t)(2 * KERNELS_MAX_QUERIES + KERNELS_KEY_BLOCK) * (head_size + KERNELS_KEY_LANES);
+}
 
 // A group of activations whose largest magnitude a is below this counts as zeros, because 127 / a
 // overflows when a is below about 2^-121. No activation of a working model is so small.
@@ -104,6 +139,7 @@ typedef struct kernels_set {
 
   kernels_attend _Nonnull attend_f32;
   kernels_attend _Nonnull attend_f16;
+  kernels_attend _Nonnull attend_int8;
 
   // log(sum of exp(x[i])), n > 0: the normaliser of log-softmax, in double from float exponentials.
   double (*log_sum_exp)(const float *x, size_t n);

@@ -1,6 +1,7 @@
 // The portable set: the shortest correct code, with sums in double. The other sets are tested
 // against it.
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -141,43 +142,68 @@ static void mix_rows(const float *factor, size_t outputs, size_t inputs, const f
     }
 }
 
+static float int8_at(const void *x, size_t i) { return ((const int8_t *)x)[i]; }
+
+// The place of number d of the key at position p.
+static size_t key_place(const kernels_head *head, size_t p, size_t d) {
+  return (p / KERNELS_KEY_LANES * head->head_size + d) * KERNELS_KEY_LANES + p % KERNELS_KEY_LANES;
+}
+
+// The score of a key in units of the binary logarithm.
+static inline double score(element at, const kernels_head *head, const float *query, double scale,
+                           size_t position) {
+  double sum = 0;
+  for (size_t d = 0; d < head->head_size; d++)
+    sum += (double)query[d] * at(head->keys, key_place(head, position, d));
+  return sum * scale * M_LOG2E * (at == int8_at ? head->key_scales[position] : 1);
+}
+
 // Softmax by its definition, not by its recurrence: two passes over the keys, the first for the
 // maximum.
-static inline void attend(element at, const float *const *queries, size_t query_count,
-                          size_t head_size, float scale, const void *keys, const void *values,
-                          const size_t *first, const size_t *last, float *const *outputs) {
+static inline void attend(element at, const kernels_head *head, const float *const *queries,
+                          size_t query_count, float scale, const size_t *first, const size_t *last,
+                          float *const *outputs, kernels_softmax *parts) {
   for (size_t i = 0; i < query_count; i++) {
-    double maximum = -INFINITY, total = 0;
-    for (int pass = 0; pass < 3; pass++)
-      for (size_t j = first[i]; j < last[i]; j++) {
-        double score = 0;
-        for (size_t d = 0; d < head_size; d++)
-          score += (double)queries[i][d] * at(keys, j * head_size + d);
-        score *= scale;
-        if (pass == 0)
-          maximum = score > maximum || isnan(score) ? score : maximum;
-        else if (pass == 1)
-          total += exp(score - maximum);
-        else
-          for (size_t d = 0; d < head_size; d++)
-            outputs[i][d] = (float)((j == first[i] ? 0 : (double)outputs[i][d]) +
-                                    exp(score - maximum) / total * at(values, j * head_size + d));
-      }
+    double maximum = -FLT_MAX, total = 0;
+    for (size_t j = first[i]; j < last[i]; j++) {
+      const double s = score(at, head, queries[i], scale, j);
+      maximum = s > maximum || isnan(s) ? s : maximum;
+    }
+    // The maximum of a part is a float.
+    maximum = (float)maximum;
+    for (size_t j = first[i]; j < last[i]; j++)
+      total += exp2(score(at, head, queries[i], scale, j) - maximum);
+    if (parts) parts[i] = (kernels_softmax){(float)maximum, (float)total};
+    for (size_t d = 0; d < head->head_size; d++) outputs[i][d] = 0;
+    for (size_t j = first[i]; j < last[i]; j++) {
+      const double weight = exp2(score(at, head, queries[i], scale, j) - maximum) /
+                            (parts ? 1 : total) * (at == int8_at ? head->value_scales[j] : 1);
+      for (size_t d = 0; d < head->head_size; d++)
+        outputs[i][d] =
+            (float)(outputs[i][d] + weight * at(head->values, j * head->head_size + d));
+    }
   }
 }
 
-static void attend_f32(const float *const *queries, size_t query_count, size_t head_size,
-                       float scale, const void *keys, const void *values, const size_t *first,
-                       const size_t *last, float *const *outputs, float *scratch) {
+static void attend_f32(const kernels_head *head, const float *const *queries, size_t query_count,
+                       float scale, const size_t *first, const size_t *last,
+                       float *const *outputs, kernels_softmax *parts, float *scratch) {
   (void)scratch;
-  attend(f32_at, queries, query_count, head_size, scale, keys, values, first, last, outputs);
+  attend(f32_at, head, queries, query_count, scale, first, last, outputs, parts);
 }
 
-static void attend_f16(const float *const *queries, size_t query_count, size_t head_size,
-                       float scale, const void *keys, const void *values, const size_t *first,
-                       const size_t *last, float *const *outputs, float *scratch) {
+static void attend_f16(const kernels_head *head, const float *const *queries, size_t query_count,
+                       float scale, const size_t *first, const size_t *last,
+                       float *const *outputs, kernels_softmax *parts, float *scratch) {
   (void)scratch;
-  attend(f16_at, queries, query_count, head_size, scale, keys, values, first, last, outputs);
+  attend(f16_at, head, queries, query_count, scale, first, last, outputs, parts);
+}
+
+static void attend_int8(const kernels_head *head, const float *const *queries, size_t query_count,
+                        float scale, const size_t *first, const size_t *last,
+                        float *const *outputs, kernels_softmax *parts, float *scratch) {
+  (void)scratch;
+  attend(int8_at, head, queries, query_count, scale, first, last, outputs, parts);
 }
 
 static double log_sum_exp(const float *x, size_t n) {

@@ -21,37 +21,26 @@ extension ExecutionContext {
       "\(tokenCount) tokens at \(position) of \(cache.capacity)")
     let rows = unsafe projected.pointer
     let angles = unsafe UnsafePointer(table.pointer)
-    let keys = unsafe UnsafeMutableRawPointer(cache.keys.pointer)
-    let values = unsafe UnsafeMutableRawPointer(cache.values.pointer)
-    let first = cache.byteOffset(layer: layer, head: 0, position: position)
-    let headByteCount = cache.headByteCount
-    let type = cache.type
-    let rowByteCount = headSize * type.byteCount
-    forEachToken(tokenCount) { token in
-      let row = unsafe rows + token * stride
-      let cosine = unsafe angles + token * headSize
-      unsafe kernels.pointee.rotate(
-        row, rotatedHeadCount, headSize, cosine, cosine + headSize / 2)
-      for head in 0..<keyValueHeadCount {
-        let offset = first + head * headByteCount + token * rowByteCount
-        let key = unsafe row + (configuration.headCount + head) * headSize
-        let value = unsafe row + (rotatedHeadCount + head) * headSize
-        unsafe store(key, headSize, type, keys + offset)
-        unsafe store(value, headSize, type, values + offset)
+    let heads = unsafe cache.heads(layer: layer)
+    // A part has the tokens of a block of positions, because their keys share cache lines.
+    let lanes = Int(KERNELS_KEY_LANES)
+    let firstBlock = position / lanes
+    let end = position + tokenCount
+    pool.run((end + lanes - 1) / lanes - firstBlock) { part, worker in
+      let block = (firstBlock + part) * lanes
+      for tokenPosition in max(block, position)..<min(block + lanes, end) {
+        let token = tokenPosition - position
+        let row = unsafe rows + token * stride
+        let cosine = unsafe angles + token * headSize
+        unsafe kernels.pointee.rotate(
+          row, rotatedHeadCount, headSize, cosine, cosine + headSize / 2)
+        for head in 0..<keyValueHeadCount {
+          let key = unsafe row + (configuration.headCount + head) * headSize
+          unsafe heads[head].store(
+            key: key, value: key + keyValueHeadCount * headSize, at: tokenPosition,
+            row: scratch(of: worker), kernels)
+        }
       }
-    }
-  }
-
-  private func store(
-    _ source: UnsafePointer<Float>, _ count: Int, _ type: KVCacheType,
-    _ target: UnsafeMutableRawPointer
-  ) {
-    switch type {
-    case .f16:
-      unsafe kernels.pointee.narrow_f16(
-        source, count, target.assumingMemoryBound(to: UInt16.self))
-    case .f32:
-      unsafe target.assumingMemoryBound(to: Float.self).update(from: source, count: count)
     }
   }
 
@@ -78,50 +67,83 @@ extension ExecutionContext {
       unsafe projected.count >= tokenCount * rows.inputStride
         && output.count >= tokenCount * rows.outputStride,
       "attention of \(tokenCount) tokens in \(projected.count) and \(output.count) numbers")
-    let keys = unsafe UnsafeRawPointer(cache.keys.pointer)
-    let values = unsafe UnsafeRawPointer(cache.values.pointer)
-    let layerOffset = cache.byteOffset(layer: layer, head: 0, position: 0)
-    let kernel = unsafe cache.type == .f16 ? kernels.pointee.attend_f16 : kernels.pointee.attend_f32
-
     // The queries that share a key-value head, token by token, are split into tiles.
     let queryCount = tokenCount * configuration.queriesPerKeyValueHead
     let tileSize = unsafe AttentionTile.capacity
-    let tileCount = (queryCount + tileSize - 1) / tileSize
     let attention = unsafe Attention(
-      rows: rows, keys: keys + layerOffset, values: values + layerOffset,
-      headByteCount: cache.headByteCount, position: position, queryCount: queryCount,
-      tileCount: tileCount, kernel: kernel, scratch: scratch(of: 0), scratchStride: scratchCount)
-    unsafe pool.run(configuration.keyValueHeadCount * tileCount, with: attention) {
+      rows: rows, heads: cache.heads(layer: layer), parts: cache.parts.addresses,
+      position: position, tokenCount: tokenCount, queryCount: queryCount,
+      tileCount: (queryCount + tileSize - 1) / tileSize, kernel: kernel(cache.type),
+      scratch: scratch(of: 0), scratchStride: scratchCount)
+    unsafe pool.run(configuration.keyValueHeadCount * attention.partCount, with: attention) {
       attention, part, worker in
       unsafe attention.run(part, worker)
+    }
+    if unsafe attention.isSplit {
+      unsafe pool.run(configuration.headCount, with: attention) { attention, head, _ in
+        unsafe attention.join(head)
+      }
+    }
+  }
+
+  /// The kernel for keys and values of a type.
+  private func kernel(_ type: KVCacheType) -> kernels_attend {
+    switch type {
+    case .f16: unsafe kernels.pointee.attend_f16
+    case .f32: unsafe kernels.pointee.attend_f32
     }
   }
 }
 
-/// The attention of a batch of tokens in one layer, with one part for each tile of queries.
+/// The attention of a batch of tokens in one layer.
+///
+/// There is a part for each tile of queries or, for one token, for each part of the keys.
 @unsafe
 private struct Attention {
   let rows: AttentionRows
-  /// The keys and values of the first head, and the distance between heads in bytes.
-  let keys: UnsafeRawPointer
-  let values: UnsafeRawPointer
-  let headByteCount: Int
+  let heads: KeyValueHeads
+  let parts: AttentionPartAddresses
   let position: Int
+  let tokenCount: Int
   let queryCount: Int
   let tileCount: Int
   let kernel: kernels_attend
   let scratch: UnsafeMutablePointer<Float>
   let scratchStride: Int
 
-  /// Computes one tile.
+  /// The first part of the keys that one token sees, and the number of parts.
+  private var keyParts: Range<Int> {
+    let size = AttentionParts.positionCount
+    return unsafe rows.keys(of: position).lowerBound / size..<position / size + 1
+  }
+
+  /// Whether the keys are in several parts.
+  var isSplit: Bool { unsafe tokenCount == 1 && tileCount == 1 && keyParts.count > 1 }
+
+  /// The parts of a key-value head.
+  var partCount: Int { unsafe isSplit ? keyParts.count : tileCount }
+
+  /// Computes one part.
   func run(_ part: Int, _ worker: Int) {
-    let keyValueHead = unsafe part / tileCount
-    let first = unsafe part % tileCount * AttentionTile.capacity
-    let offset = unsafe keyValueHead * headByteCount
-    unsafe rows.attend(
-      first..<min(first + AttentionTile.capacity, queryCount), head: keyValueHead, firstRow: 0,
-      position: position, kernel, keys: keys + offset, values: values + offset,
-      scratch: scratch + worker * scratchStride)
+    let (head, partInHead) = unsafe (part / partCount, part % partCount)
+    let scratch = unsafe scratch + worker * scratchStride
+    if unsafe isSplit {
+      let (size, first) = unsafe (AttentionParts.positionCount, keyParts.lowerBound + partInHead)
+      unsafe rows.attend(
+        keys: first * size..<(first + 1) * size, part: partInHead, head: head,
+        position: position, kernel, to: heads[head], parts: parts, scratch: scratch)
+    } else {
+      let first = unsafe partInHead * AttentionTile.capacity
+      unsafe rows.attend(
+        first..<min(first + AttentionTile.capacity, queryCount), head: head, firstRow: 0,
+        position: position, kernel, to: heads[head], scratch: scratch)
+    }
+  }
+
+  /// Joins the parts of a query head.
+  func join(_ head: Int) {
+    unsafe parts.join(
+      head: head, count: keyParts.count, into: rows.output + head * rows.headSize)
   }
 }
 
@@ -156,6 +178,11 @@ struct AttentionRows {
     unsafe window = configuration.slidingWindow ?? Int.max
   }
 
+  /// The keys that a query at `position` sees.
+  func keys(of position: Int) -> Range<Int> {
+    unsafe max(0, window > position ? 0 : position + 1 - window)..<position + 1
+  }
+
   /// Lets some queries, at most `AttentionTile.capacity`, attend to the keys that their positions see.
   ///
   /// - Parameters:
@@ -164,26 +191,48 @@ struct AttentionRows {
   ///   - firstRow: The first row of the run.
   ///   - position: The position of that row in its sequence, in tokens.
   ///   - kernel: The kernel for the type of the keys.
-  ///   - keys: The keys of the head, from position 0 on.
-  ///   - values: The values of the head, from position 0 on.
+  ///   - memory: The keys and values of the head.
   ///   - scratch: The scratch memory of the worker.
   func attend(
     _ queries: Range<Int>, head: Int, firstRow: Int, position: Int, _ kernel: kernels_attend,
-    keys: UnsafeRawPointer, values: UnsafeRawPointer, scratch: UnsafeMutablePointer<Float>
+    to memory: KeyValueHead, scratch: UnsafeMutablePointer<Float>
   ) {
     var tile = unsafe AttentionTile(query: projected, output: output)
     for query in queries {
       let (token, inGroup) = unsafe (query / group, query % group)
       let row = firstRow + token
       let offset = unsafe (head * group + inGroup) * headSize
-      let last = position + token + 1
       unsafe tile.append(
         query: projected + row * inputStride + offset, output: output + row * outputStride + offset,
-        keys: max(0, window >= last ? 0 : last - window)..<last)
+        keys: keys(of: position + token))
+    }
+    unsafe tile.run(kernel, memory, parts: nil, scratch: scratch)
+  }
+
+  /// Lets the queries of the first row that share a key-value head attend to a part of the keys.
+  ///
+  /// - Parameters:
+  ///   - positions: The positions of the part, of which those that the queries see are used.
+  ///   - part: The number of the part, where the result is stored in `parts`.
+  ///   - head: The key-value head.
+  ///   - position: The position of the row.
+  ///   - kernel: The kernel for the type of the keys.
+  ///   - memory: The keys and values of the head.
+  ///   - parts: The memory for the results.
+  ///   - scratch: The scratch memory of the worker.
+  func attend(
+    keys positions: Range<Int>, part: Int, head: Int, position: Int, _ kernel: kernels_attend,
+    to memory: KeyValueHead, parts: AttentionPartAddresses, scratch: UnsafeMutablePointer<Float>
+  ) {
+    var tile = unsafe AttentionTile(query: projected, output: output)
+    let heads = unsafe head * group..<(head + 1) * group
+    for queryHead in heads {
+      unsafe tile.append(
+        query: projected + queryHead * headSize, output: parts.output(head: queryHead, part: part),
+        keys: keys(of: position).clamped(to: positions))
     }
     unsafe tile.run(
-      kernel, headSize: headSize, scale: 1 / Float(headSize).squareRoot(), keys: keys,
-      values: values, scratch: scratch)
+      kernel, memory, parts: parts.softmax(head: heads.lowerBound, part: part), scratch: scratch)
   }
 }
 
@@ -216,21 +265,25 @@ struct AttentionTile {
     unsafe count += 1
   }
 
+  /// Calls the kernel; `parts` has room for the softmax of each query, or is nil for all keys.
   func run(
-    _ kernel: kernels_attend, headSize: Int, scale: Float, keys: UnsafeRawPointer,
-    values: UnsafeRawPointer, scratch: UnsafeMutablePointer<Float>
+    _ kernel: kernels_attend, _ head: KeyValueHead, parts: UnsafeMutablePointer<kernels_softmax>?,
+    scratch: UnsafeMutablePointer<Float>
   ) {
-    unsafe withUnsafePointer(to: queries) { queries in
-      unsafe withUnsafePointer(to: outputs) { outputs in
-        unsafe withUnsafePointer(to: first) { first in
-          unsafe withUnsafePointer(to: last) { last in
-            unsafe kernel(
-              UnsafeRawPointer(queries).assumingMemoryBound(to: UnsafePointer<Float>.self), count,
-              headSize, scale, keys, values,
-              UnsafeRawPointer(first).assumingMemoryBound(to: Int.self),
-              UnsafeRawPointer(last).assumingMemoryBound(to: Int.self),
-              UnsafeRawPointer(outputs).assumingMemoryBound(to: UnsafeMutablePointer<Float>.self),
-              scratch)
+    let scale = unsafe 1 / Float(head.headSize).squareRoot()
+    unsafe withUnsafePointer(to: head.kernelHead) { head in
+      unsafe withUnsafePointer(to: queries) { queries in
+        unsafe withUnsafePointer(to: outputs) { outputs in
+          unsafe withUnsafePointer(to: first) { first in
+            unsafe withUnsafePointer(to: last) { last in
+              unsafe kernel(
+                head, UnsafeRawPointer(queries).assumingMemoryBound(to: UnsafePointer<Float>.self),
+                count, scale, UnsafeRawPointer(first).assumingMemoryBound(to: Int.self),
+                UnsafeRawPointer(last).assumingMemoryBound(to: Int.self),
+                UnsafeRawPointer(outputs).assumingMemoryBound(
+                  to: UnsafeMutablePointer<Float>.self),
+                parts, scratch)
+            }
           }
         }
       }

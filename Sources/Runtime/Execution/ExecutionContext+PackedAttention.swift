@@ -14,7 +14,7 @@ extension ExecutionContext {
   /// - Complexity: O(rows * headCount * headSize * keys seen).
   func attend(
     _ projected: inout Buffer<Float>, _ table: borrowing Buffer<Float>,
-    within sequences: [PackedSequence], keys: inout PackedKeys, _ configuration: Configuration,
+    within sequences: [PackedSequence], keys: borrowing PackedKeys, _ configuration: Configuration,
     into output: inout Buffer<Float>
   ) {
     let headSize = configuration.headSize
@@ -30,17 +30,16 @@ extension ExecutionContext {
     precondition(
       projected.count >= rowCount * inputStride && table.count >= rowCount * headSize
         && output.count >= rowCount * outputStride && length <= keys.capacity
-        && keys.numbers.count >= pool.threadCount * keys.countPerWorker,
+        && pool.threadCount <= keys.threadCount,
       "attention of \(rowCount) rows over \(length) of \(keys.capacity) positions")
     let rows = unsafe projected.pointer
     let angles = unsafe UnsafePointer(table.pointer)
-    let store = unsafe keys.numbers.pointer
-    let (countPerWorker, valueOffset) = (keys.countPerWorker, keys.capacity * headSize)
+    let heads = unsafe keys.heads
 
     pool.run(sequences.count * keyValueHeadCount) { part, worker in
       let head = part % keyValueHeadCount
-      let keys = unsafe store + worker * countPerWorker
-      let values = unsafe keys + valueOffset
+      let memory = unsafe heads[worker]
+      let scratch = unsafe scratch(of: worker)
       for run in sequences[part / keyValueHeadCount].runs {
         for (index, row) in run.rows.enumerated() {
           let query = unsafe rows + row * inputStride + head * group * headSize
@@ -49,18 +48,16 @@ extension ExecutionContext {
           let sine = unsafe cosine + headSize / 2
           unsafe kernels.pointee.rotate(query, group, headSize, cosine, sine)
           unsafe kernels.pointee.rotate(key, 1, headSize, cosine, sine)
-          let position = (run.position + index) * headSize
-          unsafe (keys + position).update(from: key, count: headSize)
-          unsafe (values + position).update(
-            from: key + keyValueHeadCount * headSize, count: headSize)
+          unsafe memory.store(
+            key: key, value: key + keyValueHeadCount * headSize, at: run.position + index,
+            row: scratch, kernels)
         }
         let queryCount = run.rows.count * group
         for first in stride(from: 0, to: queryCount, by: tileSize) {
           unsafe batch.attend(
             first..<min(first + tileSize, queryCount), head: head,
             firstRow: run.rows.lowerBound, position: run.position, kernels.pointee.attend_f32,
-            keys: UnsafeRawPointer(keys), values: UnsafeRawPointer(values),
-            scratch: scratch(of: worker))
+            to: memory, scratch: scratch)
         }
       }
     }

@@ -19,7 +19,7 @@ package struct ExecutionContext: ~Copyable {
   init(_ configuration: Configuration, kernelSet: KernelSet, pool: WorkerPool) {
     self.init(
       kernelSet: kernelSet, pool: pool,
-      scratchCount: max(Self.widenedCount, 2 * Int(KERNELS_KEY_BLOCK) * configuration.headSize))
+      scratchCount: max(Self.widenedCount, kernels_attend_scratch(configuration.headSize)))
   }
 
   /// A context with `scratchCount` floats of scratch per worker; packed products need none.

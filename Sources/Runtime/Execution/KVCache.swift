@@ -8,10 +8,12 @@ public enum KVCacheType: String, Sendable, CaseIterable {
   case f32
 
   /// The bytes of one number.
-  var byteCount: Int { self == .f16 ? 2 : 4 }
+  package var byteCount: Int { self == .f16 ? 2 : 4 }
 }
 
 /// The keys and values of all positions so far, (layer, keyValueHead, position, headSize).
+///
+/// The order of the numbers of a head is that of `kernels_head`.
 ///
 /// Memory for all positions is reserved at once; a page takes memory only when a position in it is
 /// filled.
@@ -23,9 +25,11 @@ package struct KVCache: ~Copyable {
 
   let keyValueHeadCount: Int
   let headSize: Int
-  /// The rotated keys, and the values, as bytes; see `byteOffset`.
-  var keys: Buffer<UInt8>
-  var values: Buffer<UInt8>
+  /// The rotated keys, and the values, as bytes.
+  private let keys: Buffer<UInt8>
+  private let values: Buffer<UInt8>
+  /// Memory for the attention of one token to many keys.
+  let parts: AttentionParts
 
   /// An empty cache.
   ///
@@ -40,9 +44,11 @@ package struct KVCache: ~Copyable {
     self.capacity = capacity
     keyValueHeadCount = configuration.keyValueHeadCount
     headSize = configuration.headSize
-    let byteCount = layerCount * keyValueHeadCount * capacity * headSize * type.byteCount
+    let padded = unsafe KeyValueHead.paddedCapacity(capacity)
+    let byteCount = layerCount * keyValueHeadCount * padded * headSize * type.byteCount
     keys = Buffer(count: byteCount)
-    values = Buffer(count: byteCount)
+    values = unsafe Buffer(count: byteCount + KeyValueHead.paddingCount * type.byteCount)
+    parts = AttentionParts(configuration, capacity: capacity)
   }
 
   /// The bytes that keys and values of `capacity` positions take, or nil beyond `Int.max`.
@@ -61,11 +67,15 @@ package struct KVCache: ~Copyable {
     return result
   }
 
-  /// The offset in bytes of the row of `position` of a head, in `keys` and in `values`.
-  func byteOffset(layer: Int, head: Int, position: Int) -> Int {
-    (layer * keyValueHeadCount + head) * headByteCount + position * headSize * type.byteCount
+  /// The keys and values of the heads of a layer.
+  @unsafe
+  func heads(layer: Int) -> KeyValueHeads {
+    let byteStride = unsafe KeyValueHead.paddedCapacity(capacity) * headSize * type.byteCount
+    let offset = layer * keyValueHeadCount * byteStride
+    return unsafe KeyValueHeads(
+      first: KeyValueHead(
+        keys: keys.pointer + offset, values: values.pointer + offset, headSize: headSize,
+        type: type),
+      byteStride: byteStride)
   }
-
-  /// The distance between the heads of a layer, in bytes.
-  var headByteCount: Int { capacity * headSize * type.byteCount }
 }

@@ -25,18 +25,30 @@ struct PackedKeys: ~Copyable {
   /// The most positions of a sequence.
   let capacity: Int
   let headSize: Int
-  /// (worker, 2, capacity, headSize): keys, rotated, then values.
-  var numbers: Buffer<Float>
+  /// For each worker the keys, rotated, then the values, in the order of `kernels_head`.
+  private let numbers: Buffer<Float>
+  /// The number of workers.
+  let threadCount: Int
 
   /// Memory for `threadCount` workers.
   init(_ configuration: Configuration, capacity: Int, threadCount: Int) {
     self.capacity = capacity
+    self.threadCount = threadCount
     headSize = configuration.headSize
-    numbers = Buffer(count: threadCount * 2 * capacity * configuration.headSize)
+    let padded = unsafe KeyValueHead.paddedCapacity(capacity)
+    numbers = unsafe Buffer(
+      count: threadCount * 2 * padded * configuration.headSize + KeyValueHead.paddingCount)
   }
 
-  /// The number of floats of one worker.
-  var countPerWorker: Int { 2 * capacity * headSize }
+  /// The memory of the workers as if they were the heads of a layer.
+  @unsafe
+  var heads: KeyValueHeads {
+    let count = unsafe KeyValueHead.paddedCapacity(capacity) * headSize
+    return unsafe KeyValueHeads(
+      first: KeyValueHead(
+        keys: numbers.pointer, values: numbers.pointer + count, headSize: headSize, type: .f32),
+      byteStride: 2 * count * MemoryLayout<Float>.stride)
+  }
 }
 
 extension ForwardPass {
@@ -60,7 +72,7 @@ extension ForwardPass {
       observe: { _, _, _, _ in }
     ) { context, activations in
       context.attend(
-        &activations.projected, activations.angles, within: sequences, keys: &keys,
+        &activations.projected, activations.angles, within: sequences, keys: keys,
         configuration, into: &activations.attended)
     }
   }
