@@ -28,6 +28,12 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   private var hidden: HiddenStates?
   /// The streams of both models, where matrices are corrected.
   private var compared: ComparedStreams?
+  private let clock = ContinuousClock()
+  /// When the streams were saved last, and how long that took.
+  private var lastSave = ContinuousClock.now
+  private var savingTime = Duration.zero
+  /// The least time between two saves, in times that a save takes.
+  private static var savingShare: Int { 20 }
   /// The number of groups of inputs that `compared` has gone on to.
   private var passed = 0
   /// Whether `hidden` has run through the layer already, while its inputs were measured.
@@ -186,10 +192,20 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
     try save(journal)
   }
 
-  /// Saves the streams before the current layer, and removes those before earlier ones.
-  private func save(_ journal: Journal) throws {
+  /// Saves the streams before the current layer, and removes those before earlier ones, unless that would take
+  /// more than a twentieth of the time.
+  ///
+  /// A run that ends loses at most the time since the streams were saved: the samples run again through the
+  /// layers that are finished.
+  private mutating func save(_ journal: Journal) throws {
     context.algebra.clock.begin(.states)
     defer { context.algebra.clock.end() }
+    let start = clock.now
+    if lastSave.duration(to: start) < savingTime * Self.savingShare { return }
+    defer {
+      lastSave = clock.now
+      savingTime = start.duration(to: lastSave)
+    }
     let (operations, run) = (journal.output.operations, journal.run)
     let path = journal.hiddenStatesPath(layer: layer)
     switch compared {

@@ -73,11 +73,14 @@ package struct LowRankFitting {
     var bestError = Double.infinity
     var stalled = 0
     var weighted = algebra.product(factors.right, metric.hessian)
+    // R H A^T, which the least squares for L and the error of these R need.
+    var cross = algebra.product(weighted, a, transposesRight: true)
     for _ in 0..<max(1, storage.format == .f16 ? 1 : iterations) {
-      var stored = try roundedLeft(of: a, factors.right, weighted)
+      var stored = try roundedLeft(cross, factors.right, weighted)
       try roundRight(of: a, metric, &stored)
       weighted = algebra.product(stored.product.right, metric.hessian)
-      let error = square - gain(of: stored.product, weighted, a)
+      cross = algebra.product(weighted, a, transposesRight: true)
+      let error = square - gain(of: stored.product, weighted, cross: cross)
       guard error.isFinite else { throw .noConvergence(info: 0) }
       factors = stored.product.copy()
       if error < bestError * (1 - Self.smallestGain) {
@@ -98,7 +101,14 @@ package struct LowRankFitting {
     of product: borrowing LowRankProduct, _ weighted: borrowing Matrix<Float>,
     _ a: borrowing Matrix<Float>
   ) -> Double {
-    let cross = algebra.product(weighted, a, transposesRight: true)
+    gain(of: product, weighted, cross: algebra.product(weighted, a, transposesRight: true))
+  }
+
+  /// The same, with `cross` the product R H A^T.
+  private func gain(
+    of product: borrowing LowRankProduct, _ weighted: borrowing Matrix<Float>,
+    cross: borrowing Matrix<Float>
+  ) -> Double {
     let gram = algebra.product(weighted, product.right, transposesRight: true)
     let image = algebra.product(gram, product.leftTransposed)
     return 2 * algebra.dot(cross, product.leftTransposed)
@@ -106,15 +116,17 @@ package struct LowRankFitting {
   }
 
   /// L by least squares, rounded, and R with its rows in the order of L's columns.
+  ///
+  /// `cross` is R H A^T, and `weighted` is R H.
   private func roundedLeft(
-    of a: borrowing Matrix<Float>, _ right: borrowing Matrix<Float>,
+    _ cross: borrowing Matrix<Float>, _ right: borrowing Matrix<Float>,
     _ weighted: borrowing Matrix<Float>
   ) throws(LinearAlgebraError) -> StoredFactors {
-    let (rank, m, n) = (right.rowCount, a.rowCount, a.columnCount)
+    let (rank, m, n) = (right.rowCount, cross.columnCount, right.columnCount)
     var gram = algebra.widened(algebra.product(weighted, right, transposesRight: true))
     damp(&gram)
     // (R H R^T) L^T = R H A^T
-    var left = algebra.widened(algebra.product(weighted, a, transposesRight: true))
+    var left = algebra.widened(cross)
     var system = gram.copy()
     try algebra.solve(&system, &left)
     // The columns of L are made equally long; R and R H R^T are scaled to match.
