@@ -7,9 +7,9 @@ internal import DuetSystem
 /// pack a tied embedding, and measure what that costs
 /// for each layer:
 ///     for each of its four inputs:
-///         run the samples through the original and the partly compressed layer: Hessian, correction
+///         run the samples from the input before it to this one, in both models: Hessian, correction
 ///         for each matrix that multiplies this input: correct, decompose, pack, write to the journal
-///     run the samples through the original and the compressed layer: inputs of the next layer
+///     run the samples through the rest of the compressed layer: inputs of the next layer
 /// compress the output head; write the shards and config.json
 /// ```
 ///

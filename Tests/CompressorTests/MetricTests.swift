@@ -110,6 +110,17 @@ struct MetricTests {
     }
   }
 
+  @Test("tr(A H A^T) by the factors is that by H", arguments: [1, 15, 64, 172], [1, 16, 33, 300])
+  func square(n: Int, m: Int) throws {
+    let metric = try Numerics.metric(Numerics.hessian(n, seed: 57, algebra), algebra)
+    let weight = Numerics.weights(m, n, seed: 58)
+    let expected = Numerics.square(
+      algebra.widened(weight), algebra.widened(metric.hessian), algebra)
+    // A number of A U is a sum of up to 172 products of numbers of size 1: relative to the root of the
+    // diagonal 172 * 2^-24 at most, so 2e-5 of the square. H itself is rounded by 2^-24.
+    #expect(abs(metric.square(weight, algebra) - expected) < 3e-5 * expected, "\(m) x \(n)")
+  }
+
   @Test("tr(E H E^T) does not change under rotation, of any size", arguments: [32, 48, 172])
   func rotationInvariance(n: Int) throws {
     let m = 24

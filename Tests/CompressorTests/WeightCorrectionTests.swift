@@ -288,6 +288,27 @@ struct WeightCorrectionTests {
     #expect(distances[1] < 0.9 * distances[0], "\(distances)")
   }
 
+  @Test("samples that run through packed matrices correct as well as through dense ones")
+  func packedStreams() throws {
+    // The inputs differ by their rounding to eight bits, a hundredth; weights of two bits by a third.
+    var distances: [Double] = []
+    for type in ActivationType.allCases {
+      var fixture = try CompressionFixture(layerCount: 3)
+      fixture.plan.method = .gptq
+      fixture.plan.refinementRounds = 0
+      fixture.plan.headFormat = .f16
+      fixture.plan.propagation = .corrected
+      fixture.plan.activationType = type
+      let folder = try TemporaryFolder()
+      let path = "\(folder.path)/model"
+      _ = try fixture.run(to: path)
+      distances.append(
+        try Self.distance(Model(fixture.checkpoint), Model(contentsOf: path), fixture))
+    }
+    #expect(distances[0] != distances[1])
+    #expect(abs(distances[0] / distances[1] - 1) < 0.2, "\(distances)")
+  }
+
   // MARK: -
 
   private static let configuration = Configuration(

@@ -20,6 +20,11 @@ package struct LowRankApproximation {
   /// Each step shrinks the discarded directions, relative to the kept ones, by the square of the ratio of
   /// their singular values. The subspace has about twice as many vectors as the rank.
   private static let powerSteps = 4
+  /// The number of power steps from directions that are near the leading ones.
+  ///
+  /// A step from a random start brings a direction in by the square of its singular value over the largest;
+  /// near directions are in already.
+  private static let powerStepsFromNear = 2
 
   /// Approximates A.
   ///
@@ -29,13 +34,15 @@ package struct LowRankApproximation {
   ///   - a: (m, n).
   ///   - hessian: H, (n, n), symmetric and positive semidefinite.
   ///   - rank: r, at most m and n.
+  ///   - near: Directions near the leading ones, such as L^T of an approximation of a similar matrix, (r', m), or
+  ///     nil; the others are random.
   ///   - isExact: Whether to compute all eigenvectors of A H A^T, or nil to do so when it is not slower.
   /// - Returns: L^T (r, m), with orthonormal rows in descending order of contribution, and R.
   /// - Throws: `LinearAlgebraError.noConvergence` when a number is not finite.
   /// - Complexity: O(r * (m n + n^2)), or O(m n^2 + m^2 n + m^3) exactly.
   package func factors(
     of a: borrowing Matrix<Float>, hessian: borrowing Matrix<Float>, rank: Int,
-    isExact: Bool? = nil
+    near: consuming Matrix<Float>? = nil, isExact: Bool? = nil
   ) throws(LinearAlgebraError) -> LowRankProduct {
     let (m, n) = (a.rowCount, a.columnCount)
     precondition(
@@ -45,7 +52,7 @@ package struct LowRankApproximation {
     let directions =
       isExact ?? (3 * width > m)
       ? try exactDirections(a, hessian)
-      : try randomDirections(a, hessian, count: width)
+      : try randomDirections(a, hessian, count: width, near: near)
     var left = Matrix<Float>(rowCount: rank, columnCount: m)
     for index in 0..<rank * m { left.elements[index] = directions.elements[index] }
     let right = algebra.product(left, a)
@@ -62,18 +69,26 @@ package struct LowRankApproximation {
     return algebra.narrowed(gram)
   }
 
-  /// The leading eigenvectors of A H A^T in rows, by subspace iteration from a random start.
+  /// The leading eigenvectors of A H A^T in rows, by subspace iteration from near and random directions.
   ///
   /// Source: Halko, Martinsson and Tropp, arXiv:0909.4061, algorithm 4.4, with a Rayleigh-Ritz step.
   private func randomDirections(
-    _ a: borrowing Matrix<Float>, _ hessian: borrowing Matrix<Float>, count: Int
+    _ a: borrowing Matrix<Float>, _ hessian: borrowing Matrix<Float>, count: Int,
+    near: consuming Matrix<Float>?
   ) throws(LinearAlgebraError) -> Matrix<Float> {
     let m = a.rowCount
     var generator = RandomGenerator(seed: UInt64(m) << 32 | UInt64(a.columnCount))
     var basis = Matrix<Double>(rowCount: count, columnCount: m)
     for index in 0..<count * m { basis.elements[index] = generator.nextUnit() - 0.5 }
+    var steps = Self.powerSteps
+    if let near = near.take() {
+      precondition(near.columnCount == m, "directions of \(near.columnCount) outputs, not \(m)")
+      let known = min(near.rowCount, count) * m
+      for index in 0..<known { basis.elements[index] = Double(near.elements[index]) }
+      if known > 0 { steps = Self.powerStepsFromNear }
+    }
     algebra.orthonormalizeRows(&basis)
-    for _ in 0..<Self.powerSteps {
+    for _ in 0..<steps {
       let image = algebra.product(algebra.product(algebra.narrowed(basis), a), hessian)
       basis = algebra.widened(algebra.product(image, a, transposesRight: true))
       guard basis.elements[0].isFinite else { throw .noConvergence(info: 0) }

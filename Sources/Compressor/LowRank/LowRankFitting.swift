@@ -55,19 +55,22 @@ package struct LowRankFitting {
   ///   - metric: H and its factors.
   ///   - rank: r.
   ///   - start: Factors to begin with, or nil for the best ones of full precision.
+  ///   - near: Factors near the best ones, which are then found sooner, or nil.
   /// - Returns: The factors as stored, and tr((A - L R) H (A - L R)^T).
   /// - Throws: `LinearAlgebraError` when numbers are not finite.
   /// - Complexity: O(iterations * r * (m n + n^2)).
   package func fit(
     _ a: borrowing Matrix<Float>, square: Double, _ metric: borrowing Metric, rank: Int,
-    start: consuming LowRankProduct? = nil
+    start: consuming LowRankProduct? = nil, near: consuming LowRankProduct? = nil
   ) throws(LinearAlgebraError) -> FittedFactors {
     var factors: LowRankProduct
     if let given = start.take() {
       factors = given
     } else {
+      var directions: Matrix<Float>?
+      if let near = near.take() { directions = near.leftTransposed.copy() }
       factors = try LowRankApproximation(algebra).factors(
-        of: a, hessian: metric.hessian, rank: rank)
+        of: a, hessian: metric.hessian, rank: rank, near: directions)
     }
     var best: FittedFactors?
     var bestError = Double.infinity

@@ -189,7 +189,8 @@ package struct Alternation {
       square += fitting.gain(of: previous, weighted, target)
     }
     let fitted = try fitting.fit(
-      target, square: square, metric, rank: rank, start: startingThere ? previous.copy() : nil)
+      target, square: square, metric, rank: rank, start: startingThere ? previous.copy() : nil,
+      near: previous.copy())
     state.error = fitted.error
     state.factors = fitted.factors.copy()
   }
