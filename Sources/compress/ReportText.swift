@@ -64,7 +64,7 @@ package enum ReportText {
           + "states of \(task.plan.sampleCount) x \(task.plan.contextLength) tokens \(states), "
           + (task.keepsHiddenStates ? "in memory" : "in a file")
           + "; mapped files \(bytes(memory.mappedFiles)) besides"),
-      line("disk", "\(bytes(forecast.diskByteCount)) at most while the run is on"),
+      line("disk", "\(bytes(task.neededByteCount)) at most while the run is on"),
       line(
         "time",
         "about \(durationText(forecast.seconds(rate: task.machine.rate))) at "
