@@ -27,9 +27,9 @@ public struct Compressor {
   /// How the model is compressed.
   public var plan: CompressionPlan { context.plan }
 
-  private let context: CompressionContext
-  private var options: CompressorOptions { context.options }
-  private var algebra: LinearAlgebra { context.algebra }
+  let context: CompressionContext
+  var options: CompressorOptions { context.options }
+  var algebra: LinearAlgebra { context.algebra }
 
   /// A compression of an open checkpoint.
   ///
@@ -64,31 +64,14 @@ public struct Compressor {
   public func run(
     to output: String, samples: CalibrationSamples, observer: some CompressionObserver
   ) throws(CompressionError) -> CompressionSummary {
-    let clock = ContinuousClock()
-    let start = clock.now
-    let steps = algebra.clock
-    steps.begin(.source)
-    var summary = CompressionSummary()
-    summary.sourceByteCount = checkpoint.byteCount
-    summary.matrixCount = layerLinears.reduce(0) { $0 + $1.all.count }
-    var folders: [OutputFolder] = []
-    do {
+    try recorded(output) { (summary: inout CompressionSummary, folders: inout [OutputFolder]) in
       observer.phaseBegan(.preparing)
-      guard samples.sampleCount == plan.sampleCount, samples.contextLength == plan.contextLength
-      else {
-        throw CompressionPlanError.conflict(
-          "the plan asks for \(plan.sampleCount) samples of \(plan.contextLength) tokens, and there are "
-            + "\(samples.sampleCount) of \(samples.contextLength)")
-      }
-      if let dense = options.denseFolder {
-        // Checked before anything is written.
-        try OutputFolder.requireApart(dense, from: output)
-        try OutputFolder.check(dense, apartFrom: checkpoint.folder)
-      }
+      try requireFit(samples)
+      summary.matrixCount = layerLinears.reduce(0) { $0 + $1.all.count }
+      try checkDenseFolder(besides: output)
       let folder = try OutputFolder(output, source: checkpoint.folder, force: options.force)
       folders.append(folder)
-      let fingerprint = try Fingerprint(
-        plan: plan, checkpoint: checkpoint, calibrationDigest: samples.digest)
+      let fingerprint = try fingerprint(samples)
       var journal = try Journal(folder, fingerprint: fingerprint, resume: options.resume)
       if !journal.isResumed {
         try folder.requireFreeSpace(options.neededByteCount)
@@ -97,17 +80,11 @@ public struct Compressor {
           throw CompressionDataError.nonFiniteWeight(tensor: name)
         }
       }
-      let denseFolder = try denseOutput(besides: output)
-      if let denseFolder { folders.append(denseFolder) }
-      var export = try denseFolder.map { folder in
-        try DenseModelWriter(
-          folder, checkpoint: checkpoint, fingerprint: fingerprint, resume: options.resume)
-      }
-      let rotation = try MatrixRotation(linears: layerLinears.flatMap(\.all), plan, algebra)
+      var export = try denseExport(besides: output, fingerprint, &folders)
+      let rotation = try rotation()
       var context = context
       context.plan.moduleRanks = try ranks(journal, samples, rotation, observer)
-      let plan = context.plan
-      let embedding = try steps.measure(.embedding) {
+      let embedding = try algebra.clock.measure(.embedding) {
         try EmbeddingCompression(context, samples, observer).run(&journal)
       }
       context.withCompressedEmbedding = try embedding.map { try context.model(with: $0) }
@@ -117,38 +94,11 @@ public struct Compressor {
       defer { summary.add(layers) }
       let linears = try layers.compressAll(layerLinears)
       let head = try layers.compressHead()
-      let all = linears + [head, embedding].compactMap(\.self)
-      try export?.assemble(
-        all, DenseReconstruction(algebra, plan.compressedFormat, layers.rotation),
-        observer: observer)
-      observer.phaseBegan(.writing)
-      steps.begin(.writing)
-      defer { steps.end() }
-      let totals = try CompressedModelWriter(
-        folder, checkpoint: checkpoint, plan: plan, sourceDigest: fingerprint.sourceDigest
-      ).finish(
-        linears: linears, head: head, embedding: embedding,
-        rotations: layers.rotation?.all ?? [],
-        seconds: layers.journal.seconds, steps: steps.times)
-      try export?.moveIntoPlace()
-      summary.byteCount = totals.byteCount
-      summary.isComplete = true
-    } catch  where folders.contains(where: { $0.lockLoss != nil }) {
-      // Whatever has failed, files that were removed or are another run's are the reason.
-      throw CompressionError(folders.lazy.compactMap(\.lockLoss).first ?? .lockLost(path: output))
-    } catch is CompressionStopped {
-      // The journal keeps the finished matrices.
-    } catch LayerCalibrationError.cancelled {
-      // The journal keeps the finished matrices; the measurement that was running is lost.
-    } catch let error as any DuetError {
-      throw CompressionError(error)
-    } catch {
-      preconditionFailure("\(error) is no error of this package")
+      let matrices = CompressedMatrices(
+        linears: linears, head: head, embedding: embedding, seconds: layers.journal.seconds)
+      try finish(
+        matrices, context.plan, rotation, fingerprint, in: folder, &export, &summary, observer)
     }
-    steps.end()
-    summary.steps = steps.times
-    summary.seconds = start.duration(to: clock.now) / .seconds(1)
-    return summary
   }
 
   /// Compresses the model into a folder, without an observer.
@@ -164,16 +114,8 @@ public struct Compressor {
     try run(to: output, samples: samples, observer: SilentObserver())
   }
 
-  /// The folder of the dense model that the options ask for, checked and locked, or nil.
-  private func denseOutput(besides output: String) throws(OutputFolderError) -> OutputFolder? {
-    guard let path = options.denseFolder else { return nil }
-    // Checked again now that the output exists: a path with ".." may resolve differently.
-    try OutputFolder.requireApart(path, from: output)
-    return try OutputFolder(path, source: checkpoint.folder, force: options.force)
-  }
-
   /// The matrices to compress, layer by layer.
-  private var layerLinears: [LayerLinears] {
+  var layerLinears: [LayerLinears] {
     (0..<model.configuration.layerCount).map {
       LayerLinears(model.configuration, layer: $0, plan)
     }
@@ -205,7 +147,8 @@ public struct Compressor {
 }
 
 extension CompressionSummary {
-  fileprivate mutating func add(_ layers: borrowing LayerCompression<some CompressionObserver>) {
+  /// Adds what the compression of layers has done.
+  mutating func add(_ layers: borrowing LayerCompression<some CompressionObserver>) {
     records = layers.records
     resumedCount = layers.resumedCount
   }

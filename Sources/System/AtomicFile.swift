@@ -14,6 +14,8 @@
 package struct AtomicFile: ~Copyable {
   /// The suffix of temporary names.
   package static let temporarySuffix = ".partial"
+  /// What no other process has in its temporary names, on this machine or on another one.
+  private static let mark = "\(getpid())-\(String(UInt64.random(in: .min ... .max), radix: 16))"
 
   private let path: String
   private let temporaryPath: String
@@ -31,7 +33,7 @@ package struct AtomicFile: ~Copyable {
   package init(
     path: String, byteCount: Int = 0, operations: FileOperations = .system
   ) throws(FileError) {
-    let temporaryPath = "\(path).\(getpid())\(Self.temporarySuffix)"
+    let temporaryPath = "\(path).\(Self.mark)\(Self.temporarySuffix)"
     let descriptor = try operations.create(temporaryPath)
     do throws(FileError) {
       try operations.allocate(byteCount, descriptor, path)

@@ -13,7 +13,7 @@
 package struct FileOperations: Sendable {
   /// A kind of operation.
   package enum Step: String, Sendable {
-    case makeFolder, create, allocate, write, synchronize, rename, remove, synchronizeFolder
+    case makeFolder, create, allocate, write, synchronize, rename, remove, synchronizeFolder, lock
   }
 
   /// The outcome that a test chooses for an operation.
@@ -135,6 +135,16 @@ package struct FileOperations: Sendable {
   }
 
   // MARK: - Files
+
+  /// Locks an open file for this process alone, without waiting.
+  ///
+  /// - Returns: 0, or the system's error code: EWOULDBLOCK when another process has locked the file.
+  package func lock(_ descriptor: Int32, _ path: String) -> Int32 {
+    switch intercept?(.lock, path) ?? .done {
+    case .done: flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? 0 : errno
+    case .failed(let code), .torn(let code): code
+    }
+  }
 
   /// Creates an empty file, replacing what is there, and returns its descriptor.
   func create(_ path: String) throws(FileError) -> Int32 {

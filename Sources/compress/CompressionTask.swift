@@ -5,6 +5,7 @@ import DuetSystem
 
 /// A compression by the command line, checked before it begins.
 struct CompressionTask {
+  let work: Work
   let folder: String
   let output: String?
   /// The calibration samples; nil for a forecast without a text.
@@ -12,6 +13,8 @@ struct CompressionTask {
   let checkpoint: Checkpoint
   let plan: CompressionPlan
   let forecast: CompressionForecast
+  /// The part to compress, or nil.
+  let part: PlannedPart?
   let machine: MachineState
   let memoryLimit: Int?
   let resume: ResumeMode
@@ -24,9 +27,10 @@ struct CompressionTask {
   init(_ invocation: Invocation) throws {
     let arguments = invocation.arguments
     isDryRun = arguments[Options.dryRun]
+    work = try Work(arguments)
     folder = arguments.operands[0]
     output = arguments[Options.output]
-    if !isDryRun, output == nil {
+    if !isDryRun || work == .merge, output == nil {
       throw UsageError.missingOption("--output", placeholder: "DIR")
     }
     let paths = [("--output", output), ("--export-dense", arguments[Options.exportDense])]
@@ -43,11 +47,14 @@ struct CompressionTask {
     let model = try Model(checkpoint)
     let configuration = checkpoint.configuration
     var plan = try request.plan(for: configuration)
-    samples = try .reading(folder, arguments, plan, invocation.messages, isNeeded: !isDryRun)
+    if work.isInParts { try plan.checkParts() }
+    samples = try .reading(
+      folder, arguments, plan, invocation.messages, isNeeded: !isDryRun || work == .merge)
     if let samples { plan.sampleCount = samples.sampleCount }
     self.plan = plan
     forecast = try CompressionForecast(checkpoint, plan: plan)
     guard !forecast.matrices.isEmpty else { throw CompressCommandError.nothingToCompress }
+    part = try PlannedPart(work, forecast)
     memoryLimit = arguments[Options.memoryLimit]
     resume = arguments[Options.resume]
     force = arguments[Options.force]
@@ -87,27 +94,54 @@ struct CompressionTask {
     forecast.memory(hiddenStatesLimit: hiddenStatesLimit, threadCount: machine.threadCount)
   }
 
-  /// The space on the disk that the run will need.
-  var diskByteCount: Int { forecast.diskByteCount(hiddenStatesLimit: hiddenStatesLimit) }
-
   private var memoryError: CompressCommandError? {
     let needed = memory.peak
+    // The files of the parts are mapped, and nothing is computed.
+    if work == .merge { return nil }
     guard let limit = usableMemory, needed > limit else { return nil }
     return .notEnoughMemory(needed: needed, limit: limit, isGiven: memoryLimit != nil)
   }
 
-  /// Compresses the model.
+  /// The bytes that the work will write.
+  var neededByteCount: Int {
+    switch work {
+    case .whole: forecast.diskByteCount(hiddenStatesLimit: hiddenStatesLimit)
+    case .part, .states: part?.diskByteCount ?? 0
+    case .merge: forecast.byteCount
+    }
+  }
+
+  private var compressor: Compressor {
+    get throws {
+      let options = CompressorOptions(
+        threadCount: machine.threadCount, hiddenStatesLimit: hiddenStatesLimit,
+        resume: resume, force: force, neededByteCount: neededByteCount, denseFolder: denseFolder)
+      return try Compressor(checkpoint, plan: plan, options: options)
+    }
+  }
+
+  /// Compresses the model or a part of it, or joins the parts.
   ///
   /// - Parameter observer: The observer of the progress, which may stop the run.
   /// - Returns: The summary of the run.
   /// - Throws: The compressor's errors: of files, of the calibration text, of numbers.
   func run(observer: some CompressionObserver) throws -> CompressionSummary {
     guard let output, let samples else { preconditionFailure("a forecast cannot be run") }
-    let options = CompressorOptions(
-      threadCount: machine.threadCount, hiddenStatesLimit: hiddenStatesLimit,
-      resume: resume, force: force, neededByteCount: diskByteCount,
-      denseFolder: denseFolder)
-    return try Compressor(checkpoint, plan: plan, options: options).run(
-      to: output, samples: samples, observer: observer)
+    let compressor = try compressor
+    return switch work {
+    case .whole: try compressor.run(to: output, samples: samples, observer: observer)
+    case .part(let number, let sharesStates):
+      try compressor.run(
+        part: number, sharesStates: sharesStates, to: output, samples: samples, observer: observer)
+    case .states(let number):
+      try compressor.saveStates(share: number, to: output, samples: samples, observer: observer)
+    case .merge: try compressor.merge(to: output, samples: samples, observer: observer)
+    }
+  }
+
+  /// What there is of the parts.
+  func foundParts() throws -> [PartSummary] {
+    guard let output, let samples else { preconditionFailure("parts without an output") }
+    return try compressor.parts(of: output, samples: samples)
   }
 }

@@ -37,6 +37,7 @@ extension Options {
       + "run ends with code 6 and names the differences.",
     "Ctrl-C stops the run after the current matrix, with code 6; pressed three times, it stops the run "
       + "at once. SIGTERM stops the run in the same way, with code 143.",
+    partsNote,
     "A run that would need more memory than --memory-limit is refused with code 4 before it starts. "
       + "The hidden states of the samples are kept in memory if they fit, else in a file in the output "
       + "folder.",

@@ -90,17 +90,25 @@ enum Options {
   static let command = Command(
     name: "compress",
     summary: "compress the weights of a model to Q + L R, low-bit matrices plus low-rank products",
-    options: [
-      output, method,
-    ] + methodArguments.map(\.option) + [
+    options: planned + [part, sharedStates] + run + [exportDense] + messages,
+    operands: [folder],
+    subcommands: [analysis, states, merging],
+    notes: notes)
+
+  /// The output, and the options that the result depends on.
+  static let planned: [any DeclaredOption] =
+    [output, method] + methodArguments.map(\.option) + [
       headFormat, embeddingFormat, damping, incoherence, propagation, activations, calibration, samples, context,
       keep, seed,
-      CommonOptions.threads, memoryLimit, dryRun, resume,
-      force, exportDense, CommonOptions.json, CommonOptions.quiet, CommonOptions.verbose,
-    ],
-    operands: [folder],
-    subcommands: [analysis],
-    notes: notes)
+    ]
+  /// The options of how a run goes.
+  static let run: [any DeclaredOption] = [
+    CommonOptions.threads, memoryLimit, dryRun, resume, force,
+  ]
+  /// The options of what is printed.
+  static let messages: [any DeclaredOption] = [
+    CommonOptions.json, CommonOptions.quiet, CommonOptions.verbose,
+  ]
 
   /// The text of a default that depends on the method.
   private static func defaultText(_ value: (any CompressionMethod) -> String) -> String {

@@ -6,17 +6,37 @@ import DuetText
 /// The JSON documents of a run.
 enum ReportDocument {
   /// The document of `--dry-run`.
-  static func forecast(_ task: CompressionTask) -> JSONOutput {
-    .object(head(task) + [.init("dry_run", true)])
+  ///
+  /// - Throws: `CompressionPlanError`.
+  static func forecast(_ task: CompressionTask) throws -> JSONOutput {
+    .object(try head(task) + [.init("dry_run", true)])
+  }
+
+  /// The document of `compress merge --dry-run`.
+  static func parts(_ parts: [PartSummary]) -> JSONOutput {
+    [
+      "parts": .array(
+        parts.map {
+          [
+            "index": .integer($0.number.index), "count": .integer($0.number.count),
+            "complete": .boolean($0.isComplete), "state": .string($0.description),
+          ]
+        })
+    ]
   }
 
   /// The document of a completed run.
-  static func result(_ task: CompressionTask, _ summary: CompressionSummary) -> JSONOutput {
+  ///
+  /// - Throws: `CompressionPlanError`.
+  static func result(
+    _ task: CompressionTask, _ summary: CompressionSummary
+  ) throws -> JSONOutput {
     .object(
-      head(task) + [
+      try head(task) + [
         .init("dry_run", false),
         .init("output", task.output.map { .string($0) } ?? .null),
-        .init("bytes", .integer(summary.byteCount)),
+        // A part has no bytes of a model.
+        .init("bytes", task.part == nil ? .integer(summary.byteCount) : .null),
         .init("source_bytes", .integer(summary.sourceByteCount)),
         .init("mean_relative_error", summary.meanRelativeError.map { .number($0) } ?? .null),
         .init(
@@ -43,13 +63,16 @@ enum ReportDocument {
     ]
   }
 
-  private static func head(_ task: CompressionTask) -> [JSONOutput.Member] {
-    [
+  private static func head(_ task: CompressionTask) throws -> [JSONOutput.Member] {
+    let part = try task.part.map { part in
+      JSONOutput.Member("part", try part.json(rate: task.machine.rate))
+    }
+    return [
       .init("version", .string(duetVersion)), .init("model", .string(task.folder)),
       .init("plan", plan(task.plan, task.forecast.configuration)),
       .init("forecast", forecastObject(task)),
       .init("machine", task.machine.json),
-    ]
+    ] + [part].compactMap(\.self)
   }
 
   /// The plan, with the names of the command-line options.
@@ -91,7 +114,7 @@ enum ReportDocument {
       "peak_memory_bytes": .integer(memory.peak),
       "mapped_bytes": .integer(memory.mappedFiles),
       "hidden_states_in_memory": .boolean(task.keepsHiddenStates),
-      "disk_bytes": .integer(task.diskByteCount),
+      "disk_bytes": .integer(task.neededByteCount),
       "seconds": .number(forecast.seconds(rate: task.machine.rate)),
     ]
   }

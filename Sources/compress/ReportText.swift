@@ -6,7 +6,7 @@ import DuetSystem
 /// The lines of text that a run prints.
 package enum ReportText {
   /// A line of a heading, padded to the width of the first column, and a text.
-  private static func line(_ heading: String, _ text: String) -> String {
+  static func line(_ heading: String, _ text: String) -> String {
     heading + String(repeating: " ", count: max(1, 11 - heading.count)) + text
   }
 
@@ -77,7 +77,7 @@ package enum ReportText {
           + "advancing \(bytes(memory.advancing)), packing \(bytes(memory.packingHead)); "
           + "states of \(task.plan.sampleCount) x \(task.plan.contextLength) tokens \(bytes(states)), "
           + place + "; mapped files \(bytes(memory.mappedFiles)) besides"),
-      line("disk", "\(bytes(task.diskByteCount)) at most while the run is on"),
+      line("disk", "\(bytes(task.neededByteCount)) at most while the run is on"),
       line(
         "time",
         "about \(durationText(forecast.seconds(rate: task.machine.rate))) at "
@@ -132,12 +132,18 @@ package enum ReportText {
     if let reduction = summary.reduction {
       text += " (\(decimalText(reduction, digits: 1))x smaller)"
     }
+    return line("done", text + figures(summary))
+  }
+
+  /// The end of the line of a completed run: the errors, where there are matrices, and the time.
+  static func figures(_ summary: CompressionSummary) -> String {
+    var text = ""
     if let mean = summary.meanRelativeError, let worst = summary.worstRecord {
       text +=
         ", mean rel.err \(decimalText(mean, digits: 4)), worst "
         + "\(decimalText(worst.relativeError, digits: 4)) \(printable(worst.name))"
     }
-    return line("done", "\(text), \(durationText(summary.seconds))")
+    return "\(text), \(durationText(summary.seconds))"
   }
 
   /// The sentence that a run was stopped, and how to resume it.

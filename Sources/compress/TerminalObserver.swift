@@ -9,7 +9,8 @@ import DuetSystem
 /// progress line goes to standard error. A terminal shows the progress of each phase. A log shows one
 /// progress of the whole run, in matrices, because lines for every phase of every layer are too many.
 package final class TerminalObserver: CompressionObserver {
-  private let forecast: CompressionForecast
+  private let layerCount: Int
+  private let matrices: [CompressionForecast.Matrix]
   private let output: StandardOutput?
   private let messages: Messages
   private let nameWidth: Int
@@ -30,18 +31,20 @@ package final class TerminalObserver: CompressionObserver {
   ///
   /// - Parameters:
   ///   - forecast: The forecast of the run.
+  ///   - layers: The layers that are compressed; nil for all.
   ///   - output: The output for the lines of matrices; nil writes them as notes of `messages`.
   ///   - messages: The messages of the run.
   ///   - isRewriting: Whether the progress line can be rewritten.
   package init(
-    _ forecast: CompressionForecast, output: StandardOutput?, messages: Messages,
-    isRewriting: Bool = ProgressLine.isRewriting
+    _ forecast: CompressionForecast, layers: Range<Int>? = nil, output: StandardOutput?,
+    messages: Messages, isRewriting: Bool = ProgressLine.isRewriting
   ) {
     self.isRewriting = isRewriting
-    self.forecast = forecast
+    layerCount = forecast.configuration.layerCount
+    matrices = forecast.matrices.filter { layers?.contains($0.layer) ?? true }
     self.output = output
     self.messages = messages
-    nameWidth = forecast.matrices.map(\.name.count).max() ?? 0
+    nameWidth = matrices.map(\.name.count).max() ?? 0
     started = clock.now
   }
 
@@ -65,16 +68,29 @@ package final class TerminalObserver: CompressionObserver {
 
   /// Shows the progress of the run in a log, when it is due.
   private func showWhole() {
+    if matrices.isEmpty { return showLayers() }
     // The line begins after the matrices of an earlier run, which take this run no time.
     if case .preparing = phase { return }
     let line =
       line
       ?? ProgressLine(
-        "compress", total: forecast.matrices.count, unit: "matrices", startingAt: doneCount,
+        "compress", total: matrices.count, unit: "matrices", startingAt: doneCount,
         messages: messages)
     self.line = line
     lastProgress = doneCount
     line.update(doneCount, detail: [heading.label, detail].joined(separator: " "))
+  }
+
+  /// Shows in a log how many layers the samples have run through, where no matrix is compressed.
+  private func showLayers() {
+    guard case .advancing(let layer) = phase else { return }
+    let line =
+      line
+      ?? ProgressLine(
+        "states", total: layerCount, unit: "layers", startingAt: layer, messages: messages)
+    self.line = line
+    lastProgress = layer
+    line.update(layer, detail: "")
   }
 
   package func finished(_ record: MatrixRecord, seconds: Double?) {
@@ -84,7 +100,7 @@ package final class TerminalObserver: CompressionObserver {
     doneWeights += weights
     if seconds == nil { resumedWeights += weights }
     let text = ReportText.matrix(
-      record, done: doneCount, total: forecast.matrices.count, nameWidth: nameWidth,
+      record, done: doneCount, total: matrices.count, nameWidth: nameWidth,
       seconds: seconds, remaining: remaining)
     defer { if !isRewriting { showWhole() } }
     if record.inputsAreZero {
@@ -125,7 +141,8 @@ package final class TerminalObserver: CompressionObserver {
     let fresh = doneWeights - resumedWeights
     guard fresh > 0 else { return nil }
     let elapsed = started.duration(to: clock.now) / .seconds(1)
-    return elapsed / Double(fresh) * Double(max(0, forecast.weightCount - doneWeights))
+    let weightCount = matrices.reduce(0) { $0 + $1.weightCount }
+    return elapsed / Double(fresh) * Double(max(0, weightCount - doneWeights))
   }
 
   private var heading: (label: String, unit: String) {
@@ -146,7 +163,7 @@ package final class TerminalObserver: CompressionObserver {
     switch phase {
     case .analyzing(let layer), .calibrating(let layer), .decomposing(let layer),
       .advancing(let layer):
-      "layer \(layer + 1)/\(forecast.configuration.layerCount)"
+      "layer \(layer + 1)/\(layerCount)"
     case .preparing, .packingEmbedding, .packingHead, .exporting, .writing: ""
     }
   }

@@ -7,14 +7,22 @@ run(Options.command) { invocation in
   let (arguments, output) = (invocation.arguments, invocation.output)
   let isJSON = arguments[CommonOptions.json]
   let task = try CompressionTask(invocation)
+  if task.isDryRun, task.work == .merge {
+    let parts = try task.foundParts()
+    if isJSON {
+      try output.write(ReportDocument.parts(parts))
+    } else {
+      for part in parts { try output.writeLine(ReportText.part(part)) }
+    }
+    return .success
+  }
   if !isJSON {
-    try output.writeLine(ReportText.model(task))
-    try output.writeLine(ReportText.plan(task))
+    for line in try ReportText.beginning(task) { try output.writeLine(line) }
     try output.flush()
   }
   if task.isDryRun {
     if isJSON {
-      try output.write(ReportDocument.forecast(task))
+      try output.write(try ReportDocument.forecast(task))
     } else {
       for line in ReportText.forecast(task) { try output.writeLine(line) }
     }
@@ -23,7 +31,8 @@ run(Options.command) { invocation in
 
   InterruptFlag.install()
   let observer = TerminalObserver(
-    task.forecast, output: isJSON ? nil : output, messages: invocation.messages)
+    task.forecast, layers: task.part?.layers, output: isJSON ? nil : output,
+    messages: invocation.messages)
   // The progress line must be removed before an error is written.
   defer { observer.finishLine() }
   let summary = try task.run(observer: observer)
@@ -40,10 +49,10 @@ run(Options.command) { invocation in
     return code
   }
   if isJSON {
-    try output.write(ReportDocument.result(task, summary))
+    try output.write(try ReportDocument.result(task, summary))
   } else {
     if let line = ReportText.embedding(summary) { try output.writeLine(line) }
-    try output.writeLine(ReportText.done(summary, output: task.output ?? ""))
+    try output.writeLine(ReportText.done(task, summary))
   }
   return .success
 }

@@ -9,7 +9,7 @@ import Testing
 struct CompressionFixture {
   let source: TemporaryFolder
   let checkpoint: Checkpoint
-  let samples: CalibrationSamples
+  var samples: CalibrationSamples
   var plan = FlatPlan()
 
   /// Widths of 48 = 12 * 4 (q, o), 24 (k, v) and 80 = 20 * 4, of which none is a power of two and all

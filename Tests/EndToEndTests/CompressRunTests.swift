@@ -10,7 +10,7 @@ import Testing
 struct CompressRunTests {
   private let folder: TemporaryFolder
   private let model: String
-  private static let options = [
+  static let options = [
     "-t", "1", "--samples", "8", "-c", "32", "--rank", "4", "--outer-iterations", "2",
     "--inner-iterations", "2", "--refinement-rounds", "1",
   ]
@@ -21,7 +21,7 @@ struct CompressRunTests {
     model = try Self.model(in: folder, "model")
   }
 
-  private static func model(
+  static func model(
     in folder: TemporaryFolder, _ name: String, change: (inout TinyCheckpoint) -> Void = { _ in }
   ) throws -> String {
     var tiny = TinyCheckpoint(
@@ -96,7 +96,7 @@ struct CompressRunTests {
   }
 
   /// The files of a model, without the times it took.
-  private func files(_ path: String) throws -> [String: Data] {
+  static func files(_ path: String) throws -> [String: Data] {
     var result: [String: Data] = [:]
     for name in try FileManager.default.contentsOfDirectory(atPath: path)
     where name != "compression_timings.json" {
@@ -105,7 +105,8 @@ struct CompressRunTests {
     return result
   }
 
-  private func expectRefusal(
+  /// Checks that a run was refused with one line on standard error, besides its progress.
+  static func expectRefusal(
     _ result: ExecutableResult, code: Int32, _ part: String,
     sourceLocation: SourceLocation = #_sourceLocation
   ) {
@@ -122,7 +123,7 @@ struct CompressRunTests {
     let start = Date()
     #expect(try compress(output("whole")).exitCode == 0)
     let duration = Date().timeIntervalSince(start)
-    let expected = try files(output("whole"))
+    let expected = try Self.files(output("whole"))
     #expect(expected.count == 6)
     var generator = RandomGenerator(seed: 11)
     var (killed, alreadyBegun, trial) = (0, 0, 0)
@@ -142,7 +143,7 @@ struct CompressRunTests {
         let isComplete = FileManager.default.fileExists(atPath: "\(path)/config.json")
         #expect(result.exitCode == 0 || (result.exitCode == 2 && isComplete), "\(result.stderr)")
       }
-      #expect(try files(path) == expected, "trial \(trial)")
+      #expect(try Self.files(path) == expected, "trial \(trial)")
     }
     #expect(killed >= 5, "\(killed) of \(trial) runs were killed")
     #expect(alreadyBegun > 0)
@@ -166,7 +167,7 @@ struct CompressRunTests {
     let result = try compress(path, work + ["--resume", "required"])
     #expect(result.exitCode == 0, "\(result.stderr)")
     #expect(result.stdout.contains("from the journal"))
-    #expect(try files(path) == files(output("whole")))
+    #expect(try Self.files(path) == Self.files(output("whole")))
   }
 
   @Test("a change is named when a run is resumed, and nothing is mixed")
@@ -182,7 +183,7 @@ struct CompressRunTests {
       (["--calibration", other], "calibration"),
     ]
     for (options, part) in changes {
-      expectRefusal(try compress(path, options), code: 6, part)
+      Self.expectRefusal(try compress(path, options), code: 6, part)
     }
     let result = try compress(path, ["--seed", "1", "--json"])
     #expect(result.exitCode == 6 && result.stderr.isEmpty)
@@ -195,8 +196,8 @@ struct CompressRunTests {
     var changed = original
     changed[changed.count - 2] ^= 1
     try changed.write(to: weights)
-    expectRefusal(try compress(path), code: 6, "tensor.model.")
-    expectRefusal(
+    Self.expectRefusal(try compress(path), code: 6, "tensor.model.")
+    Self.expectRefusal(
       try compress(path, ["--resume", "never"]), code: 2, "there is an unfinished run")
     #expect(try compress(path, ["--resume", "never", "--force"]).exitCode == 0)
   }
@@ -208,7 +209,7 @@ struct CompressRunTests {
     let name = "model.layers.1.mlp.gate_proj"
     let bad = try Self.model(in: folder, "bad") { $0.tensors["\(name).weight"]?.values[5] = value }
     let output = output("out")
-    expectRefusal(
+    Self.expectRefusal(
       try runExecutable("compress", [bad, "-o", output] + Self.options), code: 5, name)
     #expect(!FileManager.default.fileExists(atPath: "\(output)/config.json"))
     let result = try runExecutable(
@@ -226,18 +227,18 @@ struct CompressRunTests {
   @Test("texts and folders that will not do")
   func refusals() throws {
     let out = output("out")
-    expectRefusal(
+    Self.expectRefusal(
       try compress(out, ["--samples", "5000"]), code: 3, "fewer than the 160000 needed")
-    expectRefusal(
+    Self.expectRefusal(
       try compress(out, ["--calibration", output("none.txt")]), code: 4, "none.txt")
-    expectRefusal(try compress(model), code: 2, "the output is the model itself")
-    expectRefusal(try compress("\(model)/out"), code: 2, "inside the model")
-    expectRefusal(try compress("/proc/duet"), code: 4, "/proc/duet")
+    Self.expectRefusal(try compress(model), code: 2, "the output is the model itself")
+    Self.expectRefusal(try compress("\(model)/out"), code: 2, "inside the model")
+    Self.expectRefusal(try compress("/proc/duet"), code: 4, "/proc/duet")
     try FileManager.default.createDirectory(atPath: out, withIntermediateDirectories: true)
     try folder.write("out/letter.txt", "mine")
-    expectRefusal(try compress(out), code: 2, "the output is not empty")
-    #expect(try files(out).count == 1)
-    expectRefusal(
+    Self.expectRefusal(try compress(out), code: 2, "the output is not empty")
+    #expect(try Self.files(out).count == 1)
+    Self.expectRefusal(
       try compress(output("new"), ["--export-dense", output("new")]), code: 2,
       "must lie apart")
   }
@@ -247,7 +248,7 @@ struct CompressRunTests {
     let path = output("out")
     let child = try start(path, ["--outer-iterations", "60", "--inner-iterations", "60"])
     try wait { FileManager.default.fileExists(atPath: "\(path)/.compress/fingerprint.json") }
-    expectRefusal(try compress(path), code: 4, "another process is writing")
+    Self.expectRefusal(try compress(path), code: 4, "another process is writing")
     child.signal(SIGKILL)
   }
 
@@ -258,7 +259,7 @@ struct CompressRunTests {
       "the thread sanitizer writes a file when a program starts, before that can refuse it"))
   func fileSizeLimit() throws {
     #expect(try compress(output("whole")).exitCode == 0)
-    let expected = try files(output("whole"))
+    let expected = try Self.files(output("whole"))
     var failures = 0
     // In blocks of 512 bytes: below the smallest part, among the parts, the states of 32 KiB, the head of
     // 160 KiB, the weights of about 700 KiB.
@@ -268,7 +269,7 @@ struct CompressRunTests {
       let child = try start(path, ["--quiet"], shell: "ulimit -f \(blocks);")
       let code = child.wait(timeLimit: 60).exitCode
       if code == 0 {
-        #expect(try files(path) == expected, "\(blocks) blocks")
+        #expect(try Self.files(path) == expected, "\(blocks) blocks")
         continue
       }
       failures += 1
@@ -276,7 +277,7 @@ struct CompressRunTests {
       #expect(code == 4, "\(blocks) blocks: \(errors)")
       #expect(!FileManager.default.fileExists(atPath: "\(path)/config.json"), "\(blocks) blocks")
       #expect(try compress(path).exitCode == 0, "\(blocks) blocks")
-      #expect(try files(path) == expected, "\(blocks) blocks")
+      #expect(try Self.files(path) == expected, "\(blocks) blocks")
     }
     #expect(failures >= 6)
   }

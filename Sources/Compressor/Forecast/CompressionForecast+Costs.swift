@@ -205,7 +205,7 @@ extension CompressionForecast {
   /// The share of the rate of one large product that all steps together reach.
   ///
   /// Many steps are smaller products, products in F64, or no products.
-  private static var shareOfRate: Double { 0.5 }
+  static var shareOfRate: Double { 0.5 }
 
   /// The operations of running all samples through all layers.
   ///
@@ -214,10 +214,9 @@ extension CompressionForecast {
   /// for the `CrossMoment` of the two models. Attention counts five times: it reached 9 % of the rate of one
   /// large product where the products reached 50 %, measured on samples of 64 and of 512 tokens of a model
   /// with q = 64.
-  private var calibrationOperations: Double {
-    let (h, q) = (Double(configuration.hiddenSize), Double(configuration.queryWidth))
-    let context = Double(plan.contextLength)
-    let pass = 2 * Double(layerWeights) + 5 * 2 * q * context
+  var calibrationOperations: Double {
+    let (h, context) = (Double(configuration.hiddenSize), Double(plan.contextLength))
+    let pass = passOperations
     let products = Double(inputSizes.reduce(0) { $0 + $1 * $1 })
     var hessians = products
     if plan.propagation == .corrected { hessians += 2 * h * Double(inputSizes.reduce(0, +)) }
@@ -234,8 +233,14 @@ extension CompressionForecast {
     return Double(configuration.layerCount) * tokens * (passes * pass + hessians + choosing)
   }
 
+  /// The operations of one pass of a token through a layer.
+  var passOperations: Double {
+    let (q, context) = (Double(configuration.queryWidth), Double(plan.contextLength))
+    return 2 * Double(layerWeights) + 5 * 2 * q * context
+  }
+
   /// The operations of measuring what the embedding costs: some tokens in two models.
-  private var embeddingOperations: Double {
+  var embeddingOperations: Double {
     guard embeddingByteCount > 0 else { return 0 }
     let weights =
       layerWeights * configuration.layerCount
@@ -247,7 +252,7 @@ extension CompressionForecast {
   ///
   /// Factorising H takes n^3/3 in F64, at half the rate. The error of rounding to nearest is measured for
   /// every matrix. The rest is `CompressionMethod.operations`.
-  private func operations(of matrix: Matrix) -> Double {
+  func operations(of matrix: Matrix) -> Double {
     let (m, n, r) = (Double(matrix.outputSize), Double(matrix.inputSize), Double(matrix.rank))
     let shape = matrix.shape
     var sum = 2 * n * n * n / 3 + shape.measuring + plan.method.operations(shape)

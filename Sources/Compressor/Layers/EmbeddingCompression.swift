@@ -25,17 +25,10 @@ struct EmbeddingCompression<Observer: CompressionObserver> {
 
   /// Compresses the embedding, or takes it from the journal; nil when it stays as it is.
   ///
-  /// An embedding of 16 bits stays when the plan asks for F16.
-  ///
   /// - Throws: `CompressionDataError`, `PerplexityError`, errors of the checkpoint and of files,
   ///   `CompressionStopped`.
   func run(_ journal: inout Journal) throws -> CompressedLinear? {
-    guard let format = plan.embeddingFormat else { return nil }
-    let configuration = checkpoint.configuration
-    let stored = try checkpoint.tensor(
-      named: "\(Model.storedEmbeddingName(checkpoint)).weight",
-      shape: [configuration.vocabularySize, configuration.hiddenSize])
-    if format == .f16, stored.elementType != .f32 { return nil }
+    guard let stored = try context.embeddingToCompress() else { return nil }
     let name = CompressedFormat.embeddingName
     if let done = try journal.completed(name, observer) { return done }
     observer.phaseBegan(.packingEmbedding)

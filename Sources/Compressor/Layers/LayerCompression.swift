@@ -37,16 +37,22 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
 
   // MARK: - Layers
 
-  /// Compresses the matrices that are not in the journal, and returns all matrices.
+  /// Compresses the matrices of successive layers that are not in the journal, and returns all matrices.
+  ///
+  /// The samples run through the layers before the first of them, too; that needs no compressed matrices
+  /// where the streams are those of the original model.
   mutating func compressAll(_ layers: [LayerLinears]) throws -> [CompressedLinear] {
     var finished = try finishedLayers(layers)
     if finished.count < layers.count {
+      let first = layers[0].index
       var streams = try SampleStreams(
-        context, rotation, samples, journal, notAfter: finished.count, observer)
-      for layer in layers[streams.layer...] {
-        if layer.index == finished.count { finished.append(try compress(layer, &streams)) }
-        if layer.index + 1 == layers.count { break }
-        try streams.advance(past: finished[layer.index], journal)
+        context, rotation, samples, journal, notAfter: first + finished.count, observer)
+      while streams.layer < first { try streams.advance(past: [], journal) }
+      for layer in layers[(streams.layer - first)...] {
+        let position = layer.index - first
+        if position == finished.count { finished.append(try compress(layer, &streams)) }
+        if position + 1 == layers.count { break }
+        try streams.advance(past: finished[position], journal)
       }
     }
     return finished.flatMap { $0 }
@@ -214,15 +220,9 @@ struct LayerCompression<Observer: CompressionObserver>: ~Copyable {
   // MARK: - The output head
 
   /// The output head in the format of the plan, or nil when it stays as it is.
-  ///
-  /// A head that is tied to the embedding is compressed as the embedding. A head of 16 bits stays when the
-  /// plan asks for F16.
   mutating func compressHead() throws -> CompressedLinear? {
+    guard try context.headToCompress() != nil else { return nil }
     let name = CompressedFormat.headName
-    if configuration.tiesEmbeddings || plan.keeps(name) { return nil }
-    let stored = try context.checkpoint.tensor(
-      named: "\(name).weight", shape: [configuration.vocabularySize, configuration.hiddenSize])
-    if plan.headFormat == .f16, stored.elementType != .f32 { return nil }
     if let done = try journal.completed(name, observer) { return done }
     observer.phaseBegan(.packingHead)
     algebra.clock.begin(.head)

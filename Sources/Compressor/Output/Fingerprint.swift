@@ -72,8 +72,14 @@ package struct Fingerprint: Sendable, Equatable {
   /// The identity of another product of the same run: these fields, and one more with the name of the
   /// product.
   func of(_ product: String) -> Fingerprint {
-    Fingerprint(fields + [Field(name: "product", value: product)])
+    of([Field(name: "product", value: product)])
   }
+
+  /// The identity of a part of the same run: these fields, and those that say which part it is.
+  func of(_ part: [Field]) -> Fingerprint { Fingerprint(fields + part) }
+
+  /// The value of the field `name`, or nil when there is none.
+  func value(_ name: String) -> String? { fields.first { $0.name == name }?.value }
 
   /// A digest of the contents of the source, equal for every copy of it.
   package var sourceDigest: String {
@@ -114,6 +120,19 @@ package struct Fingerprint: Sendable, Equatable {
 
   /// An object of all fields.
   var json: JSONOutput { .object(fields.map { .init($0.name, .string($0.value)) }) }
+
+  /// The fingerprint in the file at `path`, or nil when the file holds something else.
+  ///
+  /// - Throws: `FileError` when the file cannot be read.
+  init?(contentsOf path: String) throws(FileError) {
+    do throws(JSONError) {
+      let limits = JSONLimits(byteCount: 16_000_000)
+      self.init(try JSONDocument(contentsOf: path, limits: limits).root)
+    } catch {
+      if case .file(let error) = error { throw error }
+      return nil
+    }
+  }
 
   /// The fingerprint that `json` describes, or nil when it is something else.
   init?(_ json: JSONValue) {

@@ -48,16 +48,11 @@ package struct Journal {
     _ output: OutputFolder
   ) throws(JournalError) -> Fingerprint {
     let path = output.fingerprintPath
-    do throws(JSONError) {
-      let limits = JSONLimits(byteCount: 16_000_000)
-      guard
-        let fingerprint = Fingerprint(try JSONDocument(contentsOf: path, limits: limits).root)
-      else { throw JSONError.malformed(path: path, offset: 0, problem: .endOfText) }
-      return fingerprint
-    } catch {
-      if case .file(let error) = error { throw .file(error) }
-      throw .damaged(path: path)
+    let recorded = try wrapping(JournalError.file) { () throws(FileError) in
+      try Fingerprint(contentsOf: path)
     }
+    guard let recorded else { throw .damaged(path: path) }
+    return recorded
   }
 
   private static func prepare(
@@ -131,8 +126,13 @@ package struct Journal {
     self.seconds[linear.record.name] = seconds
   }
 
-  /// The path of the file of a matrix; all bytes but letters, digits, "." and "_" are escaped.
-  package func partPath(_ name: String) -> String {
+  /// The path of the file of a matrix.
+  package func partPath(_ name: String) -> String { Self.partPath(name, in: output.path) }
+
+  /// The path of the file of a matrix in the output at `path`.
+  ///
+  /// All bytes of the name but letters, digits, "." and "_" are escaped.
+  static func partPath(_ name: String, in path: String) -> String {
     let digits = Array("0123456789abcdef".utf8)
     var escaped: [UInt8] = []
     for byte in name.utf8 {
@@ -143,7 +143,8 @@ package struct Journal {
       default: escaped += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
       }
     }
-    return "\(output.partsPath)/\(String(decoding: escaped, as: UTF8.self)).safetensors"
+    let fileName = String(decoding: escaped, as: UTF8.self)
+    return "\(OutputFolder.partsPath(in: path))/\(fileName).safetensors"
   }
 
   // MARK: - Hidden states
@@ -158,7 +159,14 @@ package struct Journal {
 
   /// The path of the file for the residual streams before `layer`.
   package func hiddenStatesPath(layer: Int, of stream: Stream = .hidden) -> String {
-    "\(output.statePath)/\(stream.rawValue)-\(layer)"
+    Self.hiddenStatesPath(layer: layer, of: stream, in: output.path)
+  }
+
+  /// The path of the file for the residual streams before `layer` in the output at `path`.
+  static func hiddenStatesPath(
+    layer: Int, of stream: Stream = .hidden, in path: String
+  ) -> String {
+    "\(OutputFolder.statePath(in: path))/\(stream.rawValue)-\(layer)"
   }
 
   /// The last layer for which this run has saved hidden states, or nil.
@@ -174,11 +182,13 @@ package struct Journal {
     }
   }
 
-  /// Removes the saved streams of all layers before `layer`.
-  package func removeHiddenStates(before layer: Int) throws(JournalError) {
+  /// Removes the saved streams of all layers before `layer`, except those of `kept` layers.
+  package func removeHiddenStates(
+    before layer: Int, except kept: [Int] = []
+  ) throws(JournalError) {
     try wrapping(JournalError.file) { () throws(FileError) in
       for stream in Stream.allCases {
-        for old in try layers(of: stream) where old < layer {
+        for old in try layers(of: stream) where old < layer && !kept.contains(old) {
           try output.operations.remove(hiddenStatesPath(layer: old, of: stream))
         }
       }

@@ -52,7 +52,8 @@ package enum JournalError: DuetError, Equatable {
     }
   }
 
-  private static func list(_ differences: [Fingerprint.Difference]) -> String {
+  /// The differences one after the other, with the values then and now.
+  static func list(_ differences: [Fingerprint.Difference]) -> String {
     func text(_ value: String?) -> String { value.map { printable($0, limit: 80) } ?? "nothing" }
     let listed = differences.prefix(listedDifferences).map {
       "\(printable($0.name)) (then \(text($0.recorded)), now \(text($0.current)))"

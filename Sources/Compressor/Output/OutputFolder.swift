@@ -28,8 +28,8 @@ internal import Synchronization
 /// the run, and removed.
 ///
 /// The folder may be removed while a run writes to it, and another run may begin there. The lock file is then
-/// gone or another one. Before every change of a name the run checks its lock, so it ends without touching the
-/// files of the other run.
+/// gone or another one, or names another process. Before every change of a name the run checks its lock, so it
+/// ends without touching the files of the other run.
 package final class OutputFolder: Sendable {
   /// The path of the folder, as given.
   package let path: String
@@ -38,7 +38,7 @@ package final class OutputFolder: Sendable {
 
   /// The operations of files in the folder, which fail once the lock is lost.
   package let operations: FileOperations
-  private let lock: Int32
+  private let lock: FolderLock
   /// Whether the run has ended and its lock is given up.
   private let hasEnded = Atomic(false)
 
@@ -68,7 +68,7 @@ package final class OutputFolder: Sendable {
     self.operations = operations.unless { Self.loss(of: lock, in: path) }
   }
 
-  deinit { close(lock) }
+  deinit { lock.release() }
 
   // MARK: - The lock
 
@@ -77,9 +77,8 @@ package final class OutputFolder: Sendable {
     hasEnded.load(ordering: .relaxed) ? nil : Self.loss(of: lock, in: path)
   }
 
-  private static func loss(of lock: Int32, in path: String) -> FileError? {
-    FileIdentity(lock) == FileIdentity("\(path)/\(stateName)/lock")
-      ? nil : .lockLost(path: path)
+  private static func loss(of lock: FolderLock, in path: String) -> FileError? {
+    lock.isHeld(in: statePath(in: path)) ? nil : .lockLost(path: path)
   }
 
   // MARK: - Paths
@@ -89,16 +88,18 @@ package final class OutputFolder: Sendable {
   private static let endedName = ".compress-ended"
   private static let configurationName = "config.json"
 
-  package var statePath: String { "\(path)/\(Self.stateName)" }
+  package var statePath: String { Self.statePath(in: path) }
   package var fingerprintPath: String { Self.fingerprintPath(in: path) }
   package var allocationPath: String { "\(statePath)/allocation.json" }
-  package var partsPath: String { "\(statePath)/parts" }
+  package var partsPath: String { Self.partsPath(in: path) }
   package var assemblyPath: String { "\(statePath)/out" }
   private var readyPath: String { "\(statePath)/ready" }
   private var movingPath: String { "\(statePath)/moving" }
 
-  private static func fingerprintPath(in path: String) -> String {
-    "\(path)/\(stateName)/fingerprint.json"
+  static func statePath(in path: String) -> String { "\(path)/\(stateName)" }
+  static func partsPath(in path: String) -> String { "\(statePath(in: path))/parts" }
+  static func fingerprintPath(in path: String) -> String {
+    "\(statePath(in: path))/fingerprint.json"
   }
 
   // MARK: - Free space
@@ -169,17 +170,17 @@ package final class OutputFolder: Sendable {
 
   // MARK: - Checks
 
-  /// Checks, makes and locks the folder; returns the descriptor of the lock.
+  /// Checks, makes and locks the folder; returns the lock.
   private static func prepare(
     _ path: String, source: String, force: Bool, _ operations: FileOperations
-  ) throws(OutputFolderError) -> Int32 {
+  ) throws(OutputFolderError) -> FolderLock {
     try check(path, apartFrom: source)
     try checkContents(path, force: force)
-    let state = "\(path)/\(stateName)"
+    let state = statePath(in: path)
     try wrapping(OutputFolderError.file) { () throws(FileError) in
       try operations.makeFolders(state)
     }
-    let lock = try acquireLock(in: state, folder: path, operations)
+    let lock = try FolderLock(in: state, folder: path, operations)
     do throws(OutputFolderError) {
       // Checked again: now that the folders exist, a path with ".." may resolve differently, and another run
       // may have ended meanwhile.
@@ -191,7 +192,7 @@ package final class OutputFolder: Sendable {
       }
     } catch {
       if !fileExists(fingerprintPath(in: path)) { try? operations.removeTree(state) }
-      close(lock)
+      lock.release()
       throw error
     }
     return lock
@@ -263,41 +264,5 @@ package final class OutputFolder: Sendable {
     guard isEmpty || force || fileExists(fingerprintPath(in: path)) else {
       throw .notEmpty(path: path)
     }
-  }
-
-  /// Opens and locks the file `lock` in `state`.
-  private static func acquireLock(
-    in state: String, folder: String, _ operations: FileOperations
-  ) throws(OutputFolderError) -> Int32 {
-    let path = "\(state)/lock"
-    // A run that ends renames the folder of the lock: a process that has locked the old file must try again
-    // with the new one. All tries together take about 0.2 s at most.
-    for _ in 0..<100 {
-      let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
-      guard descriptor >= 0 else {
-        guard errno == ENOENT else {
-          throw .file(.system(path: path, operation: .write, code: errno))
-        }
-        // The other run has just ended and renamed the folder.
-        try wrapping(OutputFolderError.file) { () throws(FileError) in
-          try operations.makeFolders(state)
-        }
-        continue
-      }
-      guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-        let code = errno
-        close(descriptor)
-        guard code == EWOULDBLOCK else {
-          throw .file(.system(path: path, operation: .write, code: code))
-        }
-        // A child process holds a copy of the descriptor until it executes its program, so a lock that is
-        // soon released may not be another run's.
-        usleep(2000)
-        continue
-      }
-      if FileIdentity(descriptor) == FileIdentity(path) { return descriptor }
-      close(descriptor)
-    }
-    throw .locked(path: folder)
   }
 }

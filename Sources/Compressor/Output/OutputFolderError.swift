@@ -12,6 +12,8 @@ package enum OutputFolderError: DuetError, Equatable {
   case notEmpty(path: String)
   /// Another process is writing to the output.
   case locked(path: String)
+  /// The file system of the output refuses locks.
+  case noLocks(path: String, code: Int32)
   /// The disk has too little free space.
   case notEnoughSpace(path: String, neededBytes: Int, freeBytes: Int)
   /// An operation on a file failed.
@@ -21,7 +23,7 @@ package enum OutputFolderError: DuetError, Equatable {
   package var category: FailureCategory {
     switch self {
     case .sameAsSource, .insideSource, .overlapping, .notEmpty: .usage
-    case .locked, .notEnoughSpace: .inputOutput
+    case .locked, .noLocks, .notEnoughSpace: .inputOutput
     case .file(let error): error.category
     }
   }
@@ -43,6 +45,9 @@ package enum OutputFolderError: DuetError, Equatable {
     case .locked(let path):
       "\(printable(path)): another process is writing to this folder; wait for it or give another "
         + "folder"
+    case .noLocks(let path, let code):
+      "\(printable(path)): the file system refuses to lock files (\(systemMessage(code))), so two runs could "
+        + "write here without noticing; give a folder on another one, or have this one mounted with locks"
     case .notEnoughSpace(let path, let needed, let free):
       "\(printable(path)): too little space on the disk: \(needed) bytes are needed, \(free) are free"
     case .file(let error): error.description

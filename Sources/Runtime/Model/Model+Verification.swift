@@ -7,6 +7,14 @@ extension Model {
     matrices.first { !KernelSet.standard.isFinite($0) }?.name
   }
 
+  /// The name of the first weight of the embedding, of some layers and of the head that holds an infinity or
+  /// NaN, or nil when all are finite.
+  ///
+  /// - Complexity: Reads these weights.
+  package func firstNonFiniteWeight(inLayers range: Range<Int>) -> String? {
+    matrices(inLayers: range).first { !KernelSet.standard.isFinite($0) }?.name
+  }
+
   /// The names of tensors in the checkpoint that this architecture does not use.
   ///
   /// There should be none: they suggest a model of another kind.
@@ -28,8 +36,11 @@ extension Model {
   }
 
   /// The dense ones of all matrices: the embedding, those of the layers, the head.
-  private var matrices: [DenseMatrix] {
-    let linears = layers.flatMap(\.linears) + [head]
+  private var matrices: [DenseMatrix] { matrices(inLayers: layers.indices) }
+
+  /// The dense ones of the matrices of some layers, with the embedding and the head.
+  private func matrices(inLayers range: Range<Int>) -> [DenseMatrix] {
+    let linears = layers[range].flatMap(\.linears) + [head]
     return (embedding.dense.map { [$0] } ?? []) + linears.flatMap { $0.dense.parts.map(\.matrix) }
   }
 }
