@@ -11,7 +11,7 @@ LONGEST_MESSAGE = 1500
 # Keys and values are not rounded to F16: rounding can enlarge a difference from the last bit of F32 to that of F16.
 CHAT = ["-c", "32768", "-n", "300", "--temperature", "0", "-t", "1", "--kv-cache", "f32"]
 # A name that the processor does not support gives the best set, so it adds no comparison. The slowest comes last.
-KERNEL_SETS = ["avx2", "avx512vnni", "avx512vbmi", "neon", "portable"]
+KERNEL_SETS = ["avx2", "avxvnni", "avx512vnni", "avx512vbmi", "neon", "portable"]
 STOPPED = b"stopped; what was written stays"
 NOTHING = b"stopped before the answer began"
 HINT = b"(Ctrl-C again"

@@ -8,6 +8,7 @@
 extern const kernels_set kernels_portable;
 #if defined(__x86_64__)
 extern const kernels_set kernels_avx2;
+extern const kernels_set kernels_avxvnni;
 extern const kernels_set kernels_avx512vnni;
 extern const kernels_set kernels_avx512vbmi;
 #elif defined(__aarch64__)

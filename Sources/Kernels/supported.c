@@ -8,12 +8,23 @@
 #endif
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 
 static const kernels_set *const best_first[] = {&kernels_avx512vbmi, &kernels_avx512vnni,
-                                                &kernels_avx2, &kernels_portable};
+                                                &kernels_avxvnni, &kernels_avx2, &kernels_portable};
+static const kernels_set *const without_avxvnni[] = {&kernels_avx512vbmi, &kernels_avx512vnni,
+                                                     &kernels_avx2, &kernels_portable};
 
-// Each set needs the features of the next one and more, so the sets that a processor supports are
-// the end of the list.
+// Whether the processor has the dot products of AVX-VNNI: leaf 7, subleaf 1, bit 4 of EAX. Whether
+// the system keeps vectors of 256 bits is a question for avx2.
+static int has_avxvnni(void) {
+  unsigned eax, ebx, ecx, edx;
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & 1u << 4);
+}
+
+// Each set needs the features of the next one and more, except avxvnni, which is left out of the
+// list of a processor that has AVX-512 without it. So the sets that a processor supports are the end
+// of a list.
 const kernels_set *const *kernels_supported(size_t *count) {
   __builtin_cpu_init();
   const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
@@ -25,9 +36,14 @@ const kernels_set *const *kernels_supported(size_t *count) {
                          __builtin_cpu_supports("avx512vnni");
   const int avx512vbmi = avx512vnni && __builtin_cpu_supports("avx512vbmi") &&
                          __builtin_cpu_supports("gfni");
-  const size_t skipped = avx512vbmi ? 0 : avx512vnni ? 1 : avx2 ? 2 : 3;
+  const size_t above = avx512vbmi ? 0 : avx512vnni ? 1 : 2;
+  if (avx2 && has_avxvnni() && __builtin_cpu_supports("gfni")) {
+    *count = 5 - above;
+    return best_first + above;
+  }
+  const size_t skipped = avx2 ? above : 3;
   *count = 4 - skipped;
-  return best_first + skipped;
+  return without_avxvnni + skipped;
 }
 
 #elif defined(__aarch64__)

@@ -43,6 +43,6 @@ package struct KernelSet: @unchecked Sendable {
     self = set
   }
 
-  /// The name: `portable`, `avx2`, `avx512vnni`, `avx512vbmi` or `neon`.
+  /// The name: `portable`, `avx2`, `avxvnni`, `avx512vnni`, `avx512vbmi` or `neon`.
   package var name: String { unsafe String(cString: table.pointee.name) }
 }
