@@ -13,6 +13,7 @@ final class AttentionCall {
   private let outputs: Buffer<Float>
   private let keys: Buffer<UInt8>
   private let values: Buffer<UInt8>
+  private let scales: Buffer<Float>
   private let scratch: Buffer<Float>
   // The arguments of the kernel for each query.
   private let queryRows: [UnsafePointer<Float>]
@@ -33,6 +34,8 @@ final class AttentionCall {
     // The order of random numbers does not matter.
     keys = Self.numbers(count: count, type)
     values = Self.numbers(count: count, type)
+    scales = Buffer(count: count / headSize)
+    for index in 0..<scales.count { unsafe scales.pointer[index] = 1.0 / 64 }
     scratch = Buffer(count: kernels_attend_scratch(headSize))
     let (inputs, results) = unsafe (queries.pointer, outputs.pointer)
     unsafe queryRows = unsafe (0..<queryCount).map {
@@ -52,12 +55,13 @@ final class AttentionCall {
   /// Computes the attention.
   func run(_ table: UnsafePointer<kernels_set>) {
     var head = unsafe kernels_head(
-      head_size: headSize, keys: keys.pointer, values: values.pointer, key_scales: nil,
-      value_scales: nil)
+      head_size: headSize, keys: keys.pointer, values: values.pointer,
+      key_scales: scales.pointer, value_scales: scales.pointer)
     let attend =
       switch type {
       case .f16: unsafe table.pointee.attend_f16
       case .f32: unsafe table.pointee.attend_f32
+      case .int8: unsafe table.pointee.attend_int8
       }
     unsafe attend(
       &head, queryRows, queryCount, 0.088, first, last, outputRows, nil, scratch.pointer)
@@ -74,6 +78,9 @@ final class AttentionCall {
     case .f32:
       unsafe bytes.assumingMemoryBound(to: Float.self).update(
         from: numbers.pointer, count: count)
+    case .int8:
+      let narrow = unsafe bytes.assumingMemoryBound(to: Int8.self)
+      for index in 0..<count { unsafe narrow[index] = Int8(clamping: Int(numbers[index] * 32)) }
     }
     return result
   }

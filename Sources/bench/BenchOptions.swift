@@ -53,6 +53,9 @@ enum Options {
   static let generated = Option<Int>.integer(
     "max-tokens", short: "n", "N", in: 0...65536, default: 64,
     help: "The number of tokens of the generation test; 0 skips it")
+  static let context = Option<Int>.integer(
+    "context", short: "c", "N", in: 0...(1 << 20), default: 0,
+    help: "The number of positions in the KV cache before each test, with random keys and values")
   static let threads = Option<[Int]>.integers(
     "threads", short: "t", "N,N", in: 1...1024, default: [SessionOptions.processorCount],
     help: "Numbers of threads to measure with")
@@ -79,8 +82,9 @@ enum Options {
     name: "bench",
     summary: "the speed of a model, also as a share of a limit of the machine",
     options: [
-      model, shape, layers, format, groupSize, rank, factorFormat, prompt, generated, threads,
-      repeats, output, cache, activations, kernelSet, CommonOptions.json, CommonOptions.quiet,
+      model, shape, layers, format, groupSize, rank, factorFormat, prompt, generated, context,
+      threads, repeats, output, cache, activations, kernelSet, CommonOptions.json,
+      CommonOptions.quiet,
     ],
     subcommands: [
       kernelBenchmarkCommand, compressBenchmarkCommand, tokenizerBenchmarkCommand, writing,
@@ -91,6 +95,8 @@ enum Options {
         + "OpenBLAS on the shapes of the linear layers, with weights in F32 and OpenBLAS's threads. "
         + "The share is the median over the measurements; the speed is their mean and standard "
         + "deviation.",
+      "With --context, generation reads the keys and values of N positions too, and they are counted: "
+        + "the share is that of all bytes. The name of the test then ends in @N.",
       "A compressed --format makes a complete compressed model: Q in that format and L R, rotated on "
         + "both sides, the output head in eight bits in groups of 128, and the embedding in half "
         + "precision. A prompt of a compressed model is compared with the peak of the kernels' dot "

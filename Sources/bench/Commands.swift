@@ -103,7 +103,9 @@ private func measure(
   }
   try printReport(report, invocation) { threadCount in
     options.threadCount = threadCount
-    let benchmark = ModelBenchmark(model: model, options: options, repeats: repeats)
+    let benchmark = ModelBenchmark(
+      model: model, options: options, repeats: repeats,
+      contextLength: invocation.arguments[Options.context])
     return (benchmark.prompt, benchmark.generation)
   }
 }

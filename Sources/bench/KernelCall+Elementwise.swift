@@ -36,6 +36,10 @@ extension KernelCall {
       call("widen_bf16", "\(hidden)", reads: 2 * hidden, writes: 4 * hidden) {
         unsafe table.pointee.widen_bf16(o.halves.pointer, hidden, o.y.pointer)
       },
+      call("narrow_int8", "\(hidden)", reads: 4 * hidden, writes: hidden) {
+        o.result = unsafe Double(
+          table.pointee.narrow_int8(o.x.pointer, hidden, o.bytes.pointer))
+      },
       call("narrow_f16", "\(hidden)", reads: 4 * hidden, writes: 2 * hidden) {
         unsafe table.pointee.narrow_f16(o.x.pointer, hidden, o.target.pointer)
       },

@@ -5,39 +5,43 @@ struct ModelBenchmark {
   let model: Model
   var options: SessionOptions
   let repeats: Int
+  /// The positions in the cache before each test.
+  var contextLength = 0
 
   /// The shortest run in seconds that is compared with a limit.
   ///
   /// It is long compared with a time slice of the scheduler.
   private static let shortestRun = 0.1
 
-  /// Measures the evaluation of single tokens from an empty context.
+  /// Measures the evaluation of single tokens.
   ///
   /// A run is a tenth of a second, or one token if that takes longer; before and after each run the
   /// read loop over the weights is measured.
   func generation(tokenCount: Int) throws -> Measurement {
-    var session = try session(contextLength: tokenCount + 1)
+    let (start, end) = (contextLength, contextLength + tokenCount)
+    var session = try session(contextLength: end + 1)
+    session.fillCache(to: start)
     try session.append(0)
     var speeds: [Double] = []
     var pairs = PairedRuns(.reading, before: readRate(session))
     for _ in 0..<repeats {
-      session.truncate(to: 0)
+      session.truncate(to: start)
       var total = 0.0
-      while session.position < tokenCount {
+      while session.position < end {
         let first = session.position
         var duration = 0.0
-        while duration < Self.shortestRun, session.position < tokenCount {
+        while duration < Self.shortestRun, session.position < end {
           duration += try measure { try session.append(token(session.position)) }
         }
         pairs.append(
-          Double((session.position - first) * model.byteCountPerToken) / duration,
+          Double((session.position - first) * byteCountPerToken) / duration,
           limitAfter: readRate(session))
         total += duration
       }
       speeds.append(Double(tokenCount) / total)
     }
     return Measurement(
-      test: "tg\(tokenCount)", threadCount: session.threadCount, speeds: speeds, pairs: pairs)
+      test: name("tg", tokenCount), threadCount: session.threadCount, speeds: speeds, pairs: pairs)
   }
 
   /// Measures a prompt that is evaluated at once.
@@ -45,8 +49,9 @@ struct ModelBenchmark {
   /// The limit is measured before and after each run: for a compressed model the peak of the dot
   /// product, else sgemm.
   func prompt(tokenCount: Int) throws -> Measurement {
-    var session = try session(contextLength: tokenCount)
+    var session = try session(contextLength: contextLength + tokenCount)
     let tokens = (0..<tokenCount).map(token)
+    session.fillCache(to: contextLength)
     try session.append(tokens)
     let multiplications = model.layers.reduce(0) { sum, layer in
       sum + layer.linears.reduce(0) { $0 + $1.multiplicationCount }
@@ -61,13 +66,13 @@ struct ModelBenchmark {
     var speeds: [Double] = []
     var pairs = PairedRuns(limit, before: rate(session))
     for _ in 0..<repeats {
-      session.truncate(to: 0)
+      session.truncate(to: contextLength)
       let duration = try measure { try session.append(tokens) }
       speeds.append(Double(tokenCount) / duration)
       pairs.append(operations / duration, limitAfter: rate(session))
     }
     return Measurement(
-      test: "pp\(tokenCount)", threadCount: session.threadCount, speeds: speeds, pairs: pairs)
+      test: name("pp", tokenCount), threadCount: session.threadCount, speeds: speeds, pairs: pairs)
   }
 
   /// The time of a token divided by the time of its kernels, on one thread.
@@ -93,6 +98,19 @@ struct ModelBenchmark {
       if run > 0 { ratios.append(duration / Double(tokenCount) / kernels.measured()) }
     }
     return median(ratios)
+  }
+
+  /// The name of a test of `count` tokens.
+  private func name(_ kind: String, _ count: Int) -> String {
+    "\(kind)\(count)" + (contextLength > 0 ? "@\(contextLength)" : "")
+  }
+
+  /// The bytes of weights, and of the keys and values before the test, that a token reads.
+  var byteCountPerToken: Int {
+    let configuration = model.configuration
+    let seen = min(contextLength, configuration.slidingWindow ?? contextLength)
+    let cache = KVCache.byteCount(configuration, capacity: seen, type: options.cacheType)
+    return model.byteCountPerToken + (cache ?? 0)
   }
 
   private func session(contextLength: Int) throws -> Session {

@@ -44,13 +44,22 @@ enum Options {
       + "tokens with the same likeliest token, and the change of perplexity")
   static let cache = Option<KVCacheType>.choice(
     "kv-cache", default: .f16, help: "The element type of keys and values in memory")
+  static let referenceCache = Option<KVCacheType?>(
+    "reference-kv-cache", KVCacheType.allCases.map(\.rawValue).joined(separator: "|"),
+    help:
+      "That of the model of --reference; with one model twice, the comparison shows what --kv-cache "
+      + "changes",
+    initial: nil, defaultText: "that of --kv-cache",
+    expected: "one of " + KVCacheType.allCases.map(\.rawValue).joined(separator: ", "),
+    read: { text in KVCacheType(rawValue: text).map { .some($0) } })
 
   static let command = Command(
     name: "perplexity",
     summary: "how well a model predicts a text",
     options: [
       CommonOptions.model, files, scheme, context, beginning, tail, format, windows, seed,
-      characters, lossy, stripMark, reference, cache, CommonOptions.activations,
+      characters, lossy, stripMark, reference, cache, referenceCache,
+      CommonOptions.activations,
       CommonOptions.threads, CommonOptions.withoutMapping, CommonOptions.verify,
       CommonOptions.json, CommonOptions.quiet, CommonOptions.verbose,
     ],
@@ -98,6 +107,9 @@ enum Options {
     }
     if name != .paperC4, arguments.isGiven(seed) {
       throw refuse("--seed", ", which draws nothing at random")
+    }
+    if arguments.isGiven(referenceCache), arguments[reference] == nil {
+      throw .conflict("--reference-kv-cache is for a second model: give --reference too")
     }
     guard name.isC4 else { return }
     let others = [

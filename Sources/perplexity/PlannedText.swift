@@ -97,7 +97,7 @@ struct PlannedText {
   func measured(
     _ model: Model, against reference: Model?, arguments: Arguments, messages: Messages
   ) throws -> PerplexityMeasurement {
-    let options = SessionOptions(
+    var options = SessionOptions(
       contextLength: plan.contextLength, threadCount: threadCount(arguments),
       cacheType: arguments[Options.cache], activations: arguments[CommonOptions.activations])
     var measurement = PerplexityMeasurement(plan)
@@ -110,6 +110,7 @@ struct PlannedText {
     }
     var session = try Session(model, options: options)
     if let reference {
+      options.cacheType = arguments[Options.referenceCache] ?? options.cacheType
       var other = try Session(reference, options: options)
       while !measurement.isComplete {
         try measurement.scoreNextWindow(&session, comparingWith: &other, progress: show)

@@ -220,7 +220,29 @@ static void check_nan(kernels_attend attend, int type) {
   }
 }
 
+// The scale and the bytes by their definition, in all sets.
+static void check_narrowing(const kernels_set *set) {
+  begin(set->name, "narrow_int8");
+  for (size_t round = 0; round < 4 * LENGTH_COUNT; round++) {
+    const size_t n = lengths[round % LENGTH_COUNT], kind = round / LENGTH_COUNT;
+    float *x = random_floats(n, 4 * (round % 16), 6);
+    for (size_t i = 0; kind == 1 && i < n; i++) x[i] *= 0x1p-120f;
+    if (kind == 2 && n > 0) x[n / 2] = NAN;
+    if (kind == 3 && n > 0) x[n - 1] = INFINITY;
+    int8_t *y = memory(n, round % 64);
+    const float scale = set->narrow_int8(x, n, y);
+    float a = 0;
+    for (size_t i = 0; i < n; i++) a = fmaxf(a, fabsf(x[i]));
+    if (kind > 0) a = 0;
+    require(n > 0 && kind >= 2 ? isnan(scale) : scale == a / 127, "scale %g", (double)scale);
+    for (size_t i = 0; i < n; i++)
+      require(y[i] == (a > 0 ? (int)rintf(x[i] * (127 / a)) : 0), "byte %zu is %d", i, y[i]);
+    release_all();
+  }
+}
+
 void check_attention(const kernels_set *set) {
+  check_narrowing(set);
   static const size_t head_sizes[] = {1, 2, 3, 4, 7, 8, 15, 16, 17, 33, 40, 64, 80, 96, 128};
   static const size_t positions[] = {1, 2, 15, 16, 31, 32, 33, 63, 64, 65, 100, 300};
   static const size_t counts[] = {1, 2, 3, 4, 5, 6, 7, 8, 12, 13, KERNELS_MAX_QUERIES};

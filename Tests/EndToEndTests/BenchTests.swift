@@ -109,7 +109,7 @@ struct BenchTests {
   func measuresCompressedShapes() throws {
     let document = try document([
       "--shape", "llama-2-7b", "--format", "e8p", "--layers", "1", "-n", "1", "-p", "8", "-r", "1",
-      "-t", "1", "--kv-cache", "f32", "--activations", "int8",
+      "-t", "1", "--kv-cache", "int8", "--context", "100", "--activations", "int8",
     ])
     #expect(document["format"] as? String == "e8p group 128 rank 128 int4")
     #expect(document["layers"] as? Int == 1 && document["head_format"] as? String == "int8")
@@ -133,7 +133,7 @@ struct BenchTests {
     #expect(abs(bits * Double(weights) / Double(layer * 8) - 1) < 0x1p-44)
 
     let tests = try #require(document["tests"] as? [[String: Any]])
-    #expect(tests.map { $0["test"] as? String } == ["pp8", "tg1"])
+    #expect(tests.map { $0["test"] as? String } == ["pp8@100", "tg1@100"])
     for (test, limit) in zip(
       tests, ["dot_product_operations_per_second", "read_bytes_per_second"])
     {

@@ -60,7 +60,7 @@ struct ReferenceModelTests {
   /// Greedy ids are those of the reference up to the first place where the two best logits are closer
   /// than 0.03 (the bar): from there on the continuations may be different stories.
   private func check(_ expected: Continuation) throws {
-    for cache in KVCacheType.allCases {
+    for cache in [KVCacheType.f16, .f32] {
       let model = try Model(contentsOf: expected.folder)
       var session = try Session(
         model, options: SessionOptions(contextLength: 512, cacheType: cache))

@@ -96,6 +96,10 @@ typedef struct kernels_set {
   void (*widen_bf16)(const uint16_t *x, size_t n, float *y);
   // y[i] = x[i] rounded to nearest, ties to even; beyond 65504 infinity.
   void (*narrow_f16)(const float *x, size_t n, uint16_t *y);
+  // y[i] = x[i] * (127 / a) rounded to nearest, ties to even, with a = max |x[j]|; returns the scale
+  // a / 127. As in quantize_int8, y is zeros when a is below KERNELS_SMALLEST_ACTIVATION, with scale
+  // 0, and when a number is not finite, with scale NaN. Bit-identical in all sets.
+  float (*narrow_int8)(const float *x, size_t n, int8_t *y);
 
   // y[i] += x[i].
   void (*add)(const float *x, size_t n, float *y);

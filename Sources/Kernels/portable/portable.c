@@ -142,6 +142,19 @@ static void mix_rows(const float *factor, size_t outputs, size_t inputs, const f
     }
 }
 
+static float narrow_int8(const float *x, size_t n, int8_t *y) {
+  float largest = 0;
+  int finite = 1;
+  for (size_t i = 0; i < n; i++) {
+    largest = fmaxf(largest, fabsf(x[i]));
+    finite &= isfinite(x[i]) != 0;
+  }
+  const int usable = finite && largest >= KERNELS_SMALLEST_ACTIVATION;
+  const float inverse = usable ? 127 / largest : 0;
+  for (size_t i = 0; i < n; i++) y[i] = usable ? (int8_t)rintf(x[i] * inverse) : 0;
+  return finite ? (usable ? largest / 127 : 0) : NAN;
+}
+
 static float int8_at(const void *x, size_t i) { return ((const int8_t *)x)[i]; }
 
 // The place of number d of the key at position p.

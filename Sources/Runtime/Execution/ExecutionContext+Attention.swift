@@ -4,6 +4,9 @@ internal import Kernels
 extension ExecutionContext {
   /// Rotates queries and keys to their positions and stores keys and values in the cache.
   ///
+  /// For a cache in int8, queries and keys are also multiplied by a Hadamard matrix, which is orthogonal
+  /// and so does not change their products.
+  ///
   /// `projected` is (tokenCount, (headCount + 2 keyValueHeadCount) * headSize): queries, keys and values
   /// of each token; queries and keys are rotated in place. `table` is (tokenCount, headSize), from
   /// `RotaryEmbedding.fill`; `position` is the position of the first token.
@@ -22,6 +25,9 @@ extension ExecutionContext {
     let rows = unsafe projected.pointer
     let angles = unsafe UnsafePointer(table.pointer)
     let heads = unsafe cache.heads(layer: layer)
+    // The largest Hadamard matrix that divides a head.
+    let order = 1 << headSize.trailingZeroBitCount
+    let rowCount = cache.type == .int8 ? rotatedHeadCount * headSize / order : 0
     // A part has the tokens of a block of positions, because their keys share cache lines.
     let lanes = Int(KERNELS_KEY_LANES)
     let firstBlock = position / lanes
@@ -34,6 +40,7 @@ extension ExecutionContext {
         let cosine = unsafe angles + token * headSize
         unsafe kernels.pointee.rotate(
           row, rotatedHeadCount, headSize, cosine, cosine + headSize / 2)
+        unsafe kernels.pointee.hadamard(row, rowCount, order, 1 / Float(order).squareRoot())
         for head in 0..<keyValueHeadCount {
           let key = unsafe row + (configuration.headCount + head) * headSize
           unsafe heads[head].store(
@@ -91,6 +98,7 @@ extension ExecutionContext {
     switch type {
     case .f16: unsafe kernels.pointee.attend_f16
     case .f32: unsafe kernels.pointee.attend_f32
+    case .int8: unsafe kernels.pointee.attend_int8
     }
   }
 }

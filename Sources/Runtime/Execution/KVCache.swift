@@ -6,9 +6,23 @@ public enum KVCacheType: String, Sendable, CaseIterable {
   case f16
   /// Single precision, the type of the activations.
   case f32
+  /// Eight bits with a scale for each head and position, at about a quarter of the memory.
+  ///
+  /// Queries and keys are rotated by a Hadamard matrix, which divides a large number of a key among
+  /// all numbers, so that it does not make the step of the others coarse.
+  case int8
 
   /// The bytes of one number.
-  package var byteCount: Int { self == .f16 ? 2 : 4 }
+  package var byteCount: Int {
+    switch self {
+    case .f16: 2
+    case .f32: 4
+    case .int8: 1
+    }
+  }
+
+  /// The bytes of the scale of a key or a value.
+  var scaleByteCount: Int { self == .int8 ? MemoryLayout<Float>.stride : 0 }
 }
 
 /// The keys and values of all positions so far, (layer, keyValueHead, position, headSize).
@@ -28,6 +42,9 @@ package struct KVCache: ~Copyable {
   /// The rotated keys, and the values, as bytes.
   private let keys: Buffer<UInt8>
   private let values: Buffer<UInt8>
+  /// The scales of keys and values in int8, (layer, keyValueHead, position).
+  private let keyScales: Buffer<Float>
+  private let valueScales: Buffer<Float>
   /// Memory for the attention of one token to many keys.
   let parts: AttentionParts
 
@@ -48,6 +65,9 @@ package struct KVCache: ~Copyable {
     let byteCount = layerCount * keyValueHeadCount * padded * headSize * type.byteCount
     keys = Buffer(count: byteCount)
     values = unsafe Buffer(count: byteCount + KeyValueHead.paddingCount * type.byteCount)
+    let scaleCount = type == .int8 ? layerCount * keyValueHeadCount * padded : 0
+    keyScales = Buffer(count: scaleCount)
+    valueScales = Buffer(count: scaleCount)
     parts = AttentionParts(configuration, capacity: capacity)
   }
 
@@ -56,9 +76,12 @@ package struct KVCache: ~Copyable {
     _ configuration: Configuration, capacity: Int, type: KVCacheType
   ) -> Int? {
     var result = 2
+    let (rowByteCount, overflow) = configuration.headSize.multipliedReportingOverflow(
+      by: type.byteCount)
+    if overflow || rowByteCount > Int.max - type.scaleByteCount { return nil }
     for factor in [
-      configuration.layerCount, configuration.keyValueHeadCount, capacity, configuration.headSize,
-      type.byteCount,
+      configuration.layerCount, configuration.keyValueHeadCount, capacity,
+      rowByteCount + type.scaleByteCount,
     ] {
       let (product, overflow) = result.multipliedReportingOverflow(by: factor)
       if overflow { return nil }
@@ -70,12 +93,33 @@ package struct KVCache: ~Copyable {
   /// The keys and values of the heads of a layer.
   @unsafe
   func heads(layer: Int) -> KeyValueHeads {
-    let byteStride = unsafe KeyValueHead.paddedCapacity(capacity) * headSize * type.byteCount
+    let padded = unsafe KeyValueHead.paddedCapacity(capacity)
+    let (byteStride, scaleStride) = (padded * headSize * type.byteCount, type == .int8 ? padded : 0)
     let offset = layer * keyValueHeadCount * byteStride
+    let scaleOffset = layer * keyValueHeadCount * scaleStride
     return unsafe KeyValueHeads(
       first: KeyValueHead(
-        keys: keys.pointer + offset, values: values.pointer + offset, headSize: headSize,
-        type: type),
-      byteStride: byteStride)
+        keys: keys.pointer + offset, values: values.pointer + offset,
+        keyScales: keyScales.pointer + scaleOffset, valueScales: valueScales.pointer + scaleOffset,
+        headSize: headSize, type: type),
+      byteStride: byteStride, scaleStride: scaleStride)
+  }
+
+  /// Stores random keys and values at the first positions of all layers.
+  func fill(layerCount: Int, positionCount: Int, _ context: borrowing ExecutionContext) {
+    // Numbers that repeat at different places of the heads.
+    let numbers = Buffer<Float>(count: headSize + 1021)
+    var generator = RandomGenerator(seed: 1)
+    for index in 0..<numbers.count {
+      unsafe numbers.pointer[index] = Float(generator.nextUnit()) * 2 - 1
+    }
+    context.pool.run(layerCount * keyValueHeadCount) { part, worker in
+      let head = unsafe heads(layer: part / keyValueHeadCount)[part % keyValueHeadCount]
+      for position in 0..<positionCount {
+        let row = unsafe numbers.pointer + (position * 7 + part) % 1021
+        unsafe head.store(
+          key: row, value: row, at: position, row: context.scratch(of: worker), context.kernels)
+      }
+    }
   }
 }

@@ -7,6 +7,9 @@ struct KeyValueHead {
   let keys: UnsafeMutableRawPointer
   /// The values, (position, headSize).
   let values: UnsafeMutableRawPointer
+  /// The scales of keys and values in int8, by position.
+  let keyScales: UnsafeMutablePointer<Float>?
+  let valueScales: UnsafeMutablePointer<Float>?
   let headSize: Int
   let type: KVCacheType
 
@@ -22,7 +25,8 @@ struct KeyValueHead {
   /// The head for the kernels.
   var kernelHead: kernels_head {
     unsafe kernels_head(
-      head_size: headSize, keys: keys, values: values, key_scales: nil, value_scales: nil)
+      head_size: headSize, keys: keys, values: values, key_scales: keyScales,
+      value_scales: valueScales)
   }
 
   /// Stores the key and the value of a position.
@@ -49,6 +53,12 @@ struct KeyValueHead {
       unsafe spread(key, at: position)
       unsafe (values + offset).assumingMemoryBound(to: Float.self).update(
         from: value, count: headSize)
+    case .int8:
+      let narrow = unsafe UnsafeMutableRawPointer(row).assumingMemoryBound(to: Int8.self)
+      unsafe keyScales?[position] = unsafe kernels.pointee.narrow_int8(key, headSize, narrow)
+      unsafe spread(UnsafePointer(narrow), at: position)
+      unsafe valueScales?[position] = unsafe kernels.pointee.narrow_int8(
+        value, headSize, (values + offset).assumingMemoryBound(to: Int8.self))
     }
   }
 
@@ -68,10 +78,14 @@ struct KeyValueHeads {
   let first: KeyValueHead
   /// The distance between heads in bytes, of keys and of values.
   let byteStride: Int
+  /// The distance between heads in scales.
+  var scaleStride = 0
 
   subscript(head: Int) -> KeyValueHead {
     unsafe KeyValueHead(
       keys: first.keys + head * byteStride, values: first.values + head * byteStride,
+      keyScales: first.keyScales.map { unsafe $0 + head * scaleStride },
+      valueScales: first.valueScales.map { unsafe $0 + head * scaleStride },
       headSize: first.headSize, type: first.type)
   }
 }

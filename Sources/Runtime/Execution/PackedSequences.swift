@@ -46,7 +46,8 @@ struct PackedKeys: ~Copyable {
     let count = unsafe KeyValueHead.paddedCapacity(capacity) * headSize
     return unsafe KeyValueHeads(
       first: KeyValueHead(
-        keys: numbers.pointer, values: numbers.pointer + count, headSize: headSize, type: .f32),
+        keys: numbers.pointer, values: numbers.pointer + count, keyScales: nil, valueScales: nil,
+        headSize: headSize, type: .f32),
       byteStride: 2 * count * MemoryLayout<Float>.stride)
   }
 }

@@ -80,6 +80,19 @@ public struct Session: ~Copyable {
     self.position = position
   }
 
+  /// Fills the cache up to `position` with random keys and values, as if tokens had been evaluated.
+  ///
+  /// For measurements: the time of a token does not depend on the numbers.
+  ///
+  /// - Precondition: `position` is in `0 ... contextLength`.
+  package mutating func fillCache(to position: Int) {
+    precondition(
+      position >= 0 && position <= contextLength, "\(position) positions of \(contextLength)")
+    cache.fill(
+      layerCount: model.configuration.layerCount, positionCount: position, pass.context)
+    self.position = position
+  }
+
   /// Evaluates `tokens` after the earlier ones, and writes the logits of the last to `logits`.
   ///
   /// - Parameters:
