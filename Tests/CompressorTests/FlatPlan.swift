@@ -41,6 +41,7 @@ struct FlatPlan {
   var damping = 0.01
   var incoherence = IncoherenceSides.both
   var propagation = Propagation.corrected
+  var activationType = ActivationType.corrected
   var sampleCount = 128
   var contextLength = 2048
   var seed: UInt64 = 0
@@ -75,6 +76,7 @@ struct FlatPlan {
     plan.damping = damping
     plan.incoherence = incoherence
     plan.propagation = propagation
+    plan.activationType = activationType
     plan.sampleCount = sampleCount
     plan.contextLength = contextLength
     plan.seed = seed

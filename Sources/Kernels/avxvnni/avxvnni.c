@@ -17,6 +17,7 @@ enum { lanes = 8 };
 #include "../vector/hadamard.inc"
 #include "../vector/attention.inc"
 #include "../vector/rounding.inc"
+#include "../vector/integer_rounding.inc"
 #include "dot.inc"
 #include "../vector/bytes.inc"
 #include "lattice_signs.inc"
