@@ -41,7 +41,7 @@ struct FlatPlan {
   var damping = 0.01
   var incoherence = IncoherenceSides.both
   var propagation = Propagation.corrected
-  var activationType = ActivationType.corrected
+  var activationType = ActivationType.f32
   var sampleCount = 128
   var contextLength = 2048
   var seed: UInt64 = 0

@@ -176,7 +176,8 @@ struct FingerprintTests {
     { $0.outlierStorage = .int8 }, { $0.initialization = .zero },
     { $0.updateOrder = .lowRankFirst }, { $0.outerIterations += 1 }, { $0.innerIterations += 1 },
     { $0.refinementRounds += 1 }, { $0.projectsMetric.toggle() }, { $0.damping = 0.02 },
-    { $0.incoherence = .none }, { $0.propagation = .original }, { $0.sampleCount += 1 },
+    { $0.incoherence = .none }, { $0.propagation = .original },
+    { $0.activationType = .int8 }, { $0.sampleCount += 1 },
     { $0.contextLength += 1 }, { $0.seed = .max }, { $0.keptNames = ["lm_head"] },
   ]
 

@@ -153,7 +153,7 @@ struct CompressCommandTests {
       "--refinement-rounds", "0", "--hessian-downdate", "--damping", "0.5", "--incoherence",
       "input",
       "--propagate", "original", "--samples", "9", "-c", "100", "--keep", "q_proj,lm_head", "-s",
-      "5", "--grid", "asymmetric", "--scale-fit", "range",
+      "5", "--grid", "asymmetric", "--scale-fit", "range", "--activations", "int8",
     ])
     // JSONSerialization's numbers and truth values as texts: true is 1.
     let expected = [
@@ -164,7 +164,7 @@ struct CompressCommandTests {
       "outer_iterations": "7", "inner_iterations": "8", "refinement_rounds": "0",
       "hessian_downdate": "1", "damping": "0.5", "incoherence": "input", "propagate": "original",
       "samples": "9", "context": "100", "seed": "5", "grid": "asymmetric", "scale_fit": "range",
-      "act_order": "0", "target_bits": "<null>", "lr_block_size": "32",
+      "act_order": "0", "target_bits": "<null>", "lr_block_size": "32", "activations": "int8",
     ]
     for (name, text) in expected {
       #expect(plan[name].map { String(describing: $0) } == text, "\(name)")
@@ -200,8 +200,8 @@ struct CompressCommandTests {
     let (_, tight) = try dryRun(["--samples", "64", "--memory-limit", "120MiB"])
     #expect(free["hidden_states_in_memory"] as? Bool == true)
     #expect(tight["hidden_states_in_memory"] as? Bool == false)
-    // Of the original model and of the compressed one.
-    let states = 2 * 64 * 1024 * 256 * 4
+    // The streams of both models, the outputs of the heads, which are as wide, and the inputs of down_proj.
+    let states = 64 * 1024 * 4 * (3 * 256 + 768)
     #expect(
       (free["peak_memory_bytes"] as? Int).map { $0 - states } == tight["peak_memory_bytes"] as? Int)
     expectRefusal(

@@ -179,6 +179,9 @@ extension CompressionForecast {
   public var hiddenStateByteCount: Int { stateSizes(limit: .max).inMemory }
 
   /// Whether the residual streams of all samples stay in memory, not in a file.
+  ///
+  /// - Parameter limit: The most bytes of states in memory.
+  /// - Returns: False also where the outputs of the heads are in a file.
   public func keepsHiddenStates(limit: Int) -> Bool { stateSizes(limit: limit).keepsStreams }
 
   /// The bytes that a run needs on disk at most: the result; the journal, which holds the matrices, the head
@@ -207,36 +210,51 @@ extension CompressionForecast {
   /// Many steps are smaller products, products in F64, or no products.
   static var shareOfRate: Double { 0.5 }
 
-  /// The operations of running all samples through all layers.
+  /// The operations of running all samples through all layers, and of what their Hessians take.
   ///
-  /// One pass of a token through a layer takes 2 for each weight and on average 2 q T in the attention;
-  /// `passes` is the number of passes. A token also takes n^2 for each Hessian and, with corrections, 2 h n
-  /// for the `CrossMoment` of the two models. Attention counts five times: it reached 9 % of the rate of one
-  /// large product where the products reached 50 %, measured on samples of 64 and of 512 tokens of a model
-  /// with q = 64.
+  /// A token takes a pass through the original layer and one through the compressed layer, n^2 for each Hessian
+  /// and, with corrections, 2 h n for the `CrossMoment` of the two models.
   var calibrationOperations: Double {
     let (h, context) = (Double(configuration.hiddenSize), Double(plan.contextLength))
     let pass = passOperations
     let products = Double(inputSizes.reduce(0) { $0 + $1 * $1 })
-    var hessians = products
-    if plan.propagation == .corrected { hessians += 2 * h * Double(inputSizes.reduce(0, +)) }
-    // With corrections, both models run to the attention's output twice and to the end of the layer twice.
+    var sums = products
+    if plan.propagation == .corrected { sums += 2 * h * Double(inputSizes.reduce(0, +)) }
     let passes =
       switch plan.propagation {
-      case .original: 1.0
-      case .compressed: 2.0
-      case .corrected: 5.3
+      case .original: pass
+      case .compressed, .corrected: pass + compressedPassOperations
       }
     let tokens = Double(plan.sampleCount) * context
     // Where ranks are chosen, the samples run through the original model first.
     let choosing = plan.method.lowRank?.targetBits == nil ? 0 : pass + products
-    return Double(configuration.layerCount) * tokens * (passes * pass + hessians + choosing)
+    return Double(configuration.layerCount)
+      * (tokens * (passes + sums + choosing) + factorizationOperations)
   }
 
-  /// The operations of one pass of a token through a layer.
-  var passOperations: Double {
-    let (q, context) = (Double(configuration.queryWidth), Double(plan.contextLength))
-    return 2 * Double(layerWeights) + 5 * 2 * q * context
+  /// The operations of one pass of a token through a layer: 2 for each weight, and the attention.
+  var passOperations: Double { 2 * Double(layerWeights) + attentionOperations }
+
+  /// The operations of attention for one token, 2 q T because a token sees half of the context on average,
+  /// counted twice: attention has half the rate of large products.
+  private var attentionOperations: Double {
+    2 * 2 * Double(configuration.queryWidth) * Double(plan.contextLength)
+  }
+
+  /// One pass of a token through a compressed layer; packed matrices are multiplied at 2.5 times the rate of F32.
+  private var compressedPassOperations: Double {
+    2 * Double(layerWeights) / (plan.activationType == .int8 ? 2.5 : 1) + attentionOperations
+  }
+
+  /// The operations of factorising the Hessians of a layer, n^3 / 3 in F64 at half the rate. With corrections
+  /// they are factorised twice, and two triangular systems are solved for h right sides, 2 h n^2.
+  private var factorizationOperations: Double {
+    let isCorrected = plan.propagation == .corrected
+    return inputSizes.reduce(0) { sum, size in
+      let n = Double(size)
+      return sum + (isCorrected ? 2 : 1) * 2 * n * n * n / 3
+        + (isCorrected ? 2 * n * n * Double(configuration.hiddenSize) : 0)
+    }
   }
 
   /// The operations of measuring what the embedding costs: some tokens in two models.
@@ -250,16 +268,18 @@ extension CompressionForecast {
 
   /// The operations of decomposing a matrix (m, n) with L R of rank r.
   ///
-  /// Factorising H takes n^3/3 in F64, at half the rate. The error of rounding to nearest is measured for
-  /// every matrix. The rest is `CompressionMethod.operations`.
+  /// Every matrix takes the square of its weights, the two errors of rounding that it is compared with and one
+  /// rounding, and two squares for the report; where it is corrected, 2 m n h for W K. The rest is
+  /// `CompressionMethod.operations`.
   func operations(of matrix: Matrix) -> Double {
     let (m, n, r) = (Double(matrix.outputSize), Double(matrix.inputSize), Double(matrix.rank))
     let shape = matrix.shape
-    var sum = 2 * n * n * n / 3 + shape.measuring + plan.method.operations(shape)
+    var sum = shape.rounding + 4 * shape.measuring + plan.method.operations(shape)
+    if plan.propagation == .corrected { sum += 2 * m * n * Double(configuration.hiddenSize) }
     // Choosing ranks takes one more rounding, two spectra of up to eight times the rank, and a Gram matrix.
     if matrix.rank > 0, plan.method.lowRank?.targetBits != nil {
       sum +=
-        shape.rounding + 2 * shape.measuring + 6 * m * n * n + 4 * m * m * n + 256 * m * m * r
+        shape.rounding + 4 * shape.measuring + 6 * m * n * n + 4 * m * m * n + 256 * m * m * r
     }
     return sum
   }

@@ -10,6 +10,9 @@ public struct CompressorOptions: Sendable {
   public var force: Bool
   /// The bytes that the run will write, or 0 when unknown; the disk must have room for them.
   public var neededByteCount: Int
+  /// The most share of the time in which the states of the samples are saved, so that a run that ends can go on
+  /// behind the last layer; with infinity they are saved after every layer.
+  public var savingShare = 0.05
   /// A second folder for the compressed model as dense weights, or nil for none.
   public var denseFolder: String?
 

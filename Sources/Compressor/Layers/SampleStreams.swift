@@ -29,11 +29,9 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   /// The streams of both models, where matrices are corrected.
   private var compared: ComparedStreams?
   private let clock = ContinuousClock()
-  /// When the streams were saved last, and how long that took.
+  /// When the streams were saved last, and how many seconds that took.
   private var lastSave = ContinuousClock.now
-  private var savingTime = Duration.zero
-  /// The least time between two saves, in times that a save takes.
-  private static var savingShare: Int { 20 }
+  private var savingTime = 0.0
   /// The number of groups of inputs that `compared` has gone on to.
   private var passed = 0
   /// Whether `hidden` has run through the layer already, while its inputs were measured.
@@ -193,7 +191,7 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   }
 
   /// Saves the streams before the current layer, and removes those before earlier ones, unless that would take
-  /// more than a twentieth of the time.
+  /// more than its share of the time.
   ///
   /// A run that ends loses at most the time since the streams were saved: the samples run again through the
   /// layers that are finished.
@@ -201,10 +199,11 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
     context.algebra.clock.begin(.states)
     defer { context.algebra.clock.end() }
     let start = clock.now
-    if lastSave.duration(to: start) < savingTime * Self.savingShare { return }
+    let share = context.options.savingShare
+    if lastSave.duration(to: start) / .seconds(1) * share < savingTime { return }
     defer {
       lastSave = clock.now
-      savingTime = start.duration(to: lastSave)
+      savingTime = start.duration(to: lastSave) / .seconds(1)
     }
     let (operations, run) = (journal.output.operations, journal.run)
     let path = journal.hiddenStatesPath(layer: layer)

@@ -43,7 +43,7 @@ public struct AWQ: CompressionMethod {
 
   /// The operations of the roundings, and of the errors for every exponent of the rescaling.
   public func operations(_ shape: MatrixShape) -> Double {
-    shape.rounding + shape.measuring + Double(ChannelScaling.exponentCount) * shape.measuring
+    shape.rounding + shape.measuring + Double(ChannelScaling.exponentCount) * 2 * shape.measuring
   }
 
   /// Rounds to nearest with two searches for scales, and keeps the better Q.

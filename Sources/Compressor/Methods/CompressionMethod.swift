@@ -197,16 +197,23 @@ extension MatrixShape {
   /// The operations of one rounding with feedback: m n^2.
   public var rounding: Double { m * n * n }
 
-  /// The operations of one error tr(E H E^T): 2 m n^2.
-  public var measuring: Double { 2 * m * n * n }
+  /// The operations of one error tr(E H E^T): m n^2.
+  public var measuring: Double { m * n * n }
 
-  /// The operations of the closed form of L R: 2 m n^2 + 2 m^2 n + 16 m^2 r.
+  /// The operations of the closed form of L R.
   ///
-  /// The eigenvectors take eight products of an (m, m) matrix with r vectors.
-  public var closedForm: Double { 2 * m * n * n + 2 * m * m * n + 16 * m * m * r }
+  /// With c = 2 r + 8 directions, four products with A, A^T and H in subspace iteration, 8 c (2 m n + n^2); where
+  /// all directions are computed, 2 m n^2 + 2 m^2 n + 16 m^3. Packing the large matrix costs as much as 50 rows.
+  public var closedForm: Double {
+    let directions = 2 * r + 8
+    return 3 * directions > m
+      ? 2 * m * n * n + 2 * m * m * n + 16 * m * m * m
+      : 8 * (directions + 50) * (2 * m * n + n * n)
+  }
 
-  /// The operations of one round of the alternation of L and R: 3 r n^2 + 6 m n r.
-  public var innerRound: Double { 3 * r * n * n + 6 * m * n * r }
+  /// The operations of one round of the alternation of L and R: 2 n^2 + 6 m n for each component, and as much
+  /// as 50 components more for packing the large matrices.
+  public var innerRound: Double { (r + 50) * (2 * n * n + 6 * m * n) }
 }
 
 extension QuantizationOptions {

@@ -26,7 +26,7 @@ extension CompressionPlan {
         .init("damping", .number(damping)),
         .init("incoherence", .string(incoherence.rawValue)),
         .init("propagation", .string(propagation.rawValue)),
-        .init("activations", .string(activationType.rawValue)),
+        .init("activation_type", .string(activationType.rawValue)),
         .init("sample_count", .integer(sampleCount)),
         .init("context_length", .integer(contextLength)),
         .init("seed", .unsigned(seed)),

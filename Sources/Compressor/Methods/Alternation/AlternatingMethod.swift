@@ -57,17 +57,18 @@ extension AlternatingMethod {
 
   /// The operations of all starts.
   ///
-  /// A round is one rounding, two errors and one fit. A refinement is a gradient and two sweeps, of
+  /// A round is one rounding and one fit, which both give their error. A refinement is two sweeps of
   /// 2 m n^2 each, and inner rounds again.
   public func operations(_ shape: MatrixShape) -> Double {
     let rounded = shape.rounding + shape.measuring
     if shape.rank == 0 { return rounded }
     let rounds =
       Double(alternation.outerIterations)
-      * (shape.rounding + 2 * shape.measuring + factors.fitOperations(shape))
+      * (shape.rounding + (alternation.projectsMetric ? shape.measuring : 0)
+        + factors.fitOperations(shape))
     let refinement =
       Double(alternation.refinementRounds)
-      * (3 * shape.measuring + factors.innerOperations(shape))
+      * (4 * shape.measuring + factors.innerOperations(shape))
     let starts = Double(alternation.initializations(rank: shape.rank).count)
     return rounded + starts * (rounds + refinement)
   }

@@ -133,7 +133,7 @@ package struct Alternation {
     _ state: inout State
   ) throws(LinearAlgebraError) {
     let nothing = LowRankProduct(
-      rank: 0, outputSize: metric.size, inputSize: metric.size)
+      rank: 0, outputSize: problem.weight.rowCount, inputSize: metric.size)
     state.error = metric.square(problem.weight, algebra)
     for iteration in 0..<max(1, options.outerIterations) {
       let isLast = iteration == options.outerIterations - 1
@@ -190,7 +190,7 @@ package struct Alternation {
     }
     let fitted = try fitting.fit(
       target, square: square, metric, rank: rank, start: startingThere ? previous.copy() : nil,
-      near: previous.copy())
+      near: previous.rank > 0 ? previous.copy() : nil)
     state.error = fitted.error
     state.factors = fitted.factors.copy()
   }
