@@ -64,8 +64,8 @@ enum Options {
     defaultText: defaultText { $0.needs.propagation.rawValue })
   static let activations: Option<ActivationType> = .choice(
     "activations", default: plan.activationType,
-    help: "The type of the activations in the compressed layers while the samples run through them: int8 as "
-      + "in the finished model, or f32")
+    help: "The type of the activations in the compressed layers while the samples run through "
+      + "them: int8 as in the finished model, or f32")
   static let seed = Option<UInt64>.seed(
     "seed", short: "s", "S", default: plan.seed,
     help: "The seed of the rotations and of the choice of samples")
@@ -98,7 +98,8 @@ enum Options {
   /// The output, and the options that the result depends on.
   static let planned: [any DeclaredOption] =
     [output, method] + methodArguments.map(\.option) + [
-      headFormat, embeddingFormat, damping, incoherence, propagation, activations, calibration, samples, context,
+      headFormat, embeddingFormat, damping, incoherence, propagation, activations, calibration,
+      samples, context,
       keep, seed,
     ]
   /// The options of how a run goes.

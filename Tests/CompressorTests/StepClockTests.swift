@@ -39,13 +39,15 @@ struct StepClockTests {
     let names = Set(summary.steps.map(\.step))
     #expect(
       names.isSuperset(of: [
-        .source, .originalForward, .compressedForward, .hessians, .crossMoments, .correction, .metric,
+        .source, .originalForward, .compressedForward, .hessians, .crossMoments, .correction,
+        .metric,
         .rounding, .packing, .journal, .states, .figures, .writing,
       ]))
     let sum = summary.steps.reduce(0) { $0 + $1.seconds }
     #expect(sum <= summary.seconds && sum > 0.9 * summary.seconds)
     let text = String(
-      decoding: try readFile("\(folder.path)/model/compression_timings.json", limit: 1 << 20), as: UTF8.self)
+      decoding: try readFile("\(folder.path)/model/compression_timings.json", limit: 1 << 20),
+      as: UTF8.self)
     #expect(text.contains("\"steps\"") && text.contains("\"forward_original\""))
   }
 }

@@ -14,7 +14,8 @@ struct IntegerRoundingTests {
     (0..<count).map { $0 % 13 == 5 ? 0 : Float($0 % 7 + 1) / 16 }
   }
 
-  @Test("values are the nearest, for every number of rows", arguments: kernelTables, formats.indices)
+  @Test(
+    "values are the nearest, for every number of rows", arguments: kernelTables, formats.indices)
   func valuesAreTheNearest(name: String, index: Int) {
     let (largest, zero) = Self.formats[index]
     var generator = RandomGenerator(seed: 41)

@@ -166,6 +166,7 @@ extension CompressionForecast {
   /// - Parameters:
   ///   - memory: The memory that the compression may use, or nil when all of it may be used.
   ///   - threadCount: The number of threads.
+  /// - Returns: The bytes, 0 when not even the residual streams fit.
   public func hiddenStatesLimit(memory: Int?, threadCount: Int) -> Int {
     guard let memory else { return .max }
     let all = stateSizes(limit: .max)
@@ -246,8 +247,9 @@ extension CompressionForecast {
     2 * Double(layerWeights) / (plan.activationType == .int8 ? 2.5 : 1) + attentionOperations
   }
 
-  /// The operations of factorising the Hessians of a layer, n^3 / 3 in F64 at half the rate. With corrections
-  /// they are factorised twice, and two triangular systems are solved for h right sides, 2 h n^2.
+  /// The operations of factorising the Hessians of a layer, n^3 / 3 in F64 at half the rate.
+  ///
+  /// With corrections they are factorised twice, and two triangular systems are solved for h right sides, 2 h n^2.
   private var factorizationOperations: Double {
     let isCorrected = plan.propagation == .corrected
     return inputSizes.reduce(0) { sum, size in

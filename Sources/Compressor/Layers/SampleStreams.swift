@@ -257,9 +257,11 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
     configuration.compression = context.plan.compressedFormat
     var tensors = finished.flatMap(\.tensors)
     for transform in rotation?.all ?? [] { tensors += try transform.storedTensors() }
-    return try layer(configuration, tensors, replacing: finished.flatMap { linear in
-      ["\(linear.record.name).weight"] + linear.replacements(in: context.checkpoint).map(\.name)
-    })
+    return try layer(
+      configuration, tensors,
+      replacing: finished.flatMap { linear in
+        ["\(linear.record.name).weight"] + linear.replacements(in: context.checkpoint).map(\.name)
+      })
   }
 
   /// The current layer of a checkpoint with some of its tensors replaced.
