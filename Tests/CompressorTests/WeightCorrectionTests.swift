@@ -142,11 +142,11 @@ struct WeightCorrectionTests {
     changed.tensors[embedding] = other.tensors[embedding]
     let originalStates = try states(original, &calibration)
     let compressedStates = try states(changed, &calibration)
-    var plan = CompressionPlan()
-    (plan.propagation, plan.sampleCount, plan.contextLength) = (.corrected, 4, length)
     var streams = try ComparedStreams(
       original: originalStates, compressed: compressedStates, Self.configuration,
-      SampleStateSizes(Self.configuration, plan, limit: limit), folder: folder.path)
+      SampleStateSizes(
+        Self.configuration, sampleCount: 4, contextLength: length, .corrected, limit: limit),
+      folder: folder.path)
     let layers = ComparedLayers(
       original: try DecoderLayer(original.inMemory(), index: 0),
       compressed: try DecoderLayer(changed.inMemory(), index: 0))
@@ -213,8 +213,6 @@ struct WeightCorrectionTests {
       tokens: (0..<60).map { ($0 * $0 + 3) % 50 }, sources: [], sampleCount: 3, contextLength: 7,
       seed: 1)
     let folder = try TemporaryFolder()
-    var plan = CompressionPlan()
-    (plan.propagation, plan.sampleCount, plan.contextLength) = (.corrected, 3, 7)
     var results: [[Float]] = []
     for limit in [0, 1 << 20] {
       var calibration = LayerCalibration(Self.configuration, contextLength: 7, algebra)
@@ -229,7 +227,9 @@ struct WeightCorrectionTests {
       let first = try states(original, &calibration)
       var streams = try ComparedStreams(
         original: first, compressed: try states(changed, &calibration), Self.configuration,
-        SampleStateSizes(Self.configuration, plan, limit: limit), folder: folder.path)
+        SampleStateSizes(
+          Self.configuration, sampleCount: 3, contextLength: 7, .corrected, limit: limit),
+        folder: folder.path)
       let layers = ComparedLayers(
         original: try DecoderLayer(original.inMemory(), index: 0),
         compressed: try DecoderLayer(changed.inMemory(), index: 0))

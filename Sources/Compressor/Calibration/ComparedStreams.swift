@@ -56,12 +56,16 @@ package struct SampleStateSizes: Sendable, Hashable {
   /// The most bytes in memory.
   package let limit: Int
 
-  /// The sizes for a plan.
-  package init(_ configuration: Configuration, _ plan: CompressionPlan, limit: Int) {
+  /// The sizes for samples of a model that are propagated in a way.
+  package init(
+    _ configuration: Configuration, sampleCount: Int, contextLength: Int,
+    _ propagation: Propagation,
+    limit: Int
+  ) {
     func bytes(_ width: Int) -> Int {
-      HiddenStates.byteCount(plan.sampleCount, plan.contextLength, width)
+      HiddenStates.byteCount(sampleCount, contextLength, width)
     }
-    let isCorrected = plan.propagation == .corrected
+    let isCorrected = propagation == .corrected
     streams = (isCorrected ? 2 : 1) * bytes(configuration.hiddenSize)
     attended = isCorrected ? bytes(LinearInput.attentionOutput.size(configuration)) : 0
     gated = isCorrected ? bytes(LinearInput.down.size(configuration)) : 0

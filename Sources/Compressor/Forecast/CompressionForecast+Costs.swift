@@ -158,7 +158,9 @@ extension CompressionForecast {
 
   /// The states of all samples, of which at most `limit` bytes stay in memory.
   func stateSizes(limit: Int) -> SampleStateSizes {
-    SampleStateSizes(configuration, plan, limit: limit)
+    SampleStateSizes(
+      configuration, sampleCount: plan.sampleCount, contextLength: plan.contextLength,
+      plan.propagation, limit: limit)
   }
 
   /// How many bytes of states are kept in memory so that the peak is at most `memory`, if it can be.

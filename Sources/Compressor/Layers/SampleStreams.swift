@@ -57,7 +57,8 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
     let start = saved > 0 && saved <= end ? saved : 0
     let folder = journal.output.statePath
     let sizes = SampleStateSizes(
-      configuration, context.plan, limit: context.options.hiddenStatesLimit)
+      configuration, sampleCount: samples.sampleCount, contextLength: samples.contextLength,
+      context.plan.propagation, limit: context.options.hiddenStatesLimit)
     var calibration = LayerCalibration(
       configuration, contextLength: samples.contextLength, context.algebra)
     func states(
