@@ -125,7 +125,7 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
     observer.phaseBegan(.calibrating(layer: layer))
     let weights = context.model.layers[layer]
     if var states = compared.take() {
-      let layers = try comparedLayers(before: inputs[0], finished)
+      let layers = try comparedLayers(multiplying: inputs[0].multipliedBefore, finished)
       let comparison = try calibration.advance(
         to: inputs[0], of: layers, index: layer, &states, control: control)
       compared = consume states
@@ -152,7 +152,7 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
   mutating func pass(_ inputs: [LinearInput], finished: [CompressedLinear]) throws {
     guard var states = compared.take() else { return }
     observer.phaseBegan(.advancing(layer: layer))
-    let layers = try comparedLayers(before: inputs[0], finished)
+    let layers = try comparedLayers(multiplying: inputs[0].multipliedBefore, finished)
     _ = try calibration.advance(
       to: inputs[0], of: layers, index: layer, &states, isMeasured: false, control: control)
     compared = consume states
@@ -176,7 +176,8 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
     }
     passed = 0
     if var states = compared.take() {
-      let layers = try comparedLayers(before: nil, finished)
+      let layers = try comparedLayers(
+        multiplying: states.keepsGated ? [.down] : [.feedForward, .down], finished)
       try calibration.finish(layers, index: layer, &states, control: control)
       compared = consume states
     } else if !isThroughLayer, var states = hidden.take() {
@@ -221,21 +222,13 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
 
   // MARK: - Layers
 
-  /// The layer of both models, with the matrices that are multiplied before `input`, or before the end.
+  /// The layer of both models; the compressed one with the matrices that multiply some of its inputs.
   private func comparedLayers(
-    before input: LinearInput?, _ finished: [CompressedLinear]
+    multiplying inputs: [LinearInput], _ finished: [CompressedLinear]
   ) throws -> ComparedLayers {
     let original = context.model.layers[layer]
-    let needed: [LinearInput] =
-      switch input {
-      case .attention: []
-      case .attentionOutput: [.attention]
-      case .feedForward: [.attentionOutput]
-      case .down: [.feedForward]
-      case nil: [.feedForward, .down]
-      }
     let multiplied = finished.filter { linear in
-      needed.contains { $0.matrices.contains { $0.isNamed(linear.record.name) } }
+      inputs.contains { $0.matrices.contains { $0.isNamed(linear.record.name) } }
     }
     return ComparedLayers(
       original: original,
@@ -294,6 +287,18 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
       tensors += linear.replacements(in: checkpoint)
     }
     return try layer(configuration, tensors, replacing: tensors.map(\.name))
+  }
+}
+
+extension LinearInput {
+  /// The input whose matrices the samples are multiplied with on the way from the input before this one.
+  fileprivate var multipliedBefore: [LinearInput] {
+    switch self {
+    case .attention: []
+    case .attentionOutput: [.attention]
+    case .feedForward: [.attentionOutput]
+    case .down: [.feedForward]
+    }
   }
 }
 
