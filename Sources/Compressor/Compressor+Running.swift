@@ -33,7 +33,8 @@ extension Compressor {
     summary.sourceByteCount = checkpoint.byteCount
     var folders: [OutputFolder] = []
     do {
-      try body(&summary, &folders)
+      // The matrices of all layers have the same few sizes.
+      try LargeMemory.keeping { try body(&summary, &folders) }
     } catch  where folders.contains(where: { $0.lockLoss != nil }) {
       // Whatever has failed, files that were removed or are another run's are the reason.
       throw CompressionError(folders.lazy.compactMap(\.lockLoss).first ?? .lockLost(path: output))

@@ -24,19 +24,26 @@ public struct Buffer<Element: BitwiseCopyable>: ~Copyable {
   /// Allocates `count` elements, all bits zero.
   ///
   /// - Precondition: `count` is not negative and the size in bytes fits in `Int`.
-  /// - Complexity: O(`count`); the system provides large buffers as untouched zero pages.
+  /// - Complexity: O(`count`), or less: the system provides large buffers as untouched zero pages.
   public init(count: Int) {
+    self.init(count: count, isZero: true)
+  }
+
+  /// Allocates `count` elements; unless `isZero`, their bits can be anything and must all be set.
+  private init(count: Int, isZero: Bool) {
     precondition(count >= 0, "a buffer of \(count) elements")
     let (bytes, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
     precondition(!overflow, "a buffer of \(count) elements does not fit in memory")
-    let size = max(bytes, 1)
-    // calloc of a large block maps fresh zero pages without touching them. The extra bytes leave
-    // room to align the start.
-    guard let block = unsafe calloc(1, size + Self.alignment) else {
-      preconditionFailure("out of memory: \(size) bytes")
-    }
+    // The extra bytes leave room to align the start.
+    let size = max(bytes, 1) + Self.alignment
+    let isLarge = size >= LargeMemory.threshold
+    guard
+      let (block, hasZeros) = unsafe isLarge
+        ? LargeMemory.allocate(size) : calloc(1, size).map({ unsafe ($0, true) })
+    else { preconditionFailure("out of memory: \(size) bytes") }
     let misalignment = Int(bitPattern: block) % Self.alignment
     let aligned = unsafe block.advanced(by: Self.alignment - misalignment)
+    if isZero, !hasZeros { unsafe memset(aligned, 0, bytes) }
     // The distance back to the block is kept in the byte before the start: 1 ... 64.
     unsafe aligned.advanced(by: -1).storeBytes(of: UInt8(aligned - block), as: UInt8.self)
     unsafe base = aligned.bindMemory(to: Element.self, capacity: count)
@@ -46,7 +53,13 @@ public struct Buffer<Element: BitwiseCopyable>: ~Copyable {
   deinit {
     let start = unsafe UnsafeMutableRawPointer(base)
     let distance = unsafe Int(start.advanced(by: -1).load(as: UInt8.self))
-    unsafe free(start.advanced(by: -distance))
+    let block = unsafe start.advanced(by: -distance)
+    let size = max(count * MemoryLayout<Element>.stride, 1) + Self.alignment
+    if size >= LargeMemory.threshold {
+      unsafe LargeMemory.release(block, size)
+    } else {
+      unsafe free(block)
+    }
   }
 
   private static var alignment: Int { 64 }
@@ -90,7 +103,7 @@ public struct Buffer<Element: BitwiseCopyable>: ~Copyable {
   ///
   /// - Complexity: O(`count`).
   public func copy() -> Buffer {
-    let result = Buffer(count: count)
+    let result = Buffer(count: count, isZero: false)
     unsafe result.base.update(from: base, count: count)
     return result
   }

@@ -107,11 +107,8 @@ package final class MappedFile: Sendable {
         nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
       unsafe address != MAP_FAILED
     else { throw .system(path: path, operation: .map, code: errno) }
-    #if os(Linux)
-      // Weights are read from one end to the other for every token; 2 MB pages need fewer address
-      // translations. A refusal only costs speed.
-      _ = unsafe madvise(address, byteCount, MADV_HUGEPAGE)
-    #endif
+    // Weights are read from one end to the other for every token; 2 MB pages need fewer address translations.
+    unsafe LargeMemory.preferLargePages(address, byteCount)
     unsafe base = address
   }
 

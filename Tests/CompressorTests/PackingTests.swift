@@ -48,7 +48,7 @@ struct PackingTests {
     let (m, n) = shape
     for groupSize in [GroupSize.columns32, .columns64, .columns128, .row] {
       let matrix = values(format, groupSize, m, n, seed: 171)
-      let packed = try Packing("layer").packed(matrix)
+      let packed = try Packing("layer", algebra).packed(matrix)
       let dense = packed.dense()
       for row in 0..<m {
         for group in 0..<matrix.layout.groupCount {
@@ -72,7 +72,7 @@ struct PackingTests {
           PackedLayout(format, groupSize: groupSize, outputSize: m, inputSize: n))
         rounding.round(weight, feedback: metric.feedback, into: &q)
         rounding.polish(weight, hessian: metric.hessian, sweeps: 2, &q)
-        let dense = try Packing("layer").packed(q).dense()
+        let dense = try Packing("layer", algebra).packed(q).dense()
         let areEqual = (0..<m * n).allSatisfy { dense[$0] == q.values.elements[$0] }
         #expect(areEqual)
       }
@@ -85,7 +85,7 @@ struct PackingTests {
     matrix.scales[1, 0] = 1e6
     for column in 0..<8 { matrix.values[1, column] = 0.5e6 }
     #expect(throws: PackedMatrixError.scaleNotFinite(row: 1, group: 0)) {
-      _ = try Packing("layer").packed(matrix)
+      _ = try Packing("layer", algebra).packed(matrix)
     }
   }
 
@@ -93,7 +93,7 @@ struct PackingTests {
   func columnBytes(count: Int) throws {
     let layout = CompressedFormat.columnsLayout(outputSize: 33, count: count)
     #expect(layout.format == .int8 && layout.groupSize == .row)
-    let packed = try Packing("layer").packed(values(.int8, .row, 33, count, seed: 175))
+    let packed = try Packing("layer", algebra).packed(values(.int8, .row, 33, count, seed: 175))
     #expect(Packing.columnsByteCount(outputSize: 33, count: count) == packed.byteCount + 4 * count)
     #expect(Packing.columnsByteCount(outputSize: 33, count: 0) == 0)
   }

@@ -60,7 +60,7 @@ package struct MatrixCompressor {
     algebra.clock.begin(.packing)
     defer { algebra.clock.end() }
     do throws(PackedMatrixError) {
-      let tensors = try Packing(problem.name).tensors(
+      let tensors = try Packing(problem.name, algebra).tensors(
         decomposition, columns, metric.columns)
       record.byteCount = tensors.reduce(0) { $0 + $1.byteCount }
       return CompressedLinear(tensors: tensors, record: record)

@@ -81,9 +81,13 @@ package struct DenseReconstruction {
     _ tensors: borrowing Checkpoint, _ name: String, _ layout: PackedLayout,
     _ grid: GridKind = .symmetric
   ) throws(CheckpointError) -> Matrix<Float> {
-    let values = try PackedMatrix(tensors, name, layout: layout, grid: grid).dense()
-    var result = Matrix<Float>(rowCount: layout.outputSize, columnCount: layout.inputSize)
-    for (index, value) in values.enumerated() { result.elements[index] = value }
+    let packed = try PackedMatrix(tensors, name, layout: layout, grid: grid)
+    let result = Matrix<Float>(rowCount: layout.outputSize, columnCount: layout.inputSize)
+    let (target, n) = unsafe (result.pointer, layout.inputSize)
+    algebra.pool.run(layout.outputSize) { row, _ in
+      var numbers = unsafe MutableSpan(_unsafeStart: target + row * n, count: n)
+      packed.dequantize(row: row, into: &numbers)
+    }
     return result
   }
 

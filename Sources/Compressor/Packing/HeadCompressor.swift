@@ -42,7 +42,7 @@ package struct HeadCompressor {
     record.roundToNearestError = record.relativeError
     record.feedbackRoundingError = record.relativeError
     do throws(PackedMatrixError) {
-      let tensors = try Packing(name).packed(quantized).storedTensors(named: name)
+      let tensors = try Packing(name, algebra).packed(quantized).storedTensors(named: name)
       record.byteCount = tensors.reduce(0) { $0 + $1.byteCount }
       return CompressedLinear(tensors: tensors, record: record)
     } catch {

@@ -4,9 +4,13 @@ internal import DuetSystem
 /// The tensors of a compressed linear layer, as they are stored in the file.
 package struct Packing {
   private let name: String
+  private let pool: WorkerPool
 
   /// The packing of the layer `name`.
-  package init(_ name: String) { self.name = name }
+  package init(_ name: String, _ algebra: LinearAlgebra) {
+    self.name = name
+    pool = algebra.pool
+  }
 
   /// The number of bytes of `count` outlier columns with their indexes.
   package static func columnsByteCount(outputSize: Int, count: Int) -> Int {
@@ -121,8 +125,8 @@ package struct Packing {
   private func integerCodes(_ matrix: borrowing QuantizedMatrix) -> Buffer<UInt8> {
     let layout = matrix.layout
     let width = FeedbackRounding.groupColumns(layout)
-    var codes = Buffer<UInt8>(count: layout.outputSize * layout.inputSize)
-    for row in 0..<layout.outputSize {
+    let codes = Buffer<UInt8>(count: layout.outputSize * layout.inputSize)
+    pool.run(layout.outputSize) { row, _ in
       for column in 0..<layout.inputSize {
         let scale = matrix.scale(row: row, group: column / width)
         if scale == 0 { continue }
@@ -135,7 +139,7 @@ package struct Packing {
         precondition(
           code >= 0 && code <= Float(layout.format.largestCode) && code == code.rounded(),
           "\(name): \(matrix.values[row, column]) is no value of the scale \(scale)")
-        codes[row * layout.inputSize + column] = UInt8(code)
+        unsafe codes.pointer[row * layout.inputSize + column] = UInt8(code)
       }
     }
     return codes
@@ -146,8 +150,8 @@ package struct Packing {
     let width = FeedbackRounding.groupColumns(layout)
     let codebook = LatticeCodebook.e8p
     let tail = PartialPoints(coordinateCount: layout.inputSize % 8)
-    var codes = Buffer<UInt16>(count: layout.outputSize * layout.codesPerRow)
-    for row in 0..<layout.outputSize {
+    let codes = Buffer<UInt16>(count: layout.outputSize * layout.codesPerRow)
+    pool.run(layout.outputSize) { row, _ in
       for block in 0..<layout.codesPerRow {
         let scale = matrix.scale(row: row, group: 8 * block / width)
         if scale == 0 { continue }
@@ -159,7 +163,7 @@ package struct Packing {
         guard let code = count == 8 ? codebook.code(of: point) : tail.code(of: point) else {
           preconditionFailure("\(name): \(point) is no point of the codebook")
         }
-        codes[row * layout.codesPerRow + block] = code
+        unsafe codes.pointer[row * layout.codesPerRow + block] = code
       }
     }
     return codes

@@ -40,10 +40,8 @@ package struct FeedbackRounding {
     self.timing = timing
   }
 
-  /// The columns of a block: feedback from all earlier blocks is one product of matrices.
+  /// The columns of a block, at whose start scales can be fitted.
   private static let blockColumns = 128
-  /// The columns of a part of a block: feedback from earlier parts of the block is one small product.
-  private static let partColumns = 16
 
   /// Rounds a matrix with feedback.
   ///
@@ -197,6 +195,9 @@ package struct FeedbackRounding {
 
   /// Rounds some rows: `remaining` is W and becomes W - Q, `rounded` becomes Q.
   ///
+  /// Feedback goes from the first half of the columns to the second, and within the halves in the same way. So
+  /// nearly all of it is in a few large products of matrices.
+  ///
   /// - Returns: The error of these rows.
   private func feedBack(
     _ remaining: borrowing TransposedRows, into rounded: borrowing TransposedRows,
@@ -205,60 +206,61 @@ package struct FeedbackRounding {
     transform: UnsafePointer<Float>
   ) -> Double {
     let (n, stride, rows) = (remaining.columns, remaining.stride, remaining.rows)
-    let width = Self.groupColumns(layout)
-    // The feedback from earlier columns to the columns of a block.
-    let fedBack = TransposedRows(columns: min(Self.blockColumns, n), rows: rows)
+    let refits = timing == .onEntry && Self.blockColumns % Self.groupColumns(layout) == 0
+    // The feedback to a column from those before it, as far as they are rounded.
+    let fedBack = TransposedRows(columns: n, rows: rows)
     let targets = TransposedRows(columns: grid.step, rows: rows)
     let target = unsafe targets.pointer(0)
-    var error = 0.0
-    /// fedBack[columns] = old * fedBack[columns] + U[sources, columns]^T (W - Q)[sources].
-    func feed(_ sources: Range<Int>, to columns: Range<Int>, of block: Int, old: Float) {
+    /// Rounds columns that have all feedback from the columns before them, and returns their error.
+    func round(_ columns: Range<Int>) -> Double {
+      if refits, columns.count <= Self.blockColumns, columns.lowerBound > 0,
+        columns.lowerBound % Self.blockColumns == 0,
+        columns.count == Self.blockColumns || columns.upperBound == n
+      {
+        refit(scales, remaining, fedBack, columns: columns, weights, layout)
+      }
+      if columns.count <= grid.step { return roundTogether(columns) }
+      // Blocks are never divided between the halves.
+      let unit = columns.count > Self.blockColumns ? Self.blockColumns : grid.step
+      let units = (columns.count + unit - 1) / unit
+      let middle = columns.lowerBound + units / 2 * unit
+      let (first, second) = (columns.lowerBound..<middle, middle..<columns.upperBound)
+      var error = round(first)
+      // fedBack[second] += U[first, second]^T (W - Q)[first]
       unsafe Float.multiply(
-        true, false, columns.count, stride, sources.count, 1,
-        upper + sources.lowerBound * n + columns.lowerBound, n,
-        remaining.pointer(sources.lowerBound), stride, old,
-        fedBack.pointer(columns.lowerBound - block), stride)
+        true, false, second.count, stride, first.count, 1,
+        upper + first.lowerBound * n + second.lowerBound, n, remaining.pointer(first.lowerBound),
+        stride, 1, fedBack.pointer(second.lowerBound), stride)
+      error += round(second)
+      return error
     }
-    for block in Swift.stride(from: 0, to: n, by: Self.blockColumns) {
-      let end = min(block + Self.blockColumns, n)
-      if block > 0 {
-        feed(0..<block, to: block..<end, of: block, old: 0)
-        if timing == .onEntry, Self.blockColumns % width == 0 {
-          refit(scales, remaining, fedBack, columns: block..<end, weights, layout)
-        }
+    /// Rounds columns that are rounded together on this grid, and returns their error.
+    func roundTogether(_ columns: Range<Int>) -> Double {
+      let column = columns.lowerBound
+      let (left, value) = unsafe (remaining.pointer(column), rounded.pointer(column))
+      let fed = unsafe fedBack.pointer(column)
+      let place = column / grid.step * grid.step * grid.step
+      let count = columns.count * stride
+      unsafe target.update(from: left, count: count)
+      if grid.step == 1 {
+        // The transform is 1.
+        for index in 0..<stride { unsafe target[index] += fed[index] }
+      } else {
+        unsafe Float.multiply(
+          false, false, columns.count, stride, columns.count, 1, transform + place, grid.step,
+          fed, stride, 1, target, stride)
       }
-      for part in Swift.stride(from: block, to: end, by: Self.partColumns) {
-        let partEnd = min(part + Self.partColumns, end)
-        if part > block { feed(block..<part, to: part..<partEnd, of: block, old: 1) }
-        for column in Swift.stride(from: part, to: partEnd, by: grid.step) {
-          let columns = column..<min(column + grid.step, partEnd)
-          if column > part { feed(part..<column, to: columns, of: block, old: 1) }
-          let (left, value) = unsafe (remaining.pointer(column), rounded.pointer(column))
-          let place = column / grid.step * grid.step * grid.step
-          let count = columns.count * stride
-          unsafe target.update(from: left, count: count)
-          if grid.step == 1 {
-            // The transform is 1.
-            let fed = unsafe fedBack.pointer(column - block)
-            for index in 0..<stride { unsafe target[index] += fed[index] }
-          } else {
-            unsafe Float.multiply(
-              false, false, columns.count, stride, columns.count, 1, transform + place, grid.step,
-              fedBack.pointer(column - block), stride, 1, target, stride)
-          }
-          unsafe grid.round(
-            target, columns: columns.count, rows: rows, stride: stride,
-            scales: scales.pointer(places.scales[column]), values: value)
-          for index in 0..<count {
-            unsafe left[index] -= value[index]
-            unsafe target[index] -= value[index]
-          }
-          error += unsafe weightedSquares(
-            target, columns: columns.count, stride: stride, metric + place)
-        }
+      unsafe grid.round(
+        target, columns: columns.count, rows: rows, stride: stride,
+        scales: scales.pointer(places.scales[column]), values: value)
+      for index in 0..<count {
+        unsafe left[index] -= value[index]
+        unsafe target[index] -= value[index]
       }
+      return unsafe weightedSquares(
+        target, columns: columns.count, stride: stride, metric + place)
     }
-    return error
+    return round(0..<n)
   }
 
   /// The sum over rows of x^T B x for a block B of the metric.
