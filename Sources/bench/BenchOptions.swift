@@ -59,6 +59,11 @@ enum Options {
   static let threads = Option<[Int]>.integers(
     "threads", short: "t", "N,N", in: 1...1024, default: [SessionOptions.processorCount],
     help: "Numbers of threads to measure with")
+  static let scaling: Option<String?> = .string(
+    "scaling", "FILE",
+    help:
+      "Measure with 1, 2, 4 and so on up to all threads, and plot the speeds with their limits into "
+      + "FILE, an SVG picture")
   static let repeats = Option<Int>.integer(
     "repeats", short: "r", "N", in: 1...1000, default: 5,
     help: "The number of measurements of each test")
@@ -83,7 +88,7 @@ enum Options {
     summary: "the speed of a model, also as a share of a limit of the machine",
     options: [
       model, shape, layers, format, groupSize, rank, factorFormat, prompt, generated, context,
-      threads, repeats, output, cache, activations, kernelSet, CommonOptions.json,
+      threads, scaling, repeats, output, cache, activations, kernelSet, CommonOptions.json,
       CommonOptions.quiet,
     ],
     subcommands: [

@@ -64,6 +64,9 @@ private func checkCombination(_ arguments: Arguments) throws(UsageError) {
   if arguments[Options.model] != nil, arguments.isGiven(Options.format) {
     throw .conflict("--format is for random weights: a checkpoint has a format of its own")
   }
+  if arguments[Options.scaling] != nil, arguments.isGiven(Options.threads) {
+    throw .conflict("--scaling chooses the numbers of threads itself: leave --threads out")
+  }
 }
 
 /// Throws an error for options of compressed weights when the weights are dense.
@@ -121,7 +124,14 @@ private func printReport(
   let arguments = invocation.arguments
   let (prompt, generated) = (arguments[Options.prompt], arguments[Options.generated])
   var report = report
-  for threadCount in arguments[Options.threads] {
+  let scaling = arguments[Options.scaling]
+  // A place that cannot be written is refused before anything is measured; nothing remains of this attempt.
+  if let scaling { _ = try AtomicFile(path: scaling) }
+  let threadCounts =
+    scaling == nil
+    ? arguments[Options.threads]
+    : ScalingPlot.threadCounts(processorCount: SessionOptions.processorCount)
+  for threadCount in threadCounts {
     let tests = try tests(threadCount)
     if prompt > 0 {
       invocation.messages.note("\(threadCount) threads: prompt of \(prompt)")
@@ -131,6 +141,12 @@ private func printReport(
       invocation.messages.note("\(threadCount) threads: generation of \(generated)")
       report.measurements.append(try tests.generation(generated))
     }
+  }
+  if let scaling {
+    let plot = ScalingPlot(
+      title: "\(report.subject.name) \(report.subject.format), \(report.subject.kernelSet.name)",
+      measurements: report.measurements)
+    try AtomicFile.write(Array(plot.svg.utf8), to: scaling)
   }
   if arguments[CommonOptions.json] || arguments[Options.output] == .json {
     try invocation.output.write(report.json)

@@ -22,6 +22,16 @@ enum Limit {
     }
   }
 
+  /// The name in a plot.
+  var shortName: String {
+    switch self {
+    case .reading: "reading"
+    case .sgemm: "sgemm"
+    case .dotProduct: "dot products"
+    case .quantizedAlone: "Q alone"
+    }
+  }
+
   /// The limit with its value `rate` as text.
   func text(_ rate: Double) -> String {
     switch self {

@@ -66,6 +66,11 @@ enum Options {
     "activations", default: plan.activationType,
     help: "The type of the activations in the compressed layers while the samples run through "
       + "them: int8 as in the finished model, or f32")
+  static let metric: Option<MetricKind> = .choice(
+    "metric", default: plan.metric,
+    help:
+      "What an error counts: the same at every token, or, with guided, what it does to the loss of the "
+      + "original model, for which the samples run backward through it once")
   static let seed = Option<UInt64>.seed(
     "seed", short: "s", "S", default: plan.seed,
     help: "The seed of the rotations and of the choice of samples")
@@ -98,7 +103,8 @@ enum Options {
   /// The output, and the options that the result depends on.
   static let planned: [any DeclaredOption] =
     [output, method] + methodArguments.map(\.option) + [
-      headFormat, embeddingFormat, damping, incoherence, propagation, activations, calibration,
+      headFormat, embeddingFormat, damping, incoherence, propagation, activations, metric,
+      calibration,
       samples, context,
       keep, seed,
     ]

@@ -16,6 +16,7 @@ extension CompressionRequest {
     damping = arguments[Options.damping]
     propagation = arguments[Options.propagation]
     activationType = arguments[Options.activations]
+    metric = arguments[Options.metric]
     sampleCount = arguments[Options.samples]
     contextLength = arguments[Options.context]
     seed = arguments[Options.seed]

@@ -91,6 +91,7 @@ enum ReportDocument {
           .init("incoherence", .string(plan.incoherence.rawValue)),
           .init("propagate", .string(plan.propagation.rawValue)),
           .init("activations", .string(plan.activationType.rawValue)),
+          .init("metric", .string(plan.metric.rawValue)),
           .init("samples", .integer(plan.sampleCount)),
           .init("context", .integer(plan.contextLength)), .init("seed", .unsigned(plan.seed)),
           .init("keep", .array(plan.keptNames.map { .string($0) })),

@@ -149,6 +149,7 @@ package final class TerminalObserver: CompressionObserver {
     switch phase {
     case .preparing: ("prepare", "bytes")
     case .analyzing: ("analyze", "tok")
+    case .differentiating: ("differentiate", "tok")
     case .calibrating: ("calibrate", "tok")
     case .decomposing: ("compress", "matrices")
     case .advancing: ("advance", "tok")
@@ -164,7 +165,7 @@ package final class TerminalObserver: CompressionObserver {
     case .analyzing(let layer), .calibrating(let layer), .decomposing(let layer),
       .advancing(let layer):
       "layer \(layer + 1)/\(layerCount)"
-    case .preparing, .packingEmbedding, .packingHead, .exporting, .writing: ""
+    case .preparing, .differentiating, .packingEmbedding, .packingHead, .exporting, .writing: ""
     }
   }
 }

@@ -5,6 +5,10 @@ import Foundation
 import TestSupport
 import Testing
 
+#if canImport(FoundationXML)
+  import FoundationXML
+#endif
+
 /// What `bench` prints.
 ///
 /// How fast anything is depends on the machine and is not tested.
@@ -190,6 +194,31 @@ struct BenchTests {
     #expect(size - embedding - read > 0 && size - embedding - read < 1 << 16)
   }
 
+  @Test("--scaling measures one to all threads, and plots what the document says")
+  func plotsScaling() throws {
+    let folder = try TemporaryFolder()
+    let plot = "\(folder.path)/scaling.svg"
+    let document = try document(
+      [
+        "--shape", "llama-2-7b", "--layers", "1", "--format", "int2", "-n", "1", "-p", "4", "-r",
+        "1", "--scaling", plot,
+      ])
+    let tests = try #require(document["tests"] as? [[String: Any]])
+    let threads = tests.filter { $0["test"] as? String == "tg1" }.compactMap {
+      $0["threads"] as? Int
+    }
+    #expect(threads.first == 1 && threads.last == SessionOptions.processorCount)
+    #expect(zip(threads, threads.dropFirst()).allSatisfy { $0 < $1 && $1 <= 2 * $0 })
+    #expect(tests.count == 2 * threads.count)
+    // A panel for each test; in each a circle for every number of threads, and three lines that are no grid.
+    let picture = try XMLDocument(xmlString: String(contentsOfFile: plot, encoding: .utf8))
+    #expect(try picture.nodes(forXPath: "//*[local-name()='g']").count == 2)
+    #expect(try picture.nodes(forXPath: "//*[local-name()='circle']").count == tests.count)
+    let lines = try picture.nodes(
+      forXPath: "//*[local-name()='polyline' and not(@stroke='#dddddd')]")
+    #expect(lines.count == 6)
+  }
+
   // MARK: - Refusals
 
   @Test(
@@ -208,6 +237,7 @@ struct BenchTests {
       ),
       (["--shape", "llama-9", "--format", "int2"], "no shape \"llama-9\""),
       (["-m", "models/stories", "--format", "int2"], "--format is for random weights"),
+      (["-m", "models/stories", "--scaling", "x.svg", "-t", "1"], "leave --threads out"),
       (["kernels", "--only", "nothing of the kind"], "no kernel has \"nothing of the kind\""),
       (["kernels", "--kernel-set", "mmx"], "no kernels \"mmx\""),
       (["write", "--shape", "llama-2-7b", "--shards", "0", "-o", "x"], "'0' is not an integer"),

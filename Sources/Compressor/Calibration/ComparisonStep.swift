@@ -71,10 +71,14 @@ struct ComparisonStep: ~Copyable {
     Self.subtract(stream, from: difference, algebra)
   }
 
-  /// Adds the products of a sample's tokens.
-  mutating func addSample() throws(LayerCalibrationError) {
+  /// Adds the products of a sample's tokens; with weights, the inputs and the difference are changed.
+  mutating func add(
+    _ sample: Int, weights: TokenWeights?
+  ) throws(LayerCalibrationError) {
     let clock = algebra.clock
     clock.begin(.hessians)
+    weights?.scale(inputs, width: size, input, layer: index, sample: sample, algebra)
+    weights?.scale(difference, width: width, input, layer: index, sample: sample, algebra)
     do throws(CompressionDataError) {
       defer { clock.end() }
       try sum.add(inputs, tokenCount: tokenCount)

@@ -63,7 +63,7 @@ extension LayerCalibration {
       calibration, sample throws(LayerCalibrationError) in
       try calibration.advanceOriginal(sample, &step, &streams)
       try calibration.advanceCompressed(sample, &step, &streams)
-      if isMeasured { try step.addSample() }
+      if isMeasured { try step.add(sample, weights: calibration.weights) }
     }
     return isMeasured ? step.finish() : nil
   }

@@ -21,6 +21,8 @@ package struct LayerCalibration: ~Copyable {
   private(set) var hidden: Buffer<Float>
   /// The threads to compute with.
   let algebra: LinearAlgebra
+  /// How much each token counts in Hessians and cross moments, or nil when all count the same.
+  var weights: TokenWeights?
 
   /// How the caller follows and stops a run of the samples.
   package struct Control {
@@ -92,12 +94,13 @@ package struct LayerCalibration: ~Copyable {
     control: Control = Control()
   ) throws(LayerCalibrationError) -> LayerHessians {
     check(states)
-    var sums = LayerHessianAccumulators(configuration, layer: index, algebra)
+    var sums = LayerHessianAccumulators(configuration, layer: index, weights: weights, algebra)
     try forEachSample(states.sampleCount, control) {
       calibration, sample throws(LayerCalibrationError) in
       calibration.algebra.clock.begin(.originalForward)
       defer { calibration.algebra.clock.end() }
       try calibration.read(sample, of: states)
+      sums.sample = sample
       try calibration.run(layer, into: &sums, endsBefore: .down)
     }
     return sums.finish()
@@ -143,12 +146,13 @@ package struct LayerCalibration: ~Copyable {
     control: Control = Control()
   ) throws(LayerCalibrationError) -> LayerHessians {
     check(states)
-    var sums = LayerHessianAccumulators(configuration, layer: index, algebra)
+    var sums = LayerHessianAccumulators(configuration, layer: index, weights: weights, algebra)
     try forEachSample(states.sampleCount, control) {
       calibration, sample throws(LayerCalibrationError) in
       calibration.algebra.clock.begin(.originalForward)
       defer { calibration.algebra.clock.end() }
       try calibration.read(sample, of: states)
+      sums.sample = sample
       try calibration.run(layer, into: &sums, endsBefore: nil)
       try calibration.writeAdvanced(sample, to: &states, index: index)
     }

@@ -23,6 +23,7 @@ extension CompressionForecast {
   ///                     best Q, and W - Q or an image of it; five pairs of factors; a thread's rows four
   ///                     times. Where all eigenvectors are computed, 28 m^2 more, and
   ///                     `CompressionMethod.workingByteCount` more
+  ///     differentiating with `--metric guided`: see `differentiating(threadCount:)`
   ///     advancing       4 bytes for each weight of a layer, 12 for those of its largest matrix
   ///     packing head    for each weight of a packed head or embedding 13 bytes: in F32, rounded, their
   ///                     difference, packed; in F16 6: in F32 and in F16. To measure what the embedding
@@ -32,6 +33,8 @@ extension CompressionForecast {
   /// Hidden states and activations count in all phases but this, the program in all phases. Measured
   /// peaks of four models are within 15 % of it (`docs/compression.md`).
   public struct Memory: Sendable, Hashable {
+    /// Running samples backward through the original model; 0 where that is not needed.
+    public let differentiating: Int
     /// Running samples through a layer for its Hessians.
     public let calibrating: Int
     /// Decomposing the matrix that takes the most memory.
@@ -47,7 +50,7 @@ extension CompressionForecast {
     public let mappedFiles: Int
 
     /// The memory of the largest phase, which the compression needs at least.
-    public var peak: Int { max(calibrating, decomposing, advancing, packingHead) }
+    public var peak: Int { max(differentiating, calibrating, decomposing, advancing, packingHead) }
   }
 
   /// The memory of the program itself.
@@ -79,7 +82,7 @@ extension CompressionForecast {
     let widened = threadCount * min(4 << 20, 4 * h * max(q, f))
     let numbers = 3 * h + 2 * q + 4 * k + 2 * f + configuration.headSize
     let always =
-      Self.programByteCount + hiddenStates + 4 * plan.contextLength * numbers + widened
+      Self.programByteCount + tokenWeightByteCount + hiddenStates + 4 * plan.contextLength * numbers + widened
     let hessians = inputSizes.map { 8 * $0 * $0 }
     let tiles = inputSizes.map { 4 * threadCount * min($0, 512) * min($0, 512) }
     let packingHead = Self.programByteCount + packing(threadCount: threadCount)
@@ -89,12 +92,41 @@ extension CompressionForecast {
         ? comparing(threadCount: threadCount) : (hessians + tiles).reduce(0, +))
     let decomposing = always + decomposing(hessians, threadCount: threadCount)
     let advancing = always + 4 * layerWeights + 12 * h * max(q, f)
-    let isHeadLast = packingHead > max(calibrating, decomposing, advancing)
+    let differentiating =
+      plan.metric == .guided
+      ? Self.programByteCount + self.differentiating(threadCount: threadCount) : 0
+    let isHeadLast = packingHead > max(differentiating, calibrating, decomposing, advancing)
     return Memory(
-      calibrating: calibrating, decomposing: decomposing, advancing: advancing,
+      differentiating: differentiating, calibrating: calibrating, decomposing: decomposing, advancing: advancing,
       packingHead: packingHead,
       mappedFiles: sourceByteCount + compressedByteCount + embeddingByteCount
         + (isHeadLast ? headByteCount : -headSourceByteCount))
+  }
+
+  /// The weights of the tokens of all samples at four inputs of each layer.
+  private var tokenWeightByteCount: Int {
+    plan.metric == .guided
+      ? 4 * LinearInput.allCases.count * configuration.layerCount * plan.sampleCount
+        * plan.contextLength : 0
+  }
+
+  /// The bytes to run a sample backward through the model.
+  ///
+  /// With L layers and v tokens in the vocabulary, in the notation of `Memory`: the residual streams before all
+  /// layers and five more, what a layer keeps (seven numbers of the width h, five of f, four of q and of k, for
+  /// each token), blocks of 128 tokens in the attention of each thread; a layer's weights and the derivatives by
+  /// them, and its largest matrix; the head, twice while it is read, and 128 rows of logits.
+  private func differentiating(threadCount: Int) -> Int {
+    let (h, f, v) = (
+      configuration.hiddenSize, configuration.intermediateSize, configuration.vocabularySize
+    )
+    let (q, k) = (configuration.queryWidth, configuration.keyValueWidth)
+    let numbers =
+      (configuration.layerCount + 13) * h + 5 * f + 4 * q + 4 * k + configuration.headSize
+      + 256 * threadCount
+    let layer = 2 * layerWeights + h * max(q, f)
+    return tokenWeightByteCount
+      + 4 * (plan.contextLength * numbers + layer + 2 * v * h + 128 * (v + 2 * h))
   }
 
   /// The windows that the cost of the embedding is measured on.
@@ -229,10 +261,15 @@ extension CompressionForecast {
       case .compressed, .corrected: pass + compressedPassOperations
       }
     let tokens = Double(plan.sampleCount) * context
+    // Forward, forward again for each layer, and backward, which takes twice as much.
+    let guiding =
+      plan.metric == .guided
+      ? 4 * pass + 6 * Double(configuration.vocabularySize) * h / Double(configuration.layerCount)
+      : 0
     // Where ranks are chosen, the samples run through the original model first.
     let choosing = plan.method.lowRank?.targetBits == nil ? 0 : pass + products
     return Double(configuration.layerCount)
-      * (tokens * (passes + sums + choosing) + factorizationOperations)
+      * (tokens * (passes + sums + choosing + guiding) + factorizationOperations)
   }
 
   /// The operations of one pass of a token through a layer: 2 for each weight, and the attention.

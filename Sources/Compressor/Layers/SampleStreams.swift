@@ -61,6 +61,14 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
       context.plan.propagation, limit: context.options.hiddenStatesLimit)
     var calibration = LayerCalibration(
       configuration, contextLength: samples.contextLength, context.algebra)
+    let total = samples.sampleCount * samples.contextLength
+    let control = LayerCalibration.Control(
+      progress: { observer.progressed($0, of: total) }, isCancelled: { observer.isCancelled })
+    if context.plan.metric == .guided {
+      observer.phaseBegan(.differentiating)
+      calibration.weights = try TokenWeights(
+        context.checkpoint, context.model, samples, context.algebra, control: control)
+    }
     func states(
       _ stream: Journal.Stream, _ calibration: inout LayerCalibration
     ) throws -> HiddenStates {
@@ -83,7 +91,6 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
     }
     context.algebra.clock.begin(.states)
     defer { context.algebra.clock.end() }
-    let total = samples.sampleCount * samples.contextLength
     if context.plan.propagation == .corrected {
       let original = try states(.original, &calibration)
       compared = try ComparedStreams(
@@ -93,8 +100,7 @@ struct SampleStreams<Observer: CompressionObserver>: ~Copyable {
       hidden = try states(.hidden, &calibration)
     }
     layer = start
-    control = LayerCalibration.Control(
-      progress: { observer.progressed($0, of: total) }, isCancelled: { observer.isCancelled })
+    self.control = control
     self.calibration = calibration
     self.context = context
     self.rotation = rotation

@@ -27,6 +27,7 @@ extension CompressionPlan {
         .init("incoherence", .string(incoherence.rawValue)),
         .init("propagation", .string(propagation.rawValue)),
         .init("activation_type", .string(activationType.rawValue)),
+        .init("metric", .string(metric.rawValue)),
         .init("sample_count", .integer(sampleCount)),
         .init("context_length", .integer(contextLength)),
         .init("seed", .unsigned(seed)),

@@ -32,6 +32,15 @@ public enum EmbeddingFormat: String, Sendable, CaseIterable {
   }
 }
 
+/// What an error in the output of a matrix costs.
+public enum MetricKind: String, Sendable, CaseIterable {
+  /// The same at every token: the metric is E[x x^T], x the input.
+  case activation
+  /// What it does to the loss of the original model: tokens are weighted by the squared derivatives of the loss by
+  /// the outputs (GuidedQuant, arXiv:2505.07004).
+  case guided
+}
+
 /// How a model is to be compressed: every choice that changes a byte of the result.
 ///
 /// Choices about a single matrix belong to the method; choices about the whole model are here.
@@ -64,6 +73,8 @@ public struct CompressionPlan: Sendable {
   /// With `int8` the samples run through the packed matrices, as they do in the finished model; with `f32`
   /// through dense ones with the same weights.
   public var activationType = ActivationType.f32
+  /// What an error in the output of a matrix costs.
+  public var metric = MetricKind.activation
   /// The number of calibration samples.
   public var sampleCount = 128
   /// The tokens of a calibration sample.

@@ -22,6 +22,8 @@ public struct CompressionRequest: Sendable {
   public var propagation: Propagation?
   /// The type of the activations in compressed layers while the samples run through them.
   public var activationType: ActivationType?
+  /// What an error in the output of a matrix costs.
+  public var metric: MetricKind?
   /// The number of calibration samples.
   public var sampleCount: Int?
   /// The tokens of a calibration sample.
@@ -71,6 +73,7 @@ public struct CompressionRequest: Sendable {
     result.embeddingFormat = embeddingFormat
     result.damping = damping ?? result.damping
     result.activationType = activationType ?? result.activationType
+    result.metric = metric ?? result.metric
     result.sampleCount = sampleCount ?? result.sampleCount
     result.contextLength = contextLength ?? result.contextLength
     result.seed = seed ?? result.seed

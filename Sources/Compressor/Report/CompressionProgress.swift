@@ -2,6 +2,9 @@
 public enum CompressionPhase: Sendable, Hashable {
   /// Reading and checking the source and the journal. Progress is in bytes.
   case preparing
+  /// Running the samples forward and backward through the original model, for the derivatives of its loss.
+  /// Progress is in tokens.
+  case differentiating
   /// Running the samples through a layer and analysing its matrices. Progress is in tokens.
   case analyzing(layer: Int)
   /// Running the samples through a layer for its Hessians. Progress is in tokens.

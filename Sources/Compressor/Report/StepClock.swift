@@ -8,6 +8,8 @@ public enum CompressionStep: String, Sendable, CaseIterable {
   case embedding
   /// Choosing ranks for `--target-bits`.
   case ranks
+  /// Running the samples forward and backward through the original model, for the derivatives of its loss.
+  case lossGradient = "loss_gradient"
   /// Running the samples through the layers of the original model.
   case originalForward = "forward_original"
   /// Running the samples through the compressed layers.

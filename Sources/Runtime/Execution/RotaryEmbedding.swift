@@ -1,4 +1,4 @@
-internal import DuetSystem
+package import DuetSystem
 
 #if canImport(Glibc)
   internal import Glibc
@@ -80,7 +80,9 @@ package struct RotaryEmbedding: Sendable {
   ///   - table: (count, headSize): for each position headSize / 2 cosines, then as many sines.
   ///   - firstRow: The row of `table` to begin with.
   /// - Complexity: O(count * headSize).
-  func fill(from position: Int, count: Int, _ table: inout Buffer<Float>, firstRow: Int = 0) {
+  package func fill(
+    from position: Int, count: Int, _ table: inout Buffer<Float>, firstRow: Int = 0
+  ) {
     let half = frequencies.count
     for index in 0..<count {
       let row = (firstRow + index) * 2 * half

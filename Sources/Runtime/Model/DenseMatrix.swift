@@ -62,7 +62,7 @@ extension Checkpoint {
   /// The vector `name` of `count` numbers, widened to Float; they are few, so they are copied.
   ///
   /// - Throws: `CheckpointError`, also when a number is not finite.
-  func vector(named name: String, count: Int) throws(CheckpointError) -> [Float] {
+  package func vector(named name: String, count: Int) throws(CheckpointError) -> [Float] {
     let tensor = try tensor(named: name, shape: [count])
     let values = KernelSet.standard.widened(tensor)
     guard values.allSatisfy(\.isFinite) else {
