@@ -53,7 +53,7 @@ struct AlternationTests {
 
   @Test(
     "the error is that of what is returned, and the least of the trace",
-    arguments: plans.indices, [LowRankInitialization.zero, .lowRank, .odlri])
+    arguments: plans.indices, [LowRankInitialization.zero, .lowRank, .svd, .odlri])
   func error(index: Int, initialization: LowRankInitialization) throws {
     let (m, n) = (41, 70)
     let metric = try Numerics.metric(Numerics.hessian(n, seed: 141, algebra), algebra)
@@ -68,6 +68,24 @@ struct AlternationTests {
     #expect(result.runs.map(\.start) == [initialization.rawValue])
     let rounded = try decomposition(problem, metric, rank: 0, plan(Self.plans[index]))
     #expect(result.error < rounded.error, "a low-rank part helps")
+  }
+
+  @Test("the start svd leaves the least that a matrix of its rank can leave, whatever the metric")
+  func startsFromTheSingularValues() throws {
+    let (m, n, rank) = (20, 33, 5)
+    let metric = try Numerics.metric(Numerics.hessian(n, seed: 148, algebra), algebra)
+    let problem = try Numerics.problem(Numerics.weights(m, n, seed: 149), metric, algebra)
+    let start = try LowRankStart(algebra).factors(
+      .svd, of: problem, metric, rank: rank, channelCount: 0)
+    let rest = start.subtracted(from: problem.weight, algebra)
+    let wide = algebra.widened(problem.weight)
+    var gram = algebra.product(wide, wide, transposesRight: true)
+    // The squares of the singular values, largest first.
+    let squares = try algebra.eigenvectors(&gram)
+    let least = squares.dropFirst(rank).reduce(0, +)
+    // The factors are in single precision: 2^-24 of each number, and 33 terms in a product.
+    #expect(abs(algebra.dot(rest, rest) - least) < 33 * 0x1p-24 * squares.reduce(0, +))
+    #expect(least < 0.9 * squares.reduce(0, +))
   }
 
   @Test("rank 0 is rounding with feedback", arguments: [WeightFormat.int2, .int4, .e8p])

@@ -42,6 +42,7 @@ struct FlatPlan {
   var incoherence = IncoherenceSides.both
   var propagation = Propagation.corrected
   var activationType = ActivationType.f32
+  var metric = MetricKind.activation
   var sampleCount = 128
   var contextLength = 2048
   var seed: UInt64 = 0
@@ -77,6 +78,7 @@ struct FlatPlan {
     plan.incoherence = incoherence
     plan.propagation = propagation
     plan.activationType = activationType
+    plan.metric = metric
     plan.sampleCount = sampleCount
     plan.contextLength = contextLength
     plan.seed = seed

@@ -1,5 +1,5 @@
-internal import DuetRuntime
-internal import DuetSystem
+package import DuetRuntime
+package import DuetSystem
 
 /// How much an error at each token counts, for each input of each layer.
 ///
@@ -8,11 +8,11 @@ internal import DuetSystem
 /// weights measure an error by what it does to the loss, to second order with the Fisher approximation.
 ///
 /// Source: Kim et al., GuidedQuant, arXiv:2505.07004, equation 7 with one group.
-final class TokenWeights: Sendable {
+package final class TokenWeights: Sendable {
   /// The number of tokens of all samples.
-  let tokenCount: Int
+  package let tokenCount: Int
   /// The tokens of a sample.
-  let contextLength: Int
+  package let contextLength: Int
   /// (layers, inputs, tokens), in the order of `LinearInput.allCases`.
   private let weights: Buffer<Float>
 
@@ -26,7 +26,7 @@ final class TokenWeights: Sendable {
   ///   - control: How the caller follows and stops the run.
   /// - Throws: `CheckpointError`, `GenerationError`, `LayerCalibrationError.cancelled`.
   /// - Complexity: Four passes of all samples through the model.
-  init(
+  package init(
     _ checkpoint: Checkpoint, _ model: Model, _ samples: CalibrationSamples,
     _ algebra: LinearAlgebra, control: LayerCalibration.Control
   ) throws {
@@ -80,7 +80,7 @@ final class TokenWeights: Sendable {
   ///   - layer: The index of the layer.
   ///   - sample: The index of the sample.
   ///   - algebra: The threads to compute with.
-  func scale(
+  package func scale(
     _ rows: borrowing Buffer<Float>, width: Int, _ input: LinearInput, layer: Int, sample: Int,
     _ algebra: LinearAlgebra
   ) {

@@ -134,10 +134,24 @@ struct AttentionGradient<Element: GradientElement>: ~Copyable {
       var largest = -Element.infinity
       for column in columns { largest = unsafe max(largest, row[column]) }
       var sum = Element.zero
-      for column in columns { sum += unsafe Element.exponential(row[column] - largest) }
+      for column in columns {
+        let value = unsafe Element.exponential(row[column] - largest)
+        unsafe row[column] = value
+        sum += value
+      }
+      let factor = 1 / sum
+      for column in columns { unsafe row[column] *= factor }
+      unsafe clear(row, except: columns, seen.count)
       unsafe logSums.pointer[head * tokenCount + token] = largest + Element.logarithm(sum)
     }
-    unsafe normalize(head, block, seen, p)
+  }
+
+  /// Sets the columns of a row to 0 that its token does not see.
+  @unsafe
+  private func clear(_ row: UnsafeMutablePointer<Element>, except columns: Range<Int>, _ count: Int)
+  {
+    for column in 0..<columns.lowerBound { unsafe row[column] = 0 }
+    for column in columns.upperBound..<count { unsafe row[column] = 0 }
   }
 
   /// Replaces the scores of a block by p = exp(score - l), 0 where a token does not see the other.
@@ -149,11 +163,10 @@ struct AttentionGradient<Element: GradientElement>: ~Copyable {
       let row = unsafe p + (token - block.lowerBound) * seen.count
       let columns = columns(token, seen)
       let logSum = unsafe logSums.pointer[head * tokenCount + token]
-      for column in 0..<columns.lowerBound { unsafe row[column] = 0 }
       for column in columns {
         unsafe row[column] = unsafe Element.exponential(row[column] - logSum)
       }
-      for column in columns.upperBound..<seen.count { unsafe row[column] = 0 }
+      unsafe clear(row, except: columns, seen.count)
     }
   }
 

@@ -73,11 +73,12 @@ extension AlternatingMethod {
     return rounded + starts * (rounds + refinement)
   }
 
-  /// The bytes of one more Q with several starts, and of the projected metric.
+  /// The bytes of one more Q with several starts, of the metric I, and of the projected metric.
   public func workingByteCount(_ shape: MatrixShape) -> Int {
     if shape.rank == 0 { return 0 }
     let (m, n) = (shape.outputSize, shape.inputSize)
     return (alternation.initialization == .auto ? 4 * m * n : 0)
+      + (alternation.initialization == .svd ? 4 * n * n : 0)
       + (alternation.projectsMetric ? 16 * n * n : 0)
   }
 

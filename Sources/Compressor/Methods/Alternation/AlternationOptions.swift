@@ -4,11 +4,15 @@ public enum LowRankInitialization: String, Sendable, CaseIterable {
   case zero
   /// The best low-rank matrix in the metric of the activations.
   case lowRank = "low-rank"
+  /// The best low-rank matrix in the Frobenius norm: the singular value decomposition of W, cut off.
+  ///
+  /// What remains for the first Q is as small as it can be, and with it the scale of Q.
+  case svd
   /// The columns of the outlier channels, copied.
   case odlri
   /// The best matrix of a smaller rank, chosen by `RankSplit`; the other components repair Q.
   case srr
-  /// All of these in turn; the result with the least error is kept.
+  /// All of these but `svd` in turn; the result with the least error is kept.
   case auto
 }
 
@@ -84,7 +88,7 @@ public struct AlternationOptions: Sendable, Hashable {
     // L R need not represent outlier channels that are stored as columns.
     case .auto:
       return outlierStorage == .int8 ? [.zero, .lowRank] : [.zero, .lowRank, .odlri, .srr]
-    case .zero, .lowRank, .odlri, .srr: return [initialization]
+    case .zero, .lowRank, .svd, .odlri, .srr: return [initialization]
     }
   }
 }

@@ -11,6 +11,7 @@ package struct LowRankStart {
   ///
   /// - `zero`: nothing, so that the first Q is near W itself.
   /// - `lowRank`: the best of rank r in the metric H.
+  /// - `svd`: the best of rank r in the metric I.
   /// - `odlri`: with O the `channelCount` channels of the largest second moment in the original basis, the
   ///   best of rank r in the metric H restricted to O. Where O has at most r channels, it is an exact copy of
   ///   their columns, L R = W_:O E_O^T, and Q is then fitted to weights whose outlier columns are zero.
@@ -32,6 +33,10 @@ package struct LowRankStart {
     case .lowRank:
       return try LowRankApproximation(algebra).factors(
         of: weight, hessian: metric.hessian, rank: rank)
+    case .svd:
+      var identity = Matrix<Float>(rowCount: n, columnCount: n)
+      for index in 0..<n { identity[index, index] = 1 }
+      return try LowRankApproximation(algebra).factors(of: weight, hessian: identity, rank: rank)
     case .srr:
       return try RankSplit(algebra).preserved(of: weight, hessian: metric.hessian, rank: rank)
     case .odlri:
