@@ -56,7 +56,7 @@ def _with_low_rank(bits, fine, integers):
         ("odlri", "odlri", "ODLRI", f"{odlri} {_PAPER}",
          [f"{odlri} --outlier-channels {k} {_ROUNDS} {_ALONE}" for k in (2, 4, 9, 16)]
          + [f"{odlri} --outlier-channels 2 {_ROUNDS} {_CORRECTED}"]),
-        ("default", "low-rank", "the default of compress", None, [f"--method caldera {fine}"]),
+        ("default", "best", "the default of compress", None, [f"--method caldera {fine}"]),
     ]
 
 

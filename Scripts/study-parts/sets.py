@@ -22,7 +22,8 @@ def _low_rank(bits, quantized):
         ("qera", "qera", "QERA", f"--method qera {quantized} {target}"),
         ("srr", "srr", "SRR", f"--method srr {quantized} {target}"),
         ("zero", "zero", "CALDERA, from zero", f"--method caldera --initialization zero {quantized} {target}"),
-        ("low-rank", "low-rank", "CALDERA, low-rank first", f"--method caldera {quantized} {target}"),
+        ("low-rank", "low-rank", "CALDERA, low-rank first",
+         f"--method caldera --initialization low-rank {quantized} {target}"),
         ("released", "low-rank", "CALDERA, as its program does",
          f"--method caldera --update-order low-rank-first --hessian-downdate {quantized} {target}"),
         ("odlri", "odlri", "ODLRI", f"--method odlri {quantized} {target}"),
@@ -80,7 +81,7 @@ SWEEP = (
        for n in (1, 2, 5, 15)]
     + [("start alone", f"s-{name}", name, label, f"{options} --outer-iterations 1 --refinement-rounds 0")
        for name, label, options in [
-           ("zero", "zero", _ZERO), ("low-rank", "low-rank", f"--method caldera {_BASE}"),
+           ("zero", "zero", _ZERO), ("low-rank", "low-rank", f"--method caldera --initialization low-rank {_BASE}"),
            ("srr", "srr", f"--method caldera --initialization srr {_BASE}"), ("odlri", "odlri", _ODLRI)]]
 )
 

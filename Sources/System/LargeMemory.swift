@@ -113,7 +113,6 @@ package enum LargeMemory {
       guard state.keepers > 0 else { return false }
       state.kept.append(Block(address: address, byteCount: byteCount))
       state.keptCount += byteCount
-      free(&state, downTo: state.peak - state.used)
       return true
     }
     if !isKept { unsafe Self.free(memory) }

@@ -177,7 +177,7 @@ struct FingerprintTests {
     { $0.updateOrder = .lowRankFirst }, { $0.outerIterations += 1 }, { $0.innerIterations += 1 },
     { $0.refinementRounds += 1 }, { $0.projectsMetric.toggle() }, { $0.damping = 0.02 },
     { $0.incoherence = .none }, { $0.propagation = .original },
-    { $0.activationType = .int8 }, { $0.sampleCount += 1 },
+    { $0.activationType = .int8 }, { $0.metric = .guided }, { $0.sampleCount += 1 },
     { $0.contextLength += 1 }, { $0.seed = .max }, { $0.keptNames = ["lm_head"] },
   ]
 

@@ -82,7 +82,8 @@ extension CompressionForecast {
     let widened = threadCount * min(4 << 20, 4 * h * max(q, f))
     let numbers = 3 * h + 2 * q + 4 * k + 2 * f + configuration.headSize
     let always =
-      Self.programByteCount + tokenWeightByteCount + hiddenStates + 4 * plan.contextLength * numbers + widened
+      Self.programByteCount + tokenWeightByteCount + hiddenStates + 4 * plan.contextLength * numbers
+      + widened
     let hessians = inputSizes.map { 8 * $0 * $0 }
     let tiles = inputSizes.map { 4 * threadCount * min($0, 512) * min($0, 512) }
     let packingHead = Self.programByteCount + packing(threadCount: threadCount)
@@ -97,7 +98,8 @@ extension CompressionForecast {
       ? Self.programByteCount + self.differentiating(threadCount: threadCount) : 0
     let isHeadLast = packingHead > max(differentiating, calibrating, decomposing, advancing)
     return Memory(
-      differentiating: differentiating, calibrating: calibrating, decomposing: decomposing, advancing: advancing,
+      differentiating: differentiating, calibrating: calibrating, decomposing: decomposing,
+      advancing: advancing,
       packingHead: packingHead,
       mappedFiles: sourceByteCount + compressedByteCount + embeddingByteCount
         + (isHeadLast ? headByteCount : -headSourceByteCount))

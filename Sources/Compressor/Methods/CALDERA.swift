@@ -1,4 +1,7 @@
-/// Q + L R by alternation, starting from zero or from the best low-rank matrix: CALDERA.
+/// Q + L R by alternation, starting from the singular value decomposition, from zero, or from the best low-rank
+/// matrix in the metric: CALDERA.
+///
+/// The first start is our own, and the default.
 ///
 /// Source: Saha et al., CALDERA, arXiv:2405.18886.
 public struct CALDERA: AlternatingMethod {
@@ -6,7 +9,7 @@ public struct CALDERA: AlternatingMethod {
   public static let name = "caldera"
   /// What the method does, for help texts.
   public static let summary =
-    "Q + L R, found in turn from zero or from the best low-rank matrix"
+    "Q + L R, found in turn from the singular value decomposition of W, from zero or from the best low-rank matrix"
 
   /// How Q is stored and rounded.
   public var rounding: QuantizationOptions
@@ -19,7 +22,7 @@ public struct CALDERA: AlternatingMethod {
   public init(reading choices: inout MethodChoices) {
     rounding = QuantizationOptions(reading: &choices)
     factors = LowRankOptions(reading: &choices)
-    alternation = AlternationOptions(reading: &choices, standard: .lowRank)
+    alternation = AlternationOptions(reading: &choices, standard: .svd)
   }
 
   /// Refuses ODLRI's start, and a number of outlier channels that nothing would use.

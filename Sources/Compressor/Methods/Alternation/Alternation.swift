@@ -67,7 +67,7 @@ package struct Alternation {
         problem.weight, feedback: metric.feedback, into: &state.quantized)
       algebra.clock.end()
       state.record()
-    } else if options.updateOrder == .lowRankFirst, ![.odlri, .srr].contains(start) {
+    } else if options.updateOrder == .lowRankFirst, ![.svd, .odlri, .srr].contains(start) {
       try alternateFromLowRank(problem, metric, rank, &state)
     } else {
       try alternate(problem, metric, rank, start, channelCount, &state)

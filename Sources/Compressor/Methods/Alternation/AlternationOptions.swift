@@ -35,7 +35,7 @@ public enum OutlierStorage: String, Sendable, CaseIterable {
 /// How Q and L R are found in turn.
 public struct AlternationOptions: Sendable, Hashable {
   /// The start of L R.
-  public var initialization = LowRankInitialization.lowRank
+  public var initialization = LowRankInitialization.svd
   /// Which half comes first.
   public var updateOrder = UpdateOrder.quantizedFirst
   /// Rounds of the alternation of Q and L R.
@@ -49,7 +49,7 @@ public struct AlternationOptions: Sendable, Hashable {
   /// How the weights on outlier channels are stored.
   public var outlierStorage = OutlierStorage.none
 
-  /// The default options: five rounds from the best low-rank matrix.
+  /// The default options: five rounds from the singular value decomposition.
   public init() {}
 
   /// The options that are given.
@@ -60,9 +60,11 @@ public struct AlternationOptions: Sendable, Hashable {
   init(reading choices: inout MethodChoices, standard: LowRankInitialization) {
     outlierChannelCount = choices.read(MethodOptions.outlierChannelCount)
     outlierStorage = choices.read(MethodOptions.outlierStorage)
-    initialization = choices.read(
-      MethodOptions.initialization, default: outlierStorage == .int8 ? .zero : standard)
     updateOrder = choices.read(MethodOptions.updateOrder)
+    // Low-rank first means that the first L R is fitted in the metric.
+    let usual = standard == .svd && updateOrder == .lowRankFirst ? .lowRank : standard
+    initialization = choices.read(
+      MethodOptions.initialization, default: outlierStorage == .int8 ? .zero : usual)
     outerIterations = choices.read(MethodOptions.outerIterations)
     refinementRounds = choices.read(MethodOptions.refinementRounds, default: refinementRounds)
     projectsMetric = choices.read(MethodOptions.projectsMetric)
