@@ -104,9 +104,7 @@ enum Options {
   static let planned: [any DeclaredOption] =
     [output, method] + methodArguments.map(\.option) + [
       headFormat, embeddingFormat, damping, incoherence, propagation, activations, metric,
-      calibration,
-      samples, context,
-      keep, seed,
+      calibration, samples, context, keep, seed,
     ]
   /// The options of how a run goes.
   static let run: [any DeclaredOption] = [

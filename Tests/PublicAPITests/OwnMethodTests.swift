@@ -128,6 +128,9 @@ struct OwnMethodTests {
       try refusal { $0.method = caldera }
         == "--target-bits: 'nan' is not a number above 0, up to 32")
     #expect(try refusal { $0.sampleCount = 0 }?.contains("must be 1 or more") == true)
+    #expect(
+      try refusal { ($0.metric, $0.contextLength) = (.guided, 1) }?.contains("--metric guided")
+        == true)
     #expect(try refusal { $0.keptNames = ["own_proj"] }?.contains("'own_proj'") == true)
   }
 

@@ -13,7 +13,7 @@ package import DuetSystem
 package struct HeadGradient<Element: GradientElement>: ~Copyable {
   private let hiddenSize: Int
   private let vocabularySize: Int
-  private let epsilon: Element
+  private let norm: NormGradient<Element>
   private let algebra: LinearAlgebra
   /// g, (hiddenSize).
   private let gains: Buffer<Element>
@@ -36,7 +36,7 @@ package struct HeadGradient<Element: GradientElement>: ~Copyable {
   ) throws(CheckpointError) {
     let configuration = checkpoint.configuration
     let (h, v) = (configuration.hiddenSize, configuration.vocabularySize)
-    let norm = try checkpoint.vector(named: "model.norm.weight", count: h)
+    let numbers = try checkpoint.vector(named: "model.norm.weight", count: h)
     let name =
       configuration.tiesEmbeddings ? CompressedFormat.embeddingName : CompressedFormat.headName
     let tensor = try checkpoint.tensor(named: "\(name).weight", shape: [v, h])
@@ -44,9 +44,9 @@ package struct HeadGradient<Element: GradientElement>: ~Copyable {
     self.algebra = algebra
     hiddenSize = h
     vocabularySize = v
-    epsilon = Element(configuration.normEpsilon)
+    self.norm = NormGradient(width: h, epsilon: Element(configuration.normEpsilon))
     var gains = Buffer<Element>(count: h)
-    for index in 0..<h { gains[index] = Element(norm[index]) }
+    for index in 0..<h { gains[index] = Element(numbers[index]) }
     self.gains = gains
     let head = Buffer<Element>(count: v * h)
     let (source, target) = unsafe (weight.pointer, head.pointer)
@@ -79,21 +79,13 @@ package struct HeadGradient<Element: GradientElement>: ~Copyable {
     let (u, du, z, g) = unsafe (
       normalized.pointer, normGradient.pointer, logits.pointer, gains.pointer
     )
-    let (width, epsilon, share) = (Element(h), epsilon, 1 / Element(n - 1))
-    /// r of a token's norm.
-    func scale(_ row: UnsafePointer<Element>) -> Element {
-      var sum = Element.zero
-      for index in 0..<h { sum += unsafe row[index] * row[index] }
-      return 1 / (sum / width + epsilon).squareRoot()
-    }
+    let (norm, share) = (norm, 1 / Element(n - 1))
     // The last token has no next one.
     for index in (n - 1) * h..<n * h { gradient[index] = 0 }
     for first in stride(from: 0, to: n - 1, by: Self.blockTokens) {
       let count = min(Self.blockTokens, n - 1 - first)
       algebra.pool.run(count) { token, _ in
-        let row = unsafe source + (first + token) * h
-        let r = unsafe scale(row)
-        for index in 0..<h { unsafe u[token * h + index] = unsafe r * row[index] * g[index] }
+        _ = unsafe norm.forward(source + (first + token) * h, g, into: u + token * h)
       }
       unsafe algebra.multiply(count, v, h, u, h, false, head.pointer, h, true, z, v)
       algebra.pool.run(count) { token, _ in
@@ -115,16 +107,9 @@ package struct HeadGradient<Element: GradientElement>: ~Copyable {
       }
       unsafe algebra.multiply(count, h, v, z, v, false, head.pointer, h, false, du, h)
       algebra.pool.run(count) { token, _ in
-        let (row, d, target) = unsafe (
-          source + (first + token) * h, du + token * h, out + (first + token) * h
-        )
-        let r = unsafe scale(row)
-        var sum = Element.zero
-        for index in 0..<h { sum += unsafe d[index] * g[index] * row[index] }
-        let factor = r * r * sum / width
-        for index in 0..<h {
-          unsafe target[index] = unsafe r * (d[index] * g[index] - row[index] * factor)
-        }
+        let row = unsafe source + (first + token) * h
+        unsafe norm.backward(
+          du + token * h, row, scale: norm.scale(row), g, into: out + (first + token) * h, old: 0)
       }
     }
     return (0..<n - 1).reduce(0) { $0 + losses[$1] } / Double(n - 1)

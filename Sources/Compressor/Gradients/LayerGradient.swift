@@ -11,9 +11,7 @@ package import DuetSystem
 ///     out = y + z Wd^T + bd
 ///
 /// `backward` goes through these lines from the last to the first. A product y = u W^T has the derivatives
-/// du = dy W and dW = dy^T u. A norm u = r x g with r = (mean(x^2) + epsilon)^(-1/2) has
-///
-///     dx = r (p - x r^2 mean(p x)),   p = du g;        dg = sum over tokens of du r x.
+/// du = dy W and dW = dy^T u; for a norm see `NormGradient`, and dg = sum over tokens of du r x.
 ///
 /// Matrices are dense. The results do not depend on the number of threads.
 package struct LayerGradient<Element: GradientElement>: ~Copyable {
@@ -30,6 +28,7 @@ package struct LayerGradient<Element: GradientElement>: ~Copyable {
 
   private let algebra: LinearAlgebra
   private let layout: LayerParameterLayout
+  private let norms: NormGradient<Element>
   private var attention: AttentionGradient<Element>
   /// x and y, (n, hiddenSize), and r of both norms, (n).
   private var input: Buffer<Element>
@@ -62,6 +61,7 @@ package struct LayerGradient<Element: GradientElement>: ~Copyable {
     self.tokenCount = tokenCount
     self.algebra = algebra
     layout = LayerParameterLayout(configuration)
+    norms = NormGradient(width: h, epsilon: Element(configuration.normEpsilon))
     attention = AttentionGradient(configuration, tokenCount: tokenCount, algebra)
     output = Buffer(count: tokenCount * h)
     outputSquares = Buffer(count: layout.matrices.count * tokenCount)
@@ -116,17 +116,12 @@ package struct LayerGradient<Element: GradientElement>: ~Copyable {
     _ x: borrowing Buffer<Element>, _ parameters: borrowing LayerParameters<Element>, _ norm: Int,
     scale: borrowing Buffer<Element>, into result: borrowing Buffer<Element>
   ) {
-    let h = configuration.hiddenSize
-    let epsilon = Element(configuration.normEpsilon)
+    let (h, norms) = (configuration.hiddenSize, norms)
     let (source, scales, target) = unsafe (x.pointer, scale.pointer, result.pointer)
     let gains = unsafe parameters.pointer(layout.norms[norm])
     algebra.pool.run(tokenCount) { token, _ in
-      let (row, out) = unsafe (source + token * h, target + token * h)
-      var sum = Element.zero
-      for index in 0..<h { sum += unsafe row[index] * row[index] }
-      let r = 1 / (sum / Element(h) + epsilon).squareRoot()
-      unsafe scales[token] = r
-      for index in 0..<h { unsafe out[index] = unsafe r * row[index] * gains[index] }
+      unsafe scales[token] = unsafe norms.forward(
+        source + token * h, gains, into: target + token * h)
     }
   }
 
@@ -177,7 +172,7 @@ package struct LayerGradient<Element: GradientElement>: ~Copyable {
       "\(gradient.count) and \(inputGradient.count) numbers for \(output.count)")
     // The gradient by the stream between attention and feed-forward begins as that by the output.
     for index in 0..<gradient.count { streamGradient[index] = gradient[index] }
-    // z in `upGradient` for the moment, so that one buffer less is needed.
+    // The derivatives by z are in `upGradient` first, so that one buffer less is needed.
     backward(
       streamGradient, through: "down_proj", of: gated, parameters, &gradients, into: upGradient)
     let (g, u) = unsafe (gate.pointer, up.pointer)
@@ -268,17 +263,11 @@ package struct LayerGradient<Element: GradientElement>: ~Copyable {
         }
       }
     }
+    let norms = norms
     algebra.pool.run(count) { token, _ in
-      let (row, d, out) = unsafe (
-        source + token * h, derivative + token * h, stream + token * h
-      )
-      let r = unsafe scales[token]
-      var sum = Element.zero
-      for index in 0..<h { sum += unsafe d[index] * gains[index] * row[index] }
-      let factor = r * r * sum / Element(h)
-      for index in 0..<h {
-        unsafe out[index] += unsafe r * (d[index] * gains[index] - row[index] * factor)
-      }
+      unsafe norms.backward(
+        derivative + token * h, source + token * h, scale: scales[token], gains,
+        into: stream + token * h, old: 1)
     }
   }
 }

@@ -112,6 +112,11 @@ public struct CompressionPlan: Sendable {
       throw .conflict(
         "--samples \(sampleCount) and --context \(contextLength): both must be 1 or more")
     }
+    guard metric == .activation || contextLength > 1 else {
+      throw .conflict(
+        "--metric guided and --context 1 contradict each other: the loss is that of the tokens from the "
+          + "second on")
+    }
     try method.check(given: MethodChoices())
     try checkNeeds()
   }
