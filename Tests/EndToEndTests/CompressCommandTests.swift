@@ -64,7 +64,7 @@ struct CompressCommandTests {
       "see below (default: \(plan.method.name))",
       "(default: row with e8p, else 128)",
       "L and R are stored (default: int4)", "L and R are rounded (default: feedback)",
-      "zero is the default with --outlier-storage int8 (default: low-rank; odlri with odlri)",
+      "low-rank with --update-order low-rank-first (default: svd; odlri with odlri)",
       "(default: a sixteenth of the rank, at least 1)",
       "(default: \(choices[MethodOptions.outerIterations]))",
       "(default: \(choices[MethodOptions.innerIterations]))",
@@ -138,7 +138,10 @@ struct CompressCommandTests {
     #expect(defaults["context"] as? Int == 1024)
     #expect(defaults["group_size"] as? String == "row")
     #expect(defaults["method"] as? String == "caldera")
-    #expect(defaults["initialization"] as? String == "low-rank")
+    #expect(defaults["initialization"] as? String == "svd")
+    #expect(
+      try dryRun(["--update-order", "low-rank-first"]).plan["initialization"] as? String
+        == "low-rank")
     #expect(try dryRun(["--method", "odlri"]).plan["initialization"] as? String == "odlri")
     #expect(defaults["outlier_channels"] is NSNull)
     // A sixteenth of the hidden size, 256.
@@ -154,6 +157,7 @@ struct CompressCommandTests {
       "input",
       "--propagate", "original", "--samples", "9", "-c", "100", "--keep", "q_proj,lm_head", "-s",
       "5", "--grid", "asymmetric", "--scale-fit", "range", "--activations", "int8",
+      "--metric", "guided",
     ])
     // JSONSerialization's numbers and truth values as texts: true is 1.
     let expected = [
@@ -165,6 +169,7 @@ struct CompressCommandTests {
       "hessian_downdate": "1", "damping": "0.5", "incoherence": "input", "propagate": "original",
       "samples": "9", "context": "100", "seed": "5", "grid": "asymmetric", "scale_fit": "range",
       "act_order": "0", "target_bits": "<null>", "lr_block_size": "32", "activations": "int8",
+      "metric": "guided",
     ]
     for (name, text) in expected {
       #expect(plan[name].map { String(describing: $0) } == text, "\(name)")

@@ -78,7 +78,7 @@ extension AlternatingMethod {
     if shape.rank == 0 { return 0 }
     let (m, n) = (shape.outputSize, shape.inputSize)
     return (alternation.initialization == .auto ? 4 * m * n : 0)
-      + (alternation.initialization == .svd ? 4 * n * n : 0)
+      + ([.svd, .auto].contains(alternation.initialization) ? 4 * n * n : 0)
       + (alternation.projectsMetric ? 16 * n * n : 0)
   }
 

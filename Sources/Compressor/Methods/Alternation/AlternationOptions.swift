@@ -12,7 +12,7 @@ public enum LowRankInitialization: String, Sendable, CaseIterable {
   case odlri
   /// The best matrix of a smaller rank, chosen by `RankSplit`; the other components repair Q.
   case srr
-  /// All of these but `svd` in turn; the result with the least error is kept.
+  /// All of these in turn; the result with the least error is kept.
   case auto
 }
 
@@ -89,7 +89,8 @@ public struct AlternationOptions: Sendable, Hashable {
     switch initialization {
     // L R need not represent outlier channels that are stored as columns.
     case .auto:
-      return outlierStorage == .int8 ? [.zero, .lowRank] : [.zero, .lowRank, .odlri, .srr]
+      return outlierStorage == .int8
+        ? [.zero, .lowRank, .svd] : [.zero, .lowRank, .svd, .odlri, .srr]
     case .zero, .lowRank, .svd, .odlri, .srr: return [initialization]
     }
   }

@@ -91,7 +91,7 @@ public enum MethodOptions {
   /// The start of L R.
   public static let initialization = MethodOption<LowRankInitialization>(
     "initialization", key: "initialization", among: LowRankInitialization.allCases,
-    help: "The initial L R; auto tries all but svd and keeps the best; zero is the default with "
+    help: "The initial L R; auto tries all and keeps the best; zero is the default with "
       + "--outlier-storage int8, low-rank with --update-order low-rank-first",
     unreadReason: noAlternation, reasonWithoutLowRank: noLowRank, standard: .zero)
   /// Which half of a round of the alternation comes first.
