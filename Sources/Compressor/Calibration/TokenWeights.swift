@@ -7,7 +7,7 @@ package import DuetSystem
 /// l the loss of the original model, divided by its mean over all tokens. Hessians and cross moments with these
 /// weights measure an error by what it does to the loss, to second order with the Fisher approximation.
 ///
-/// Source: Kim et al., GuidedQuant, arXiv:2505.07004, equation 7 with one group.
+/// Source: Kim et al., GuidedQuant, arXiv:2505.07004, with one group of rows.
 package final class TokenWeights: Sendable {
   /// The number of tokens of all samples.
   package let tokenCount: Int
