@@ -34,7 +34,7 @@ extension Compressor {
     var folders: [OutputFolder] = []
     do {
       // The matrices of all layers have the same few sizes.
-      try LargeMemory.keeping { try body(&summary, &folders) }
+      try LargeMemory.shared.keeping { try body(&summary, &folders) }
     } catch  where folders.contains(where: { $0.lockLoss != nil }) {
       // Whatever has failed, files that were removed or are another run's are the reason.
       throw CompressionError(folders.lazy.compactMap(\.lockLoss).first ?? .lockLost(path: output))

@@ -39,7 +39,7 @@ public struct Buffer<Element: BitwiseCopyable>: ~Copyable {
     let isLarge = size >= LargeMemory.threshold
     guard
       let (block, hasZeros) = unsafe isLarge
-        ? LargeMemory.allocate(size) : calloc(1, size).map({ unsafe ($0, true) })
+        ? LargeMemory.shared.allocate(size) : calloc(1, size).map({ unsafe ($0, true) })
     else { preconditionFailure("out of memory: \(size) bytes") }
     let misalignment = Int(bitPattern: block) % Self.alignment
     let aligned = unsafe block.advanced(by: Self.alignment - misalignment)
@@ -56,7 +56,7 @@ public struct Buffer<Element: BitwiseCopyable>: ~Copyable {
     let block = unsafe start.advanced(by: -distance)
     let size = max(count * MemoryLayout<Element>.stride, 1) + Self.alignment
     if size >= LargeMemory.threshold {
-      unsafe LargeMemory.release(block, size)
+      unsafe LargeMemory.shared.release(block, size)
     } else {
       unsafe free(block)
     }

@@ -15,7 +15,9 @@ internal import Synchronization
 /// sizes again and again. While memory is kept, released memory goes to the next buffer of its size, as long as
 /// used and kept memory together are not more than the most that was used before. So keeping never raises the
 /// peak.
-package enum LargeMemory {
+package final class LargeMemory: Sendable {
+  /// The memory of all buffers of the process.
+  package static let shared = LargeMemory()
   /// The bytes from which on memory is kept.
   static let threshold = 1 << 20
 
@@ -37,17 +39,20 @@ package enum LargeMemory {
     var kept: [Block] = []
   }
 
-  private static let state = Mutex(State())
+  private let state = Mutex(State())
+
+  /// Memory that nobody uses yet; other than `shared` for tests.
+  package init() {}
 
   /// The bytes in use, the bytes that are kept, and the most that were in use since memory is kept.
-  package static var byteCounts: (used: Int, kept: Int, peak: Int) {
+  package var byteCounts: (used: Int, kept: Int, peak: Int) {
     state.withLock { ($0.used, $0.keptCount, $0.peak) }
   }
 
   /// Keeps released memory for later buffers while `body` runs.
   ///
   /// - Complexity: O(kept blocks) for a large buffer.
-  package static func keeping<Result, Failure: Error>(
+  package func keeping<Result, Failure: Error>(
     _ body: () throws(Failure) -> Result
   ) throws(Failure) -> Result {
     state.withLock { state in
@@ -57,7 +62,7 @@ package enum LargeMemory {
     defer {
       state.withLock { state in
         state.keepers -= 1
-        if state.keepers == 0 { free(&state, downTo: 0) }
+        if state.keepers == 0 { Self.free(&state, downTo: 0) }
       }
     }
     return try body()
@@ -67,7 +72,7 @@ package enum LargeMemory {
   ///
   /// - Returns: The memory, and whether all of its bits are zero; nil when there is not enough.
   @unsafe
-  static func allocate(_ byteCount: Int) -> (memory: UnsafeMutableRawPointer, isZero: Bool)? {
+  package func allocate(_ byteCount: Int) -> (memory: UnsafeMutableRawPointer, isZero: Bool)? {
     let known = state.withLock { state -> UInt? in
       state.used += byteCount
       guard state.keepers > 0 else { return nil }
@@ -75,7 +80,7 @@ package enum LargeMemory {
       let block = place.map { state.kept.remove(at: $0) }
       if block != nil { state.keptCount -= byteCount }
       state.peak = max(state.peak, state.used)
-      free(&state, downTo: state.peak - state.used)
+      Self.free(&state, downTo: state.peak - state.used)
       return block?.address
     }
     if let known, let memory = unsafe UnsafeMutableRawPointer(bitPattern: known) {
@@ -86,7 +91,7 @@ package enum LargeMemory {
       state.withLock { $0.used -= byteCount }
       return nil
     }
-    unsafe preferLargePages(memory, byteCount)
+    unsafe Self.preferLargePages(memory, byteCount)
     return unsafe (memory, true)
   }
 
@@ -106,7 +111,7 @@ package enum LargeMemory {
 
   /// Takes memory of `byteCount` bytes back.
   @unsafe
-  static func release(_ memory: UnsafeMutableRawPointer, _ byteCount: Int) {
+  package func release(_ memory: UnsafeMutableRawPointer, _ byteCount: Int) {
     let address = UInt(bitPattern: memory)
     let isKept = state.withLock { state in
       state.used -= byteCount

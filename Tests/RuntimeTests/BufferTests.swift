@@ -19,14 +19,14 @@ struct BufferTests {
   }
 }
 
-@Suite("Memory of large buffers", .serialized)
+@Suite("Memory of large buffers")
 struct LargeMemoryTests {
-  /// 2 MiB, so that the buffer is a large one.
-  private let count = 1 << 18
+  private let byteCount = 2 << 20
 
   @Test("A buffer in kept memory is zero, and a copy equals its source")
   func isZero() {
-    LargeMemory.keeping {
+    let count = byteCount / 8
+    LargeMemory.shared.keeping {
       for round in 1...3 {
         var first = Buffer<UInt64>(count: count)
         #expect((0..<count).allSatisfy { first[$0] == 0 }, "round \(round)")
@@ -37,37 +37,40 @@ struct LargeMemoryTests {
     }
   }
 
-  @Test("Released memory is used again only while it is kept")
-  func usesAgain() {
-    // An odd size, which no other test that runs at this moment asks for.
-    let count = self.count + 4711
-    func address() -> UInt {
-      let buffer = Buffer<UInt64>(count: count)
-      return unsafe UInt(bitPattern: buffer.pointer)
+  @Test("Released memory goes to the next buffer of its size while it is kept, and only then")
+  func usesAgain() throws {
+    let memory = LargeMemory()
+    func allocate(_ byteCount: Int) throws -> (memory: UnsafeMutableRawPointer, isZero: Bool) {
+      try unsafe #require(memory.allocate(byteCount))
     }
-    LargeMemory.keeping {
-      // The peak has room for what is kept: two such buffers at once.
-      do {
-        let first = Buffer<UInt64>(count: count)
-        let second = Buffer<UInt64>(count: count)
-        let counts = (first.count, second.count)
-        #expect(counts == (count, count))
-      }
-      let first = address()
-      #expect((0..<8).allSatisfy { _ in address() == first })
+    try memory.keeping {
+      let first = try unsafe allocate(byteCount)
+      #expect(unsafe first.isZero)
+      unsafe memory.release(first.memory, byteCount)
+      #expect(memory.byteCounts == (used: 0, kept: byteCount, peak: byteCount))
+      let second = try unsafe allocate(byteCount)
+      #expect(unsafe second.memory == first.memory && !second.isZero)
+      unsafe memory.release(second.memory, byteCount)
     }
+    #expect(memory.byteCounts.kept == 0)
+    let third = try unsafe allocate(byteCount)
+    #expect(unsafe third.isZero)
+    unsafe memory.release(third.memory, byteCount)
+    #expect(memory.byteCounts.kept == 0)
   }
 
-  @Test("Used and kept memory together stay within the peak of what was used")
-  func keepsWithinPeak() {
-    LargeMemory.keeping {
-      let before = LargeMemory.byteCounts
-      for size in 1...20 {
-        _ = Buffer<UInt64>(count: count + size * 4096)
-        let now = LargeMemory.byteCounts
-        #expect(now.used + now.kept <= now.peak)
+  @Test("Used and kept memory together are never more than what was used at most")
+  func keepsWithinPeak() throws {
+    let memory = LargeMemory()
+    try memory.keeping {
+      var largest = 0
+      for size in [3, 5, 2, 7, 1, 4] {
+        let (block, _) = try unsafe #require(memory.allocate(size * byteCount))
+        largest = max(largest, size * byteCount)
+        #expect(memory.byteCounts.peak == largest)
+        unsafe memory.release(block, size * byteCount)
+        #expect(memory.byteCounts.used == 0 && memory.byteCounts.kept <= largest)
       }
-      #expect(LargeMemory.byteCounts.peak >= before.peak)
     }
   }
 }
