@@ -10,6 +10,12 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+# Planes, the bits of an even row, and the taps of even and of odd rows, the newest bit first.
+TRELLIS = {
+    "trellis2": (4, 2, ((3, -2, 0, 0, 0, 0, 3, 4, -5, -6, -4, 4), (-6, -3, -4, -1, 0, 1, 1, 4, 0, 5, -3, 3))),
+    "trellis2.5": (5, 2, ((-5, 3, 2, 2, 6, 1, -3, 0, 0, 1, -3, -5), (7, -4, -2, -3, 0, 0, 2, -3, -2, 0, -3, -5))),
+    "trellis3": (6, 3, ((3, 5, 4, 0, 1, 0, 0, 3, -2, -4, -2, -7), (-5, -3, 3, -3, 0, 0, 0, -5, 0, 4, 2, -6))),
+}
 FORMATS = {"int2": (2, 1.5), "int3": (3, 3.5), "int4": (4, 7.5), "int8": (8, 128), "e8p": (2, 0)}
 
 def lattice():  # (65536, 8): the points of all codes index | signs << 8
@@ -31,7 +37,29 @@ def lattice():  # (65536, 8): the points of all codes index | signs << 8
     t = np.where((2.5 - sizes) % 2 == bits, 2.5 - sizes, 2.5 + sizes)
     return (t - 2.5 + np.where(odd, -0.25, 0.25)[:, None, None]).reshape(65536, 8)
 
+def unpack_trellis(tensors, name, form, rows, columns):
+    planes, even_bits, taps = TRELLIS[form]
+    packed = tensors(f"{name}.codes")
+    tiles = packed.reshape(len(packed) // 4, -1)
+    stored = tiles.shape[1] // (4 * planes)
+    signs = np.empty((len(tiles), stored, 32, planes), np.float32)
+    for first in range(0, stored, 128):
+        size = min(128, stored - first)
+        part = tiles[:, 4 * planes * first:4 * planes * (first + size)]
+        # (tiles, planes, blocks, i, h) -> (tiles, blocks, bits, pairs 16h + i, planes)
+        part = part.reshape(len(tiles), planes, size // 8, 16, 2).transpose(0, 2, 4, 3, 1)
+        part = part.reshape(len(tiles), size // 8, 1, 32, planes) >> np.arange(8).reshape(8, 1, 1) & 1
+        signs[:, first:first + size] = part.reshape(len(tiles), size, 32, planes) * 2.0 - 1
+    line = signs.reshape(len(tiles), stored, 32 * planes)
+    pairs = planes * np.arange(32)
+    sums = [sum(tap * line[:, :, (pairs + last - k) % line.shape[2]] for k, tap in enumerate(row))
+            for last, row in zip((even_bits - 1, planes - 1), taps)]
+    values = np.stack(sums, 3).reshape(len(tiles), stored, 64).transpose(0, 2, 1).reshape(-1, stored)
+    scales = tensors(f"{name}.scales").reshape(-1, 1).astype(np.float32)
+    return np.ascontiguousarray((scales / np.float32(16) * values)[:rows, :columns])
+
 def unpack(tensors, name, form, rows, columns):
+    if form in TRELLIS: return unpack_trellis(tensors, name, form, rows, columns)
     (bits, zero), vectors = FORMATS[form], {"int3": 3, "e8p": 2}.get(form, 1)
     packed = tensors(f"{name}.codes")  # (panels, bytes of a panel)
     v = packed.reshape(len(packed), -1, vectors, 16, 4).transpose(2, 0, 1, 3, 4)

@@ -26,6 +26,13 @@ BITS = {"int2": 2, "int3": 3, "int4": 4, "int8": 8}
 BLOCK = {"int2": 16, "int3": 32, "int4": 8, "int8": 4, "e8p": 32}
 ZERO = {"int2": 1.5, "int3": 3.5, "int4": 7.5, "int8": 128}
 
+# Planes, the bits of an even row, and the taps of even and of odd rows, the newest bit first: as in Trellis.h.
+TRELLIS = {
+    "trellis2": (4, 2, [[3, -2, 0, 0, 0, 0, 3, 4, -5, -6, -4, 4], [-6, -3, -4, -1, 0, 1, 1, 4, 0, 5, -3, 3]]),
+    "trellis2.5": (5, 2, [[-5, 3, 2, 2, 6, 1, -3, 0, 0, 1, -3, -5], [7, -4, -2, -3, 0, 0, 2, -3, -2, 0, -3, -5]]),
+    "trellis3": (6, 3, [[3, 5, 4, 0, 1, 0, 0, 3, -2, -4, -2, -7], [-5, -3, 3, -3, 0, 0, 0, -5, 0, 4, 2, -6]]),
+}
+
 # For each column of a block, its bits from the lowest: (vector, bit of the byte 4r + column % 4).
 PLACES = {
     "int2": [[(0, 2 * (c // 4)), (0, 2 * (c // 4) + 1)] for c in range(16)],
@@ -95,15 +102,38 @@ def lattice_point(code):
     return point
 
 
-def by_panel(numbers, rows):
-    """(rows, groups) -> (panels, groups, 16), padded with zeros."""
-    full = np.zeros((padded(rows, 16), numbers.shape[1]), np.float16)
+def pack_trellis(name, bits, columns):
+    """bits (tiles, any columns, bits of a tile) -> (panels, bytes of a panel)."""
+    planes = TRELLIS[name][0]
+    tiles = np.zeros((len(bits), 4 * planes * columns), np.uint8)
+    for tile, lines in enumerate(bits):
+        for column, line in enumerate(lines):
+            group, within = divmod(column, 128)
+            size = min(128, columns - 128 * group)
+            for number, bit in enumerate(line):
+                pair, plane = divmod(number, planes)
+                h, i = divmod(pair, 16)
+                byte = 512 * planes * group + 4 * size * plane + 32 * (within // 8) + 2 * i + h
+                tiles[tile, byte] |= int(bit) << within % 8
+    return tiles.reshape(4 * len(bits), -1)
+
+
+def trellis_value(name, row, bits):
+    """16 times the value of a row of a tile, for a scale of 1."""
+    planes, even_bits, taps = TRELLIS[name]
+    end = planes * (row // 2) + (planes if row % 2 else even_bits) - 1
+    return sum(tap * (1 if bits[end - k] else -1) for k, tap in enumerate(taps[row % 2]))
+
+
+def by_panel(numbers, rows, step=16):
+    """(rows, groups) -> (panels, groups, 16), padded with zeros to a multiple of `step` rows."""
+    full = np.zeros((padded(rows, step), numbers.shape[1]), np.float16)
     full[:rows] = numbers
     return np.ascontiguousarray(full.reshape(-1, 16, numbers.shape[1]).transpose(0, 2, 1))
 
 
 def make(file, name, rows, columns, group, has_offsets, generator):
-    stored = padded(columns, group or BLOCK[name])
+    stored = padded(columns, group or BLOCK.get(name, 32))
     groups = stored // group if group else 1
     scales = generator.uniform(0.5, 2, (rows, groups)).astype(np.float16)
     tensors = {"scales": scales.astype(np.float32)}
@@ -113,6 +143,12 @@ def make(file, name, rows, columns, group, has_offsets, generator):
         packed = pack_lattice(codes, stored)
         points = np.array([[x for code in line for x in lattice_point(code)] for line in codes])
         dense = expanded * points[:, :columns]
+    elif name in TRELLIS:
+        shape = (padded(rows, 64) // 64, columns, 32 * TRELLIS[name][0])
+        codes = generator.integers(0, 2, shape).astype(np.uint8)
+        packed = pack_trellis(name, codes, stored)
+        sums = [[trellis_value(name, r % 64, bits) for bits in codes[r // 64]] for r in range(rows)]
+        dense = expanded * np.array(sums) / 16
     else:
         codes = generator.integers(0, 1 << BITS[name], (rows, columns)).astype(np.uint8)
         packed = pack_integers(name, codes, stored)
@@ -125,7 +161,7 @@ def make(file, name, rows, columns, group, has_offsets, generator):
     tensors["codes"] = codes
     tensors["dense"] = dense.astype(np.float32)
     tensors["packed.codes"] = packed
-    tensors["packed.scales"] = by_panel(scales, rows)
+    tensors["packed.scales"] = by_panel(scales, rows, 64 if name in TRELLIS else 16)
     script = hashlib.sha256(pathlib.Path(__file__).read_bytes()).hexdigest()
     versions = f"numpy {np.__version__}, safetensors {safetensors.__version__}"
     # One entry, because the library writes several in an order that changes from run to run.
@@ -146,6 +182,8 @@ def main():
     make("int8-offsets", "int8", 17, 71, 0, True, generator)
     make("e8p", "e8p", 17, 71, 0, False, generator)
     make("e8p-groups", "e8p", 17, 71, 32, False, generator)
+    for name in TRELLIS:
+        make(name, name, 83, 139, 0, False, generator)
 
 
 main()

@@ -7,7 +7,8 @@
 void kernels_packed_product(const kernels_set *set, const kernels_term *terms, size_t term_count,
                             size_t first_row, size_t rows, size_t first_token, size_t tokens,
                             float *y, size_t y_stride) {
-  // The sums of a few panels stay in the first cache while every term is added.
+  // The sums of a few panels stay in the first cache while every term is added. Four panels are a
+  // tile of trellis codes.
   enum { panel_rows = KERNELS_PANEL_ROWS, block_panels = 4 };
   float sums[block_panels * KERNELS_TOKEN_BLOCK * panel_rows] __attribute__((aligned(64)));
   const size_t end = first_row + rows;

@@ -5,7 +5,9 @@ import DuetText
 /// The storage format of the random weights of a shape: dense or compressed.
 enum ShapeFormat: String, CaseIterable, Sendable {
   case bf16, f16, f32
-  case int2, int3, int4, e8p
+  case int2, int3, int4, e8p, trellis2
+  case trellis2_5 = "trellis2.5"
+  case trellis3
 
   /// The element type of dense weights, or nil for compressed ones.
   var dense: ElementType? {
@@ -13,7 +15,7 @@ enum ShapeFormat: String, CaseIterable, Sendable {
     case .bf16: .bf16
     case .f16: .f16
     case .f32: .f32
-    case .int2, .int3, .int4, .e8p: nil
+    case .int2, .int3, .int4, .e8p, .trellis2, .trellis2_5, .trellis3: nil
     }
   }
 

@@ -26,9 +26,9 @@ extension KernelBenchmark {
       for recipe in WeightFormat.allCases.map({ PackedRecipe(format: $0) }) + variants {
         let kernel = "packed_matvec \(recipe.format.rawValue), cache"
         guard isSelected(kernel) else { continue }
-        let panel = recipe.byteCount(MatrixSize(outputSize: 16, inputSize: Self.columns))
+        let panels = recipe.byteCount(MatrixSize(outputSize: 64, inputSize: Self.columns))
         let size = MatrixSize(
-          outputSize: Self.cachedByteCount / panel * 16, inputSize: Self.columns)
+          outputSize: Self.cachedByteCount / panels * 64, inputSize: Self.columns)
         guard
           let matrix = try recipe.linear([size], engine.context.pool).parts[0].quantized
         else { continue }
@@ -37,7 +37,7 @@ extension KernelBenchmark {
           call, engine, kernel: kernel, shape: "\(size.text), \(recipe.text)",
           limits: [engine.peak(call.operationCount)])
         row.details = details(size, recipe)
-        let isUsual = recipe.groupSize == .columns128 && !recipe.hasOffsets
+        let isUsual = recipe.groupSize != .row && !recipe.hasOffsets
         if engine.isBest, isUsual, let bar = Bar.cached(recipe.format) {
           row.bar = (bar, Double(row.byteCount) / row.median / 1e9)
         }

@@ -60,7 +60,7 @@ extension KernelCall {
     let table = unsafe kernelSet.table
     let input = MachineProbe.gaussians(count: matrix.inputSize)
     var activations = QuantizedActivations(
-      tokenCapacity: 1, segments: [matrix.inputSize], inLatticeOrder: matrix.format == .e8p)
+      tokenCapacity: 1, segments: [matrix.inputSize], for: [matrix.format])
     ExecutionContext(kernelSet: kernelSet, threadCount: 1).quantize(
       input, tokenCount: 1, into: &activations)
     let memory = PackedProductMemory(activations, outputSize: matrix.outputSize)

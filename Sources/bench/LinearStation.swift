@@ -15,7 +15,7 @@ final class LinearStation {
     input = MachineProbe.gaussians(count: tokenCount * linear.inputSize)
     activations = QuantizedActivations(
       tokenCapacity: tokenCount, segments: [linear.inputSize],
-      inLatticeOrder: linear.matrices.contains { $0.format == .e8p })
+      for: Set(linear.matrices.map(\.format)))
     scratch = LowRankScratch(linear, tokenCapacity: tokenCount)
     output = Buffer(count: tokenCount * linear.outputSize)
   }

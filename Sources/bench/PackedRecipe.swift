@@ -5,11 +5,23 @@ import DuetText
 /// The storage of a random packed matrix: its format, and the low-rank part added to it.
 struct PackedRecipe {
   var format: WeightFormat
-  var groupSize = GroupSize.columns128
+  var groupSize: GroupSize
   /// The rank of L R; 0 for none.
-  var rank = 0
-  var factorFormat = WeightFormat.int4
-  var hasOffsets = false
+  var rank: Int
+  var factorFormat: WeightFormat
+  var hasOffsets: Bool
+
+  /// A recipe; without a group size it is 128 columns, or a row for a trellis code.
+  init(
+    format: WeightFormat, groupSize: GroupSize? = nil, rank: Int = 0,
+    factorFormat: WeightFormat = .int4, hasOffsets: Bool = false
+  ) {
+    self.format = format
+    self.groupSize = groupSize ?? (format.coding == .trellis ? .row : .columns128)
+    self.rank = rank
+    self.factorFormat = factorFormat
+    self.hasOffsets = hasOffsets
+  }
 
   /// The recipe as text.
   var text: String {

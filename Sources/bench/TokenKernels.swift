@@ -74,8 +74,8 @@ private final class QuantizedVectors {
     numbers = MachineProbe.gaussians(count: max(linear.inputSize, ranks.reduce(0, +)))
     inputs = QuantizedActivations(
       tokenCapacity: 1, segments: [linear.inputSize],
-      inLatticeOrder: linear.matrices.contains { $0.format == .e8p })
-    products = QuantizedActivations(tokenCapacity: 1, segments: ranks, inLatticeOrder: false)
+      for: Set(linear.matrices.map(\.format)))
+    products = QuantizedActivations(tokenCapacity: 1, segments: ranks, for: [])
   }
 
   func quantize(_ context: borrowing ExecutionContext) {

@@ -13,8 +13,10 @@ extension Options {
       + "matrices, which takes the same number of bytes in total.",
     "Formats of Q: int2, int3 and int4 store 2, 3 and 4 bits per weight, and an F16 scale for each "
       + "group of columns of a row: 0.125 more bits per weight in groups of 128, almost none with row. "
-      + "e8p stores two bits per weight, as points of an eight-dimensional lattice, and is designed for "
-      + "rotated weights. L and R take 4 bits per entry and scales in groups of 128 as int4, and 16 "
+      + "e8p stores two bits per weight, as points of an eight-dimensional lattice. trellis2, trellis2.5 and "
+      + "trellis3 store two, two and a half and three, which the weights of a column share; their error is "
+      + "the smallest at these bits, and rounding to them takes longest. Both kinds are designed for rotated "
+      + "weights. L and R take 4 bits per entry and scales in groups of 128 as int4, and 16 "
       + "bits per entry as f16.",
     "All tensors except the linear layers and the output head are copied unchanged. The head is stored "
       + "in eight bits, in groups of 128, or as f16. bits/weight counts everything that is stored for "

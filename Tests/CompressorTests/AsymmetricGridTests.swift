@@ -72,7 +72,7 @@ struct AsymmetricGridTests {
         // Half a step, and of a range of largestCode steps what rounding the scale (one part in 2^(11 -
         // bits) at most) and the code of zero, half a step, take from its ends.
         let steps = abs(q.values[row, column] - weight[row, column]) / scale
-        let rounding = Float(format.largestCode) / Float(1 << (11 - format.bitsPerCode))
+        let rounding = Float(format.largestCode) / Float(1 << (11 - Int(format.bitsPerCode)))
         #expect(steps <= 1 + rounding, "(\(row), \(column))")
       }
     }

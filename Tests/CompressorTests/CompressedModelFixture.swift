@@ -31,7 +31,7 @@ struct CompressedModelFixture {
       atPath: "\(source.path)/original", withIntermediateDirectories: true)
     checkpoint = try Checkpoint(contentsOf: source.path)
     plan.format = format
-    plan.groupSize = .columns32
+    plan.groupSize = format.coding == .trellis ? .row : .columns32
     plan.rank = 5
     for (index, layer) in layers.enumerated() {
       let name = "model.layers.0.\(layer)"
@@ -68,7 +68,8 @@ struct CompressedModelFixture {
       return try randomPacked(layout, seed: seed &+ UInt64(suffix.utf8.count))
         .storedTensors(named: name + suffix)
     }
-    var tensors = try packed("", format, .columns32, outputSize, inputSize)
+    var tensors = try packed(
+      "", format, format.coding == .trellis ? .row : .columns32, outputSize, inputSize)
     if rank > 0, hasPackedFactors {
       tensors += try packed(".left", .int4, .row, outputSize, rank)
       tensors += try packed(".right", .int4, .columns128, rank, inputSize)

@@ -68,23 +68,27 @@ struct CompressedModelTests {
 
   private static let kinds: [Kind] = {
     var kinds: [Kind] = []
-    for format in [WeightFormat.int2, .int3, .int4, .e8p] {
+    for format in CompressedFormat.quantizedFormats {
+      let group: GroupSize = format.coding == .trellis ? .row : .columns32
       for sides in IncoherenceSides.allCases {
         kinds.append(
           Kind(testDescription: "\(format), \(sides), int4 factors") { plan in
             plan.format = format
+            plan.groupSize = group
             plan.incoherence = sides
           })
       }
       kinds.append(
         Kind(testDescription: "\(format), f16 factors") { plan in
           plan.format = format
+          plan.groupSize = group
           plan.factorFormat = .f16
         })
       kinds.append(
         Kind(testDescription: "\(format), columns") { plan in
           plan.method = .caldera
           plan.format = format
+          plan.groupSize = group
           plan.initialization = .zero
           plan.rank = 24
           plan.outlierStorage = .int8
@@ -207,7 +211,8 @@ struct CompressedModelTests {
       ("\"lr_format\": \"int4\"", "\"lr_format\": \"f16\"", "values"),
       ("\"lr_format\": \"int4\"", "\"lr_format\": \"int5\"", "lr_format"),
       ("\"incoherence\": \"both\"", "\"incoherence\": \"all\"", "incoherence"),
-      ("\"format_version\": 1", "\"format_version\": 3", "format_version"),
+      ("\"format_version\": 1", "\"format_version\": 4", "format_version"),
+      ("\"format\": \"int2\"", "\"format\": \"trellis2\"", "group_size"),
       ("\"quant_method\": \"duet\"", "\"quant_method\": \"awq\"", "awq"),
       ("\"format_version\": 1,", "", "format_version"),
     ])

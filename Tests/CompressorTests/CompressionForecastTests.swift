@@ -77,7 +77,7 @@ struct CompressionForecastTests {
   func equalsPacking() throws {
     let shape = (outputSize: 80, inputSize: 48)
     for format in WeightFormat.allCases where format != .int8 {
-      for group in GroupSize.allCases {
+      for group in format.coding == .trellis ? [GroupSize.row] : GroupSize.allCases {
         var plan = plan
         plan.method = .rtn
         plan.format = format
@@ -86,12 +86,19 @@ struct CompressionForecastTests {
           format, groupSize: group, outputSize: shape.outputSize, inputSize: shape.inputSize)
         let scales = [Float](repeating: 1, count: shape.outputSize * layout.groupCount)
         let packed: PackedMatrix
-        if format == .e8p {
+        switch format.coding {
+        case .lattice:
           let codes = [UInt16](repeating: 0, count: shape.outputSize * layout.codesPerRow)
           packed = try PackedMatrix(packing: codes.span, layout: layout, scales: scales.span)
-        } else {
+        case .integers:
           let codes = [UInt8](repeating: 0, count: shape.outputSize * shape.inputSize)
           packed = try PackedMatrix(packing: codes.span, layout: layout, scales: scales.span)
+        case .trellis:
+          // Two tiles: 80 rows are stored as 128.
+          let count = 2 * shape.inputSize * TrellisCode(format).bitCount
+          let bits = [UInt8](repeating: 0, count: count)
+          packed = try PackedMatrix(
+            packingTrellis: bits.span, layout: layout, scales: scales.span)
         }
         let stored = packed.storedTensors(named: "gate").reduce(0) { $0 + $1.byteCount }
         let forecast = try forecast(plan)

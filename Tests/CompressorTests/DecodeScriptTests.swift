@@ -135,7 +135,10 @@ private struct DenseLayer {
       }
     }
     let (m, n, rank) = (record.outputSize, record.inputSize, record.rank)
-    parts["q"] = try dense("", name == "lm_head" ? .int8 : format, .columns32, m, n)
+    parts["q"] =
+      name == "lm_head"
+      ? try dense("", .int8, .columns32, m, n)
+      : try dense("", format, format.coding == .trellis ? .row : .columns32, m, n)
     if checkpoint.contains("\(name).left.codes") {
       parts["left"] = try dense(".left", .int4, .row, m, rank)
       parts["right"] = try dense(".right", .int4, .columns128, rank, n)

@@ -110,7 +110,11 @@ enum Numerics {
 
   /// The grid of a format.
   static func grid(_ format: WeightFormat) -> any RoundingGrid {
-    format == .e8p ? LatticeGrid() : IntegerGrid(format)
+    switch format.coding {
+    case .integers: IntegerGrid(format)
+    case .lattice: LatticeGrid()
+    case .trellis: TrellisGrid(format)
+    }
   }
 
   /// The bytes of the tensors of a layer, by name.

@@ -22,7 +22,8 @@ struct PackingTests {
         let scale = generator.next() % 8 == 0 ? 0 : Float(Float16(generator.nextUnit() + 0.01))
         result.scales[row, group] = scale
         let columns = group * width..<min((group + 1) * width, n)
-        if format == .e8p {
+        switch format.coding {
+        case .lattice:
           for start in stride(from: columns.lowerBound, to: columns.upperBound, by: 8) {
             let code = UInt16(truncatingIfNeeded: generator.next())
             let point = SIMD8<Float>(LatticeCodebook.e8p.point(of: code)) * format.unit * scale
@@ -30,15 +31,35 @@ struct PackingTests {
               result.values[row, column] = point[column - start]
             }
           }
-        } else {
+        case .integers:
           for column in columns {
             let code = Float(generator.next() % (UInt64(format.largestCode) + 1))
             result.values[row, column] = (code - format.zeroPoint) * scale
           }
+        case .trellis: break
+        }
+      }
+    }
+    guard format.coding == .trellis else { return result }
+    // Values of random bits, which the rows of a tile share.
+    let code = TrellisCode(format)
+    for tile in 0..<(m + 63) / 64 {
+      for column in 0..<n {
+        let bits = (0..<code.bitCount).map { _ in UInt8(generator.next() >> 63) }
+        for row in 64 * tile..<min(64 * tile + 64, m) {
+          let integer = code.integer(row: row % 64, bits: bits.span)
+          result.values[row, column] = Float(integer) * (result.scales[row, 0] * format.unit)
         }
       }
     }
     return result
+  }
+
+  /// The group sizes that a format can have.
+  private func groupSizes(
+    _ format: WeightFormat, _ sizes: [GroupSize] = GroupSize.allCases
+  ) -> [GroupSize] {
+    format.coding == .trellis ? [.row] : sizes
   }
 
   @Test(
@@ -46,7 +67,7 @@ struct PackingTests {
     arguments: formats, [(1, 8), (15, 64), (16, 128), (17, 130), (33, 31), (48, 1), (130, 300)])
   func roundTrip(format: WeightFormat, shape: (Int, Int)) throws {
     let (m, n) = shape
-    for groupSize in [GroupSize.columns32, .columns64, .columns128, .row] {
+    for groupSize in groupSizes(format) {
       let matrix = values(format, groupSize, m, n, seed: 171)
       let packed = try Packing("layer", algebra).packed(matrix)
       let dense = packed.dense()
@@ -67,7 +88,7 @@ struct PackingTests {
       let weight = Numerics.weights(m, n, seed: 172, deviation: 0.02)
       let metric = try Numerics.metric(Numerics.hessian(n, seed: 173, algebra), algebra)
       let rounding = FeedbackRounding(algebra, Numerics.grid(format))
-      for groupSize in [GroupSize.columns32, .row] {
+      for groupSize in groupSizes(format, [.columns32, .row]) {
         var q = QuantizedMatrix(
           PackedLayout(format, groupSize: groupSize, outputSize: m, inputSize: n))
         rounding.round(weight, feedback: metric.feedback, into: &q)

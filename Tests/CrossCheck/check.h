@@ -60,6 +60,7 @@ void check_quantization(const kernels_set *set, const kernels_set *portable);
 void check_packed(const kernels_set *set, const kernels_set *portable);
 void check_lattice(const kernels_set *set, const kernels_set *portable);
 void check_rounding(const kernels_set *set, const kernels_set *portable);
+void check_trellis_rounding(const kernels_set *set, const kernels_set *portable);
 void check_products(const kernels_set *set, const kernels_set *portable);
 
 #endif

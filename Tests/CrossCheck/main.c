@@ -32,6 +32,7 @@ int main(int count, char **names) {
     check_packed(set, portable);
     check_lattice(set, portable);
     check_rounding(set, portable);
+    check_trellis_rounding(set, portable);
     check_products(set, portable);
     printf("%-12s all kernels right (%.1f s)\n", set->name,
            (double)(clock() - start) / CLOCKS_PER_SEC);

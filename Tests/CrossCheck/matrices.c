@@ -4,11 +4,36 @@
 
 #include <string.h>
 
-const char *const format_names[KERNELS_FORMAT_COUNT] = {"int2", "int3", "int4", "int8", "e8p"};
+const char *const format_names[KERNELS_FORMAT_COUNT] = {
+    "int2", "int3", "int4", "int8", "e8p", "trellis2", "trellis2.5", "trellis3"};
 
-const size_t format_blocks[KERNELS_FORMAT_COUNT] = {16, 32, 8, 4, 32};
+const size_t format_blocks[KERNELS_FORMAT_COUNT] = {16, 32, 8, 4, 32, 32, 32, 32};
 
-static const size_t bits[KERNELS_FORMAT_COUNT] = {2, 3, 4, 8, 2};
+// Of a column of a panel.
+static const size_t bytes[KERNELS_FORMAT_COUNT] = {4, 6, 8, 16, 4, 4, 5, 6};
+
+// Makes q the largest or smallest in as many even or odd rows of every tile as have no bit in
+// common.
+static void fill_windows(kernels_format format, uint8_t *codes, size_t tiles, size_t columns) {
+  enum { group = KERNELS_ACTIVATION_GROUP, window = KERNELS_TRELLIS_WINDOW };
+  const kernels_trellis *code = &kernels_trellis_codes[format - KERNELS_TRELLIS2];
+  const int parity = random_word() % 2, negative = random_word() % 2;
+  const int planes = code->planes, apart = (window + planes - 1) / planes;
+  for (size_t tile = 0; tile < tiles; tile++)
+    for (int i = apart; i < KERNELS_TRELLIS_PAIRS; i += apart)
+      for (int k = 0; k < window; k++) {
+        const int bit = planes * i + (parity ? planes : code->even_bits) - 1 - k;
+        const int pair = bit / planes, plane = bit % planes;
+        for (size_t c = 0; c < columns; c += 8) {
+          const size_t start = c / group * group;
+          const size_t width = columns - start < group ? columns - start : group;
+          uint8_t *in_group = codes + (tile * columns + start) * 4 * (size_t)planes;
+          uint8_t *block = in_group + (size_t)plane * width * 4 + (c - start) * 4;
+          block[2 * (pair % 16) + pair / 16] =
+              (code->taps[parity][k] > 0) != negative ? 255 : 0;
+        }
+      }
+}
 
 // F16 of 2^-14 ... 2^15 with any sign and fraction, now and then zero or subnormal. Extreme ones
 // are 1.
@@ -26,10 +51,13 @@ static uint16_t *scales(size_t n, size_t offset, filling filling) {
 
 kernels_packed random_matrix(kernels_format format, size_t panels, size_t columns,
                              size_t group_size, int asymmetric, size_t offset, filling filling) {
-  const size_t size = panels * columns * 2 * bits[format];
+  panels = (panels + panel_step(format) - 1) / panel_step(format) * panel_step(format);
+  const size_t size = panels * columns * bytes[format];
   uint8_t *codes = memory(size, offset);
   const uint8_t fill = random_word() % 2 ? 255 : 0;
   for (size_t i = 0; i < size; i++) codes[i] = filling == EXTREME ? fill : (uint8_t)random_word();
+  if (is_trellis(format) && filling == EXTREME && random_word() % 2)
+    fill_windows(format, codes, panels / 4, columns);
   const size_t groups = group_size ? columns / group_size : 1;
   return (kernels_packed){
       .format = format,
@@ -62,5 +90,5 @@ kernels_activations random_activations(size_t tokens, size_t columns, filling fi
         sums[(g * 4 + i / step) * tokens + t] += stored;
       }
     }
-  return (kernels_activations){values, factors, sums, tokens};
+  return (kernels_activations){values, factors, sums, tokens, NULL};
 }

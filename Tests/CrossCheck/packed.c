@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 // The sums of `panels` panels from first_panel on and `tokens` tokens from first_token on.
@@ -19,8 +20,18 @@ static void check_sums(const kernels_set *set, const kernels_set *portable, cons
   set->packed_matmul[w->format](w, first_panel, panels, x, first_token, tokens, actual);
   require_same_floats(actual, expected, n);
   if (tokens != 1) return;
+  float *looked_up = memory(n * sizeof *single, 8);
+  memcpy(looked_up, single, n * sizeof *single);
   set->packed_matvec[w->format](w, first_panel, panels, x, first_token, 1, single);
   require_same_floats(single, expected, n);
+  if (x->tokens != 1) return;
+  const size_t groups = (w->columns + KERNELS_ACTIVATION_GROUP - 1) / KERNELS_ACTIVATION_GROUP;
+  uint8_t *tables = memory(groups * KERNELS_TABLE_BYTES, 3 * (panels % 16));
+  set->bit_tables(x->values, groups * KERNELS_ACTIVATION_GROUP, tables);
+  kernels_activations with_tables = *x;
+  with_tables.tables = tables;
+  set->packed_matvec[w->format](w, first_panel, panels, &with_tables, 0, 1, looked_up);
+  require_same_floats(looked_up, expected, n);
 }
 
 static void check_format(const kernels_set *set, const kernels_set *portable, kernels_format format,
@@ -34,7 +45,8 @@ static void check_format(const kernels_set *set, const kernels_set *portable, ke
     if (columns % (group_size ? group_size : format_blocks[format])) continue;
     for (int repeat = 0; repeat < 2; repeat++, round++) {
       const size_t tokens = repeat == 0 ? 1 : token_counts[round % 11];
-      const size_t panels = 1 + round % 6, first_panel = round % 3, first_token = round % 4;
+      const size_t panels = 1 + round % 6, first_panel = round % 3 * panel_step(format);
+      const size_t first_token = round % 4;
       const kernels_packed w = random_matrix(format, first_panel + panels, columns, group_size,
                                              asymmetric, round * 7 % 64, filling);
       const kernels_activations x =
@@ -57,11 +69,25 @@ static void check_nan(const kernels_set *set, kernels_format format, size_t grou
   release_all();
 }
 
+// What the expansion to bytes and the bounds of sums take for granted of the taps.
+static void check_taps(const kernels_set *set) {
+  begin(set->name, "trellis taps");
+  for (size_t i = 0; i < 3; i++)
+    for (int parity = 0; parity < 2; parity++) {
+      int sum = 0;
+      for (int k = 0; k < KERNELS_TRELLIS_WINDOW; k++)
+        sum += abs(kernels_trellis_codes[i].taps[parity][k]);
+      require(sum == KERNELS_TRELLIS_LARGEST, "code %zu, parity %d: the sum of |taps| is %d", i,
+              parity, sum);
+    }
+}
+
 void check_packed(const kernels_set *set, const kernels_set *portable) {
+  check_taps(set);
   static const size_t group_sizes[] = {0, 32, 64, 128};
   for (kernels_format format = 0; format < KERNELS_FORMAT_COUNT; format++)
-    for (size_t g = 0; g < 4; g++)
-      for (int asymmetric = 0; asymmetric < (format == KERNELS_E8P ? 1 : 2); asymmetric++) {
+    for (size_t g = 0; g < (is_trellis(format) ? 1 : 4); g++)
+      for (int asymmetric = 0; asymmetric <= has_offsets(format); asymmetric++) {
         char name[80];
         snprintf(name, sizeof name, "packed %s, group size %zu%s", format_names[format],
                  group_sizes[g], asymmetric ? ", offsets" : "");
@@ -74,7 +100,8 @@ void check_packed(const kernels_set *set, const kernels_set *portable) {
   begin(set->name, "packed, 96 tokens");
   for (kernels_format format = 0; format < KERNELS_FORMAT_COUNT; format++)
     for (size_t tokens = KERNELS_TOKEN_BLOCK - 1; tokens <= KERNELS_TOKEN_BLOCK; tokens++) {
-      const kernels_packed w = random_matrix(format, 5, 128, 128 * (tokens % 2), 0, 0, RANDOM);
+      const size_t group_size = is_trellis(format) ? 0 : 128 * (tokens % 2);
+      const kernels_packed w = random_matrix(format, 5, 128, group_size, 0, 0, RANDOM);
       const kernels_activations x = random_activations(tokens, 128, RANDOM);
       check_sums(set, portable, &w, &x, 0, 5, 0, tokens);
       release_all();
@@ -98,7 +125,7 @@ void check_lattice(const kernels_set *set, const kernels_set *portable) {
     sums[c] = 1;
   }
   const kernels_packed w = {KERNELS_E8P, bytes, scales, NULL, columns, 0};
-  const kernels_activations x = {values, factors, sums, columns};
+  const kernels_activations x = {values, factors, sums, columns, NULL};
   float *expected = memory(panels * columns * 16 * sizeof *expected, 0);
   float *actual = memory(panels * columns * 16 * sizeof *actual, 0);
   for (unsigned first = 0; first < 0x10000; first += panels * codes) {

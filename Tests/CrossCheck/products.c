@@ -24,17 +24,21 @@ static void add_up(const kernels_set *portable, const kernels_term *terms, size_
 // A few terms of different formats into one block of y, and nothing beside it.
 static void check_product(const kernels_set *set, const kernels_set *portable, size_t round) {
   static const size_t row_counts[] = {1, 15, 16, 17, 40, 63, 64, 65, 100, 130};
-  const size_t rows = row_counts[round % 10], first_row = round % 3 * 16;
+  const size_t term_count = round % 4;
+  size_t first_row = round % 3 * 16;
+  for (size_t i = 0; i < term_count; i++)
+    if (is_trellis((round + 2 * i) % KERNELS_FORMAT_COUNT)) first_row = round % 3 * 64;
+  const size_t rows = row_counts[round % 10];
   const size_t tokens = round % 3 == 0 ? 1 : 2 + round * 5 % 12, first_token = round % 2;
   const size_t panels = (first_row + rows + 15) / 16;
   kernels_term terms[3];
-  const size_t term_count = round % 4;
   for (size_t i = 0; i < term_count; i++) {
     const kernels_format format = (round + 2 * i) % KERNELS_FORMAT_COUNT;
     const size_t columns = 128 * (1 + (round + i) % 3);
     static const size_t group_sizes[] = {0, 32, 64, 128};
-    terms[i].weight = random_matrix(format, panels, columns, group_sizes[(round + i) / 2 % 4],
-                                    format != KERNELS_E8P && round % 3 == 1, round % 64, RANDOM);
+    const size_t group_size = is_trellis(format) ? 0 : group_sizes[(round + i) / 2 % 4];
+    terms[i].weight = random_matrix(format, panels, columns, group_size,
+                                    has_offsets(format) && round % 3 == 1, round % 64, RANDOM);
     terms[i].activations = random_activations(first_token + tokens, columns, RANDOM);
   }
   const size_t stride = rows + 3, n = (tokens - 1) * stride + rows;
@@ -111,6 +115,18 @@ static void check_int8(const kernels_set *set, const kernels_set *portable) {
 void check_quantization(const kernels_set *set, const kernels_set *portable) {
   begin(set->name, "quantize_int8");
   check_int8(set, portable);
+  begin(set->name, "bit_tables");
+  for (size_t groups = 0; groups <= 3; groups++) {
+    const size_t n = groups * KERNELS_ACTIVATION_GROUP, size = groups * KERNELS_TABLE_BYTES;
+    int8_t *x = memory(n, groups);
+    uint8_t *actual = memory(size, 7), *expected = memory(size, 0);
+    for (size_t i = 0; i < n; i++)
+      x[i] = (int8_t)(i % 32 < 4 ? 127 : i % 32 < 8 ? -127 : (int)(random_word() % 255) - 127);
+    set->bit_tables(x, n, actual);
+    portable->bit_tables(x, n, expected);
+    require(memcmp(actual, expected, size) == 0, "the tables of %zu numbers differ", n);
+    release_all();
+  }
   begin(set->name, "reorder_e8p");
   for (size_t n = 0; n <= 1024; n = n * 2 + 32) {
     int8_t *x = memory(n, n / 32 % 64 + 1), *actual = memory(n, 7), *expected = memory(n, 0);

@@ -76,7 +76,7 @@ struct BadCompressedModel: Sendable, CustomTestStringConvertible {
       "\"module_ranks\": {}", "\"module_ranks\": {\"\(query)\": 33}", query),
     configuration("\"lr_format\": \"int4\"", "\"lr_format\": \"f16\"", "values"),
     configuration("\"incoherence\": \"both\"", "\"incoherence\": \"left\"", "incoherence"),
-    configuration("\"format_version\": 1", "\"format_version\": 3", "format_version"),
+    configuration("\"format_version\": 1", "\"format_version\": 4", "format_version"),
     configuration(
       "\"embedding_format\": null", "\"embedding_format\": \"int2\"", "embedding_format"),
     configuration(

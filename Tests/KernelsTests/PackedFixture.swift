@@ -42,8 +42,9 @@ final class PackedBytes {
     self.columns = (columns + step - 1) / step * step
     self.groupSize = groupSize
     self.misalignment = misalignment
-    let panels = (rows + 15) / 16
-    let codeCount = panels * self.columns * 2 * Self.bits(format)
+    let tile = Self.isTrellis(format) ? 64 : 16
+    let panels = (rows + tile - 1) / tile * tile / 16
+    let codeCount = panels * self.columns * Self.columnBytes(format)
     let scaleCount = panels * 16 * (groupSize == 0 ? 1 : self.columns / groupSize)
     codes = .allocate(capacity: codeCount + misalignment)
     for index in 0..<codeCount + misalignment { codes[index] = fill.byte(index, &generator) }
@@ -93,17 +94,35 @@ final class PackedBytes {
     case KERNELS_INT4: .int4
     case KERNELS_INT8: .int8
     case KERNELS_E8P: .e8p
+    case KERNELS_TRELLIS2: .trellis2
+    case KERNELS_TRELLIS2_5: .trellis2_5
+    case KERNELS_TRELLIS3: .trellis3
     default: .int2
     }
   }
 
-  static func bits(_ format: kernels_format) -> Int {
+  /// The bytes of a column of a panel.
+  static func columnBytes(_ format: kernels_format) -> Int {
     switch format {
-    case KERNELS_INT3: 3
-    case KERNELS_INT4: 4
-    case KERNELS_INT8: 8
-    default: 2
+    case KERNELS_TRELLIS2_5: 5
+    case KERNELS_INT3, KERNELS_TRELLIS3: 6
+    case KERNELS_INT4: 8
+    case KERNELS_INT8: 16
+    default: 4
     }
+  }
+
+  /// Whether 64 rows of a column share their bits; such a format has one scale for each row.
+  static func isTrellis(_ format: kernels_format) -> Bool { format.rawValue > KERNELS_E8P.rawValue }
+
+  /// The group sizes that a format can have, 0 for a row.
+  static func groupSizes(_ format: kernels_format) -> [Int] {
+    isTrellis(format) ? [0] : [0, 32, 64, 128]
+  }
+
+  /// Whether a format can have offsets.
+  static func canHaveOffsets(_ format: kernels_format) -> [Bool] {
+    format == KERNELS_E8P || isTrellis(format) ? [false] : [false, true]
   }
 
   /// The columns of a block.
@@ -116,7 +135,10 @@ final class PackedBytes {
     }
   }
 
-  static let formats = [KERNELS_INT2, KERNELS_INT3, KERNELS_INT4, KERNELS_INT8, KERNELS_E8P]
+  static let formats = [
+    KERNELS_INT2, KERNELS_INT3, KERNELS_INT4, KERNELS_INT8, KERNELS_E8P, KERNELS_TRELLIS2,
+    KERNELS_TRELLIS2_5, KERNELS_TRELLIS3,
+  ]
 }
 
 /// Activations of some tokens as the kernels of one set quantise them, in both orders.
@@ -125,6 +147,7 @@ final class QuantizedTokens {
   let latticeValues: UnsafeMutablePointer<Int8>
   let scales: UnsafeMutablePointer<Float>
   let sums: UnsafeMutablePointer<Int32>
+  let tables: UnsafeMutablePointer<UInt8>
   let tokens: Int
   let groups: Int
 
@@ -136,6 +159,7 @@ final class QuantizedTokens {
     latticeValues = .allocate(capacity: groups * tokens * 128)
     scales = .allocate(capacity: groups * tokens)
     sums = .allocate(capacity: groups * tokens * 4)
+    tables = .allocate(capacity: groups * Int(KERNELS_TABLE_BYTES))
     let set = table(name)
     for token in 0..<tokens {
       x.withUnsafeBufferPointer { x in
@@ -146,6 +170,7 @@ final class QuantizedTokens {
       }
     }
     set.reorder_e8p(values, groups * tokens * 128, latticeValues)
+    if tokens == 1 { set.bit_tables(values, groups * 128, tables) }
   }
 
   deinit {
@@ -153,12 +178,14 @@ final class QuantizedTokens {
     latticeValues.deallocate()
     scales.deallocate()
     sums.deallocate()
+    tables.deallocate()
   }
 
   func activations(for format: kernels_format) -> kernels_activations {
     kernels_activations(
       values: format == KERNELS_E8P ? latticeValues : values, scales: scales, sums: sums,
-      tokens: tokens)
+      tokens: tokens,
+      tables: tokens == 1 && PackedBytes.isTrellis(format) ? UnsafePointer(tables) : nil)
   }
 }
 

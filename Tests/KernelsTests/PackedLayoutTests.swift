@@ -46,7 +46,7 @@ struct PackedLayoutTests {
               var term = kernels_term(
                 weight: matrix.kernelsPacked,
                 activations: kernels_activations(
-                  values: values, scales: scales, sums: sums, tokens: count))
+                  values: values, scales: scales, sums: sums, tokens: count, tables: nil))
               kernels_packed_product(
                 &set, &term, 1, 0, matrix.outputSize, 0, count,
                 result + start * matrix.outputSize, matrix.outputSize)
@@ -66,8 +66,8 @@ struct PackedLayoutTests {
 
   static let cases = packedTables.flatMap { name in
     WeightFormat.allCases.flatMap { format in
-      GroupSize.allCases.flatMap { group in
-        (format == .e8p ? [false] : [false, true]).map { (name, format, group, $0) }
+      (format.coding == .trellis ? [GroupSize.row] : GroupSize.allCases).flatMap { group in
+        (format.coding == .integers ? [false, true] : [false]).map { (name, format, group, $0) }
       }
     }
   }

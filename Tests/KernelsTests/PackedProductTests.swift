@@ -32,8 +32,8 @@ struct PackedProductTests {
     "every set agrees with the portable one, bit for bit", arguments: fastSets, PackedBytes.formats)
   func everySetAgreesWithPortable(name: String, format: kernels_format) {
     var generator = RandomGenerator(seed: 1)
-    for groupSize in [0, 32, 64, 128] {
-      for hasOffsets in format == KERNELS_E8P ? [false] : [false, true] {
+    for groupSize in PackedBytes.groupSizes(format) {
+      for hasOffsets in PackedBytes.canHaveOffsets(format) {
         let narrow =
           groupSize == 0 ? Self.narrow.map { Shape(rows: 81, columns: $0, tokens: 7) } : []
         for shape in Self.shapes + narrow {
@@ -66,13 +66,13 @@ struct PackedProductTests {
   /// The kernels against the dense values of the Swift side, which share nothing with them.
   ///
   /// With scales of 1 every sum is an integer multiple of the format's
-  /// unit, below 2^24 of them, so that Float holds it exactly: 15 * 127 * 416 for codes up to four bits
-  /// and 11 * 127 * 416 for e8p; int8 keeps to 128 columns, 128 * 127 * 128.
+  /// unit, below 2^24 of them, so that Float holds it exactly: 15 * 127 * 416 for codes up to four bits,
+  /// 11 * 127 * 416 for e8p and 31 * 127 * 416 for trellis codes; int8 keeps to 128 columns, 128 * 127 * 128.
   @Test("sums of integers are exact", arguments: kernelTables, PackedBytes.formats)
   func integerSumsAreExact(name: String, format: kernels_format) throws {
     var generator = RandomGenerator(seed: 2)
     for fill in CodeFill.allCases {
-      for groupSize in [0, 32, 64, 128] {
+      for groupSize in PackedBytes.groupSizes(format) {
         let columns = format == KERNELS_INT8 ? 128 : 416
         let matrix = PackedBytes(
           format, rows: 33, columns: columns, groupSize: groupSize, fill: fill, unitScales: true,
@@ -117,8 +117,8 @@ struct PackedProductTests {
     "the portable set is within a bound of the products in Double", arguments: PackedBytes.formats)
   func portableIsWithinTheBoundOfDouble(format: kernels_format) throws {
     var generator = RandomGenerator(seed: 3)
-    for groupSize in [0, 32, 64, 128] {
-      for hasOffsets in format == KERNELS_E8P ? [false] : [false, true] {
+    for groupSize in PackedBytes.groupSizes(format) {
+      for hasOffsets in PackedBytes.canHaveOffsets(format) {
         let columns = 1000
         let matrix = PackedBytes(
           format, rows: 16, columns: columns, groupSize: groupSize, hasOffsets: hasOffsets,
@@ -171,5 +171,14 @@ struct PackedProductTests {
     }
     let onlyQ = packedProduct("portable", [q], [z], rows: 0..<150, tokens: 0..<4)
     #expect(onlyQ != whole)
+    // With a trellis code rows may start at any multiple of 64.
+    let trellis = PackedBytes(KERNELS_TRELLIS2_5, rows: 150, columns: 300, groupSize: 0, &generator)
+    let both = packedProduct("portable", [trellis, left], [z, t], rows: 0..<150, tokens: 0..<4)
+    for rows in [0..<150, 64..<150, 64..<65, 128..<150, 0..<16] {
+      let part = packedProduct(name, [trellis, left], [z, t], rows: rows, tokens: 1..<2)
+      #expect(
+        part.elementsEqual(both[150 + rows.lowerBound..<150 + rows.upperBound]),
+        "\(name) rows \(rows)")
+    }
   }
 }

@@ -184,7 +184,7 @@ struct EmbeddingTests {
       (#""format_version":2,"embedding_format":"int8""#, "embedding_group_size"),
       (#""format_version":2,"embedding_format":"int8","embedding_group_size":48"#, "48"),
       (#""format_version":2,"embedding_format":8,"embedding_group_size":32"#, "a string"),
-      (#""format_version":3"#, "format_version"),
+      (#""format_version":4"#, "format_version"),
     ] {
       let error = #expect(throws: ConfigurationError.self) { try format(members) }
       #expect(error?.description.contains(mention) == true, "\(String(describing: error))")

@@ -63,7 +63,7 @@ struct PackedExecutionTests {
   ) -> [Float] {
     let context = ExecutionContext(kernelSet: kernelSet, threadCount: threadCount)
     var activations = QuantizedActivations(
-      tokenCapacity: tokenCount, segments: [linear.inputSize], inLatticeOrder: true)
+      tokenCapacity: tokenCount, segments: [linear.inputSize], for: Set(WeightFormat.allCases))
     var scratch = LowRankScratch(linear, tokenCapacity: tokenCount)
     var y = Buffer<Float>(count: tokenCount * linear.outputSize)
     context.quantize(x, tokenCount: tokenCount, into: &activations)

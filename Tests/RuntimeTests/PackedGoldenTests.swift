@@ -10,19 +10,26 @@ struct PackedGoldenTests {
     ("int2", .int2, .columns32), ("int2-offsets", .int2, .columns64),
     ("int3", .int3, .row), ("int3-offsets", .int3, .columns32), ("int4", .int4, .columns64),
     ("int8", .int8, .columns128), ("int8-offsets", .int8, .row), ("e8p", .e8p, .row),
-    ("e8p-groups", .e8p, .columns32),
+    ("e8p-groups", .e8p, .columns32), ("trellis2", .trellis2, .row),
+    ("trellis2.5", .trellis2_5, .row), ("trellis3", .trellis3, .row),
   ]
 
   @Test("packed matrices equal the golden ones byte for byte", arguments: cases)
   func isEqualByteForByte(name: String, format: WeightFormat, group: GroupSize) throws {
     let golden = try Golden(SharedData.project("Tests/Golden/packed/\(name).safetensors"))
-    let layout = PackedLayout(format, groupSize: group, outputSize: 17, inputSize: 71)
+    let isTrellis = format.coding == .trellis
+    let layout = PackedLayout(
+      format, groupSize: group, outputSize: isTrellis ? 83 : 17, inputSize: isTrellis ? 139 : 71)
     let scales: [Float] = try golden.numbers("scales")
     let packed: PackedMatrix
     if format == .e8p {
       let codes: [UInt16] = try golden.numbers("codes")
       packed = try PackedMatrix(packing: codes.span, layout: layout, scales: scales.span)
       #expect(firstDifference(packed.unpackedLatticeCodes(), codes) == nil)
+    } else if isTrellis {
+      let bits: [UInt8] = try golden.numbers("codes")
+      packed = try PackedMatrix(packingTrellis: bits.span, layout: layout, scales: scales.span)
+      #expect(firstDifference(packed.unpackedTrellisBits(), bits) == nil)
     } else {
       let codes: [UInt8] = try golden.numbers("codes")
       if golden.contains("offsets") {

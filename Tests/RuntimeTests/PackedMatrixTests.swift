@@ -14,6 +14,7 @@ struct PackedMatrixTests {
     var layout: PackedLayout
     var codes: [UInt8] = []
     var latticeCodes: [UInt16] = []
+    var trellisBits: [UInt8] = []
     var scales: [Float]
     var offsets: [Float]?
 
@@ -24,6 +25,11 @@ struct PackedMatrixTests {
       scales = (0..<groups).map { _ in Float(Float16(0.5 + generator.nextUnit())) }
       if hasOffsets {
         offsets = (0..<groups).map { _ in Float(Float16(4 * generator.nextUnit() - 2)) }
+      }
+      if layout.format.coding == .trellis {
+        let count = layout.panelCount / 4 * layout.inputSize * TrellisCode(layout.format).bitCount
+        trellisBits = (0..<count).map { _ in UInt8(generator.next() >> 63) }
+        return
       }
       for _ in 0..<layout.outputSize * layout.codesPerRow {
         let number = generator.next()
@@ -38,6 +44,9 @@ struct PackedMatrixTests {
     func packed() throws -> PackedMatrix {
       if layout.format == .e8p {
         return try PackedMatrix(packing: latticeCodes.span, layout: layout, scales: scales.span)
+      } else if layout.format.coding == .trellis {
+        return try PackedMatrix(
+          packingTrellis: trellisBits.span, layout: layout, scales: scales.span)
       } else if let offsets {
         return try PackedMatrix(
           packing: codes.span, layout: layout, scales: scales.span, offsets: offsets.span)
@@ -48,6 +57,12 @@ struct PackedMatrixTests {
     /// The number that the matrix stands for at a place, by the formulas of `PackedMatrix`.
     func value(_ row: Int, _ column: Int) -> Float {
       let group = row * layout.groupCount + column / (layout.groupSize.columnCount ?? .max)
+      if layout.format.coding == .trellis {
+        let code = TrellisCode(layout.format)
+        let first = (row / 64 * layout.inputSize + column) * code.bitCount
+        let bits = Array(trellisBits[first..<first + code.bitCount])
+        return scales[row] * Float(code.integer(row: row % 64, bits: bits.span)) / 16
+      }
       let code = row * layout.codesPerRow + column / (layout.format == .e8p ? 8 : 1)
       if layout.format == .e8p {
         let point = LatticeCodebook.e8p.point(of: latticeCodes[code])
@@ -60,8 +75,8 @@ struct PackedMatrixTests {
   }
 
   static let cases: [(WeightFormat, GroupSize, Bool)] = WeightFormat.allCases.flatMap { format in
-    GroupSize.allCases.flatMap { group in
-      (format == .e8p ? [false] : [false, true]).map { (format, group, $0) }
+    (format.coding == .trellis ? [GroupSize.row] : GroupSize.allCases).flatMap { group in
+      (format.coding == .integers ? [false, true] : [false]).map { (format, group, $0) }
     }
   }
 
@@ -76,12 +91,16 @@ struct PackedMatrixTests {
         let context = "\(rows) x \(columns)"
         #expect(matrix.hasOffsets == hasOffsets)
         #expect(matrix.outputSize == rows && matrix.inputSize == columns)
-        if format == .e8p {
+        switch format.coding {
+        case .integers:
+          #expect(firstDifference(matrix.unpackedCodes(), sample.codes) == nil, "\(context)")
+        case .lattice:
           #expect(
             firstDifference(matrix.unpackedLatticeCodes(), sample.latticeCodes) == nil,
             "\(context)")
-        } else {
-          #expect(firstDifference(matrix.unpackedCodes(), sample.codes) == nil, "\(context)")
+        case .trellis:
+          #expect(
+            firstDifference(matrix.unpackedTrellisBits(), sample.trellisBits) == nil, "\(context)")
         }
         let dense = matrix.dense()
         let expected = (0..<rows).flatMap { row in
@@ -115,21 +134,30 @@ struct PackedMatrixTests {
 
   @Test("random bytes are codes, too", arguments: WeightFormat.allCases)
   func randomBytesAreCodesToo(format: WeightFormat) throws {
-    let layout = PackedLayout(format, groupSize: .columns64, outputSize: 32, inputSize: 128)
+    let hasGroups = format.coding != .trellis
+    let layout = PackedLayout(
+      format, groupSize: hasGroups ? .columns64 : .row, outputSize: 64, inputSize: 128)
     var generator = RandomGenerator(seed: 3)
     let codes = (0..<layout.codeByteCount).map { _ in UInt8.random(in: 0...255, using: &generator) }
     let scales = [Float16](repeating: 0.25, count: layout.scaleCount)
     let matrix = try PackedMatrix(layout: layout, codes: codes.span, scales: scales.span)
     #expect(firstDifference(matrix.codeArray, codes) == nil)
     #expect(matrix.dense().allSatisfy { $0.isFinite })
-    #expect(matrix.bitsPerWeight == Double(format.bitsPerCode) + 0.25)
+    #expect(matrix.bitsPerWeight == format.bitsPerCode + (hasGroups ? 0.25 : 0.125))
     // Without padding every bit is part of a code, so packing again gives the same bytes.
-    let numbers = [Float](repeating: 0.25, count: 32 * 2)
+    let numbers = [Float](repeating: 0.25, count: 64 * layout.groupCount)
     let again =
-      format == .e8p
-      ? try PackedMatrix(
-        packing: matrix.unpackedLatticeCodes().span, layout: layout, scales: numbers.span)
-      : try PackedMatrix(packing: matrix.unpackedCodes().span, layout: layout, scales: numbers.span)
+      switch format.coding {
+      case .integers:
+        try PackedMatrix(
+          packing: matrix.unpackedCodes().span, layout: layout, scales: numbers.span)
+      case .lattice:
+        try PackedMatrix(
+          packing: matrix.unpackedLatticeCodes().span, layout: layout, scales: numbers.span)
+      case .trellis:
+        try PackedMatrix(
+          packingTrellis: matrix.unpackedTrellisBits().span, layout: layout, scales: numbers.span)
+      }
     #expect(firstDifference(again.codeArray, codes) == nil)
   }
 

@@ -9,13 +9,20 @@ struct WeightFormatTests {
 
   @Test("sizes are those of the C header")
   func sizesAreThoseOfTheHeader() {
-    #expect(WeightFormat.allCases.map(\.rawValue) == ["int2", "int3", "int4", "int8", "e8p"])
-    #expect(WeightFormat.allCases.map(\.bitsPerCode) == [2, 3, 4, 8, 2])
-    #expect(WeightFormat.allCases.map(\.blockColumns) == [16, 32, 8, 4, 32])
-    #expect(WeightFormat.allCases.map(\.blockByteCount) == [64, 192, 64, 64, 128])
-    #expect(WeightFormat.allCases.map(\.zeroPoint) == [1.5, 3.5, 7.5, 128, 0])
-    #expect(WeightFormat.allCases.map(\.unit) == [0.5, 0.5, 0.5, 1, 0.25])
-    #expect(WeightFormat.allCases.map(\.largestCode) == [3, 7, 15, 255, 255])
+    #expect(
+      WeightFormat.allCases.map(\.rawValue) == [
+        "int2", "int3", "int4", "int8", "e8p", "trellis2", "trellis2.5", "trellis3",
+      ])
+    #expect(WeightFormat.allCases.map(\.bitsPerCode) == [2, 3, 4, 8, 2, 2, 2.5, 3])
+    #expect(WeightFormat.allCases.map(\.blockColumns) == [16, 32, 8, 4, 32, 32, 32, 32])
+    #expect(
+      WeightFormat.allCases.map(\.blockByteCount) == [64, 192, 64, 64, 128, 128, 160, 192])
+    #expect(WeightFormat.allCases.map(\.tileRows) == [16, 16, 16, 16, 16, 64, 64, 64])
+    #expect(WeightFormat.allCases.map(\.zeroPoint) == [1.5, 3.5, 7.5, 128, 0, 0, 0, 0])
+    #expect(
+      WeightFormat.allCases.map(\.unit) == [0.5, 0.5, 0.5, 1, 0.25, 0.0625, 0.0625, 0.0625])
+    #expect(
+      WeightFormat.allCases.map(\.largestCode) == [3, 7, 15, 255, 255, 255, 255, 255])
     #expect(WeightFormat(rawValue: "int5") == nil)
   }
 
@@ -43,6 +50,11 @@ struct WeightFormatTests {
     #expect(row.codesShape == [1, 160 * 16 / 4])
     #expect(row.scalesShape == [1, 1, 16])
     #expect(row.codesPerRow == 17)
+    let tiles = PackedLayout(.trellis2_5, groupSize: .row, outputSize: 65, inputSize: 129)
+    #expect(tiles.paddedInputSize == 160)
+    #expect(tiles.codesShape == [8, 160 * 16 * 5 / 16])
+    #expect(tiles.scalesShape == [8, 1, 16])
+    #expect(tiles.paddedScaleIndices == Array(65..<128))
   }
 
   /// Ranks and numbers of outlier columns, and the columns that are stored of them.

@@ -206,6 +206,14 @@ package func randomPacked(
     }
     return try PackedMatrix(packing: codes.span, layout: layout, scales: scales.span)
   }
+  if layout.format.coding == .trellis {
+    let code = TrellisCode(layout.format)
+    let tileCount = layout.panelCount * PackedLayout.panelRows / TrellisCode.tileRows
+    let bits = (0..<tileCount * layout.inputSize * code.bitCount).map { _ in
+      UInt8(generator.next() >> 63)
+    }
+    return try PackedMatrix(packingTrellis: bits.span, layout: layout, scales: scales.span)
+  }
   let codes = (0..<layout.outputSize * layout.inputSize).map { _ in
     UInt8.random(in: 0...layout.format.largestCode, using: &generator)
   }

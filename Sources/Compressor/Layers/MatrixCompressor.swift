@@ -51,7 +51,7 @@ package struct MatrixCompressor {
     guard record.dampedRelativeError.isFinite, record.relativeError.isFinite,
       // A zero matrix has the error 1; it results when scales are below the range of half precision.
       record.dampedRelativeError < 1 || problem.dampedSquare == 0,
-      record.dampedRelativeError <= record.roundToNearestError * Self.tolerance
+      record.dampedRelativeError <= record.roundToNearestError * baselines.tolerance
     else {
       throw .noImprovement(
         tensor: problem.name, relativeError: record.dampedRelativeError,
@@ -69,26 +69,56 @@ package struct MatrixCompressor {
     }
   }
 
-  /// The largest ratio of a result's error to that of rounding to nearest, with room for floating-point
-  /// errors.
-  private static let tolerance = 1.001
+  /// The errors of Q alone, in the metric that is minimised.
+  private struct Baselines {
+    let nearest: Double
+    let feedback: Double
+    /// The largest ratio of a result's error to that of rounding to nearest: with room for floating-point
+    /// errors, and for those of an estimate.
+    var tolerance = 1.001
+  }
 
-  /// The errors of Q alone, rounded to nearest and with feedback, in the metric that is minimised.
+  /// The most tiles of rows that the errors are measured on where rows are rounded together.
+  ///
+  /// Rounding to a trellis code takes as long as all other steps. The mean square of 128 rows of 64
+  /// errors or more has a standard error of 1.6 % or less.
+  private static let sampledTiles = 2
+
+  /// The errors of Q alone, rounded to nearest and with feedback.
+  ///
+  /// For a trellis code they are those of a few tiles, relative to the weights of these rows.
   private func baselineErrors(
     _ problem: borrowing WeightProblem, _ metric: borrowing Metric
-  ) -> (nearest: Double, feedback: Double) {
+  ) -> Baselines {
     // Without Q the result is compared with a zero matrix.
     algebra.clock.begin(.rounding)
     defer { algebra.clock.end() }
     guard let options = plan.method.quantization else {
-      return (problem.dampedSquare, problem.dampedSquare)
+      return Baselines(nearest: problem.dampedSquare, feedback: problem.dampedSquare)
     }
-    var quantized = options.nearest(to: problem, algebra)
     let rounding = FeedbackRounding(algebra, options.grid)
-    let nearest = algebra.squaredError(of: quantized, problem, metric)
-    let feedback = rounding.round(
-      problem.weight, feedback: metric.feedback, into: &quantized)
-    return (nearest, feedback)
+    let most = Self.sampledTiles * rounding.grid.rowStep
+    if rounding.grid.rowStep == 1 || problem.weight.rowCount <= most {
+      var quantized = options.nearest(to: problem, algebra)
+      let nearest = algebra.squaredError(of: quantized, problem, metric)
+      let feedback = rounding.round(
+        problem.weight, feedback: metric.feedback, into: &quantized)
+      return Baselines(nearest: nearest, feedback: feedback)
+    }
+    var rows = Matrix<Float>(rowCount: most, columnCount: problem.weight.columnCount)
+    for row in 0..<most {
+      let source = row * problem.weight.rowCount / most
+      for column in 0..<rows.columnCount { rows[row, column] = problem.weight[source, column] }
+    }
+    var quantized = options.zeros(outputSize: most, inputSize: rows.columnCount)
+    rounding.roundToNearest(rows, into: &quantized)
+    var errors = rows.copy()
+    algebra.add(quantized.values, scale: -1, to: &errors)
+    let nearest = metric.square(errors, algebra)
+    let feedback = rounding.round(rows, feedback: metric.feedback, into: &quantized)
+    let square = metric.square(rows, algebra)
+    let share = square > 0 ? problem.dampedSquare / square : 1
+    return Baselines(nearest: nearest * share, feedback: feedback * share, tolerance: 1.1)
   }
 
   // MARK: - Outlier columns

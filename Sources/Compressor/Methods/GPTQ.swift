@@ -49,7 +49,7 @@ public struct GPTQ: CompressionMethod {
   /// Refuses an order of columns with a format that rounds eight columns together.
   public func check(given: MethodChoices) throws(CompressionPlanError) {
     try rounding.check()
-    if ordersByActivation, rounding.format == .e8p {
+    if ordersByActivation, rounding.format.coding == .lattice {
       throw .conflict(
         "--act-order has no meaning with --format e8p, which rounds eight columns together")
     }

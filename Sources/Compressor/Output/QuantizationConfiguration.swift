@@ -30,7 +30,7 @@ package struct QuantizationConfiguration {
       Key.version: .integer(format.writtenVersion),
       Key.toolVersion: .string(toolVersion),
       Key.compressionMethod: .string(plan.method.name),
-      Key.bits: .integer(
+      Key.bits: Self.number(
         (format.format ?? format.factors.format.weightFormat ?? QuantizationOptions().format)
           .bitsPerCode),
       Key.format: .string(format.format?.rawValue ?? CompressedFormat.withoutQuantized),
@@ -51,6 +51,11 @@ package struct QuantizationConfiguration {
       Key.unconverted: .array(unconverted.map { .string($0) }),
       Key.sourceDigest: .string(sourceDigest),
     ]
+  }
+
+  /// A number without a decimal point where it is whole.
+  private static func number(_ value: Double) -> JSONOutput {
+    value == value.rounded() ? .integer(Int(value)) : .number(value)
   }
 
   /// Adds the section to the text of a config.json.

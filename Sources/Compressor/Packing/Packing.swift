@@ -3,8 +3,8 @@ internal import DuetSystem
 
 /// The tensors of a compressed linear layer, as they are stored in the file.
 package struct Packing {
-  private let name: String
-  private let pool: WorkerPool
+  let name: String
+  let pool: WorkerPool
 
   /// The packing of the layer `name`.
   package init(_ name: String, _ algebra: LinearAlgebra) {
@@ -110,16 +110,21 @@ package struct Packing {
         if matrix.grid == .asymmetric { offsets[place] = matrix.offset(row: row, group: group) }
       }
     }
-    if layout.format == .e8p {
+    switch layout.format.coding {
+    case .lattice:
       let codes = latticeCodes(matrix)
       return try PackedMatrix(packing: codes.span, layout: layout, scales: scales.span)
+    case .trellis:
+      let bits = trellisBits(matrix)
+      return try PackedMatrix(packingTrellis: bits.span, layout: layout, scales: scales.span)
+    case .integers:
+      let codes = integerCodes(matrix)
+      if matrix.grid == .symmetric {
+        return try PackedMatrix(packing: codes.span, layout: layout, scales: scales.span)
+      }
+      return try PackedMatrix(
+        packing: codes.span, layout: layout, scales: scales.span, offsets: offsets.span)
     }
-    let codes = integerCodes(matrix)
-    if matrix.grid == .symmetric {
-      return try PackedMatrix(packing: codes.span, layout: layout, scales: scales.span)
-    }
-    return try PackedMatrix(
-      packing: codes.span, layout: layout, scales: scales.span, offsets: offsets.span)
   }
 
   private func integerCodes(_ matrix: borrowing QuantizedMatrix) -> Buffer<UInt8> {

@@ -18,10 +18,10 @@ package struct AsymmetricGrid: RoundingGrid {
   /// - Parameters:
   ///   - format: An integer format of at most four bits.
   ///   - fit: How the range of a group is found.
-  /// - Precondition: The format is neither e8p nor int8.
+  /// - Precondition: It is an integer format of at most four bits.
   package init(_ format: WeightFormat, fit: ScaleFit = .search) {
     precondition(
-      format != .e8p && format != .int8, "\(format.rawValue) has no asymmetric grid")
+      format.coding == .integers && format != .int8, "\(format.rawValue) has no asymmetric grid")
     largestCode = Float(format.largestCode)
     clearedBits = UInt16(format.bitsPerCode)
     clips = fit.clips

@@ -24,7 +24,7 @@ extension FeedbackRounding {
   ) -> Double {
     let n = weight.columnCount
     precondition(hessian.rowCount == n, "a Hessian of \(hessian.rowCount) for \(n) columns")
-    let parts = RowParts(rowCount: weight.rowCount)
+    let parts = RowParts(rowCount: weight.rowCount, rowStep: grid.rowStep)
     let gains = Buffer<Double>(count: parts.count)
     let (source, values, scales) = unsafe (
       weight.pointer, result.values.pointer, result.scales.pointer
@@ -109,7 +109,8 @@ extension FeedbackRounding {
 
   /// Accepts the candidates in the rows where they lower the error.
   ///
-  /// With d = candidate - q the error changes by d H_BB d^T - 2 d g^T.
+  /// With d = candidate - q the error changes by d H_BB d^T - 2 d g^T. Rows that are rounded together are
+  /// accepted together.
   ///
   /// - Returns: By how much the error has fallen.
   private func accept(
@@ -119,27 +120,33 @@ extension FeedbackRounding {
     _ metric: UnsafePointer<Float>, _ metricStride: Int
   ) -> Double {
     var gain = 0.0
-    for row in 0..<rows {
+    let rowStep = grid.rowStep
+    for first in Swift.stride(from: 0, to: rows, by: rowStep) {
+      let together = first..<min(first + rowStep, rows)
       var delta: Float = 0
-      for i in 0..<count {
-        let d = unsafe candidate[i * stride + row] - q[i * stride + row]
-        if d == 0 { continue }
-        var sum: Float = 0
-        for j in 0..<count {
-          let other = unsafe candidate[j * stride + row] - q[j * stride + row]
-          sum += unsafe other * metric[i * metricStride + j]
+      for row in together {
+        for i in 0..<count {
+          let d = unsafe candidate[i * stride + row] - q[i * stride + row]
+          if d == 0 { continue }
+          var sum: Float = 0
+          for j in 0..<count {
+            let other = unsafe candidate[j * stride + row] - q[j * stride + row]
+            sum += unsafe other * metric[i * metricStride + j]
+          }
+          delta += unsafe d * (sum - 2 * g[i * stride + row])
         }
-        delta += unsafe d * (sum - 2 * g[i * stride + row])
       }
       let isBetter = delta < 0
       if isBetter { gain -= Double(delta) }
-      for i in 0..<count {
-        let index = i * stride + row
-        let d = unsafe isBetter ? candidate[index] - q[index] : 0
-        unsafe changes[index] = d
-        if d != 0 {
-          unsafe remaining[index] -= d
-          unsafe q[index] = unsafe candidate[index]
+      for row in together {
+        for i in 0..<count {
+          let index = i * stride + row
+          let d = unsafe isBetter ? candidate[index] - q[index] : 0
+          unsafe changes[index] = d
+          if d != 0 {
+            unsafe remaining[index] -= d
+            unsafe q[index] = unsafe candidate[index]
+          }
         }
       }
     }

@@ -65,7 +65,7 @@ package struct FeedbackRounding {
       order == nil || (grid.step == 1 && timing == .atStart), "an order of columns that go together"
     )
     check(weight, result)
-    let parts = RowParts(rowCount: weight.rowCount)
+    let parts = RowParts(rowCount: weight.rowCount, rowStep: grid.rowStep)
     let errors = Buffer<Double>(count: parts.count)
     let (source, values, scales) = unsafe (
       weight.pointer, result.values.pointer, result.scales.pointer
@@ -109,7 +109,7 @@ package struct FeedbackRounding {
     check(weight, result)
     let n = weight.columnCount
     precondition(importances?.count ?? n == n, "importances of other columns")
-    let parts = RowParts(rowCount: weight.rowCount)
+    let parts = RowParts(rowCount: weight.rowCount, rowStep: grid.rowStep)
     let (source, values, scales) = unsafe (
       weight.pointer, result.values.pointer, result.scales.pointer
     )

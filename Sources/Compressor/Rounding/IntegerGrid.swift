@@ -18,11 +18,12 @@ package struct IntegerGrid: RoundingGrid {
   ///   - format: An integer format.
   ///   - fit: How scales are found.
   ///   - kernelSet: The kernels that round; all sets give identical results.
-  /// - Precondition: The format is not e8p.
+  /// - Precondition: It is an integer format.
   package init(
     _ format: WeightFormat, fit: ScaleFit = .search, _ kernelSet: KernelSet = .standard
   ) {
-    precondition(format != .e8p, "the values of e8p are no multiples of a scale")
+    precondition(
+      format.coding == .integers, "the values of \(format.rawValue) are no multiples of a scale")
     self.kernelSet = kernelSet
     clips = fit.clips
     zeroPoint = format.zeroPoint
@@ -47,7 +48,7 @@ package struct IntegerGrid: RoundingGrid {
       var best = SIMD16<Float>()
       var bestError = SIMD16<Float>(repeating: .infinity)
       for clip in clips {
-        let scale = Self.stored(largest * (clip / (largestCode - zeroPoint + 0.5)))
+        let scale = (largest * (clip / (largestCode - zeroPoint + 0.5))).storedAsHalf
         let error = unsafe error(
           x + first, columns: columns, stride: stride, weights: weights, scale: scale)
         let improves = error .< bestError
@@ -56,15 +57,6 @@ package struct IntegerGrid: RoundingGrid {
       }
       for lane in 0..<min(16, rows - first) { unsafe scales[first + lane] = best[lane] }
     }
-  }
-
-  /// Scales rounded to F16; too large ones become its largest finite number, not infinity.
-  private static func stored(_ scales: SIMD16<Float>) -> SIMD16<Float> {
-    var result = scales
-    for lane in 0..<16 {
-      result[lane] = Float(Float16(min(scales[lane], Float(Float16.greatestFiniteMagnitude))))
-    }
-    return result
   }
 
   /// The weighted squared errors of sixteen rows, each with its scale.

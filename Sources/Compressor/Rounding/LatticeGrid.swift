@@ -73,8 +73,9 @@ package struct LatticeGrid: RoundingGrid {
   private func bestScales(
     _ x: UnsafePointer<Float>, columns: Int, stride: Int, weights: UnsafePointer<Float>
   ) -> SIMD16<Float> {
-    let center = unsafe Self.rootMeanSquare(x, columns: columns, stride: stride, weights: weights)
-    let candidates = Self.multiples.map { Self.stored(center * $0) }
+    let center = unsafe SIMD16<Float>.rootMeanSquare(
+      x, columns: columns, stride: stride, weights: weights)
+    let candidates = Self.multiples.map { (center * $0).storedAsHalf }
     var errors = [SIMD16<Float>](repeating: .zero, count: candidates.count)
     let blockCount = (columns + step - 1) / step
     let sampleCount = min(blockCount, Self.largestSample)
@@ -103,31 +104,6 @@ package struct LatticeGrid: RoundingGrid {
       bestError.replace(with: error, where: improves)
     }
     return best
-  }
-
-  /// sqrt(sum of weights[c] x[c]^2 / sum of weights[c]) of sixteen rows.
-  private static func rootMeanSquare(
-    _ x: UnsafePointer<Float>, columns: Int, stride: Int, weights: UnsafePointer<Float>
-  ) -> SIMD16<Float> {
-    var sums = SIMD16<Float>()
-    var total: Float = 0
-    for column in 0..<columns {
-      let numbers = unsafe UnsafeRawPointer(x + column * stride).loadUnaligned(
-        as: SIMD16<Float>.self)
-      let weight = unsafe weights[column]
-      sums += numbers * numbers * weight
-      total += weight
-    }
-    return total > 0 ? (sums / total).squareRoot() : .zero
-  }
-
-  /// Scales rounded to F16; too large ones become its largest finite number, not infinity.
-  private static func stored(_ scales: SIMD16<Float>) -> SIMD16<Float> {
-    var result = scales
-    for lane in 0..<16 {
-      result[lane] = Float(Float16(min(scales[lane], Float(Float16.greatestFiniteMagnitude))))
-    }
-    return result
   }
 }
 

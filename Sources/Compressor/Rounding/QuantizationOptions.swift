@@ -16,10 +16,11 @@ public struct QuantizationOptions: Sendable, Hashable {
 
   /// The values that the weights of Q can have.
   package var grid: any RoundingGrid {
-    switch (format, gridKind) {
-    case (.e8p, _): LatticeGrid()
-    case (_, .asymmetric): AsymmetricGrid(format, fit: scaleFit)
-    case (_, .symmetric): IntegerGrid(format, fit: scaleFit)
+    switch (format.coding, gridKind) {
+    case (.lattice, _): LatticeGrid()
+    case (.trellis, _): TrellisGrid(format)
+    case (.integers, .asymmetric): AsymmetricGrid(format, fit: scaleFit)
+    case (.integers, .symmetric): IntegerGrid(format, fit: scaleFit)
     }
   }
 

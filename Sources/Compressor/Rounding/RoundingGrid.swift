@@ -2,12 +2,16 @@ package import DuetRuntime
 
 /// The values that weights of a format can have, given a scale.
 ///
-/// Arrays are transposed, (columns, rows) with `stride` numbers from one column to the next: the rows of
-/// a weight matrix are independent of each other, so every step works on a vector of rows. `stride` is a
+/// Arrays are transposed, (columns, rows) with `stride` numbers from one column to the next: the error of
+/// a weight matrix is the sum of those of its rows, so every step works on a vector of rows. `stride` is a
 /// multiple of 16; rows are padded with zeros to the next multiple of 16.
 package protocol RoundingGrid: Sendable {
   /// The number of consecutive columns that are rounded together: 1, or 8 for a lattice.
   var step: Int { get }
+  /// The number of rows that are rounded together: 1, or 64 for a trellis code.
+  ///
+  /// The rows that are rounded at once begin at a multiple of it.
+  var rowStep: Int { get }
   /// Whether a group has an offset beside its scale.
   var kind: GridKind { get }
 
@@ -49,5 +53,6 @@ package protocol RoundingGrid: Sendable {
 }
 
 extension RoundingGrid {
+  package var rowStep: Int { 1 }
   package var kind: GridKind { .symmetric }
 }

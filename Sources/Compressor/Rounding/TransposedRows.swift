@@ -82,9 +82,12 @@ struct RowParts {
   let rowsPerPart: Int
 
   /// Parts of 32 to 256 rows: BLAS is faster with more rows, and each thread should get several parts.
-  init(rowCount: Int) {
+  ///
+  /// Rows that a grid rounds together, `rowStep` of them, are never in two parts.
+  init(rowCount: Int, rowStep: Int = 1) {
     self.rowCount = rowCount
-    rowsPerPart = min(256, max(32, (rowCount + 127) / 128 * 16))
+    let rows = min(256, max(32, (rowCount + 127) / 128 * 16))
+    rowsPerPart = (rows + rowStep - 1) / rowStep * rowStep
   }
 
   var count: Int { (rowCount + rowsPerPart - 1) / rowsPerPart }

@@ -18,13 +18,17 @@ enum { lanes = 8 };
 #include "../vector/attention.inc"
 #include "../vector/rounding.inc"
 #include "../vector/integer_rounding.inc"
+#include "../vector/trellis_passes.inc"
+#include "../vector/trellis_rounding.inc"
 #include "dot.inc"
 #include "../vector/bytes.inc"
 #include "lattice_signs.inc"
 #include "../vector/lattice_by_swaps.inc"
 #include "../vector/codes.inc"
 #include "../vector/tile.inc"
+#include "../vector/trellis_expand.inc"
 #include "../vector/packed.inc"
+#include "../vector/trellis.inc"
 #include "../vector/packed_entries.inc"
 
 #pragma clang attribute pop

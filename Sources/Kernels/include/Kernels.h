@@ -169,6 +169,14 @@ typedef struct kernels_set {
   void (*quantize_int8)(const float *x, size_t n, size_t group_stride, int8_t *values,
                         float *scales, int32_t *sums);
 
+  // The tables by which one token is multiplied with trellis codes, KERNELS_TABLE_BYTES for every 128
+  // of the n values. Each eight values have 64 bytes: low bytes of quad 0, low bytes of quad 1, high
+  // bytes of quad 0, high bytes of quad 1. A quad is four values x_j. Byte m < 16 of the low ones is
+  // entry % 64, of the high ones entry / 64, with
+  //   entry = 512 + sum over j < 4 of (bit j of m is set ? x_j : -x_j),
+  // which is from 4 to 1020, because no |x_j| is more than 127. n is a multiple of 128.
+  void (*bit_tables)(const int8_t *values, size_t n, uint8_t *tables);
+
   // The order in which e8p reads activations: y[32b + 4s + k] = x[32b + 8k + s], n a multiple of 32.
   void (*reorder_e8p)(const int8_t *x, size_t n, int8_t *y);
 
@@ -203,6 +211,19 @@ typedef struct kernels_set {
   float (*round_divided)(const float *x, float divisor, const float *scales, size_t rows,
                          float zero_point, float largest_code, float *y);
 
+  // Rounds a tile of a column, 64 numbers, to a trellis code: of all bits that go around, b_0 ...
+  // b_(32 planes - 1), it takes some for which
+  //   sum over r < 64 of (scales[r] q_r - x[r] / unit)^2
+  // is near the least, and writes y[r] = fl(scales[r] * unit * q_r) and, where bits is not null,
+  // bits[i] = b_i, 0 or 1. A row with scale 0 has no term and y[r] = 0; with all scales 0 the bits are 0.
+  // It is the least among the bits with the same last 12 - even_bits, and these are chosen by rounding
+  // the rows 32 ... 63, 0 ... 31 as if they were not closed to a circle. Bit-identical in all sets.
+  //
+  // x must be finite, scales 0 or between 2^-64 and 2^64, and |x| below 2^40 times the largest scale.
+  // scratch holds KERNELS_TRELLIS_SCRATCH floats, and is faster when aligned to 64 bytes. y may be x.
+  void (*round_trellis)(kernels_format format, const float *x, const float *scales, float *scratch,
+                        float *y, uint8_t *_Nullable bits);
+
   // Multiplies bytes in registers with the set's dot-product instruction and returns the number of
   // products. Prompt processing cannot be faster. `sink` receives a result, so that the compiler
   // keeps the loop.
@@ -218,12 +239,18 @@ const kernels_set *_Nonnull const *_Nonnull kernels_supported(size_t *count);
 
 // y[t * y_stride + i] = the sum over `terms` of W x at row first_row + i and token first_token + t,
 // for i < rows and t < tokens. Terms are added in their order, and each number of y is written
-// once. first_row is a multiple of 16; all terms have at least first_row + rows rows. tokens is at
-// most KERNELS_TOKEN_BLOCK. One token uses packed_matvec, more use packed_matmul; both give the
-// same bits.
+// once. first_row is a multiple of 16, and of 64 when a term has trellis codes; all terms have at
+// least first_row + rows rows. tokens is at most KERNELS_TOKEN_BLOCK. One token uses packed_matvec,
+// more use packed_matmul; both give the same bits.
 void kernels_packed_product(const kernels_set *set, const kernels_term *terms, size_t term_count,
                             size_t first_row, size_t rows, size_t first_token, size_t tokens,
                             float *y, size_t y_stride);
+
+// Finds the bits of a tile of trellis codes whose 64 values are q, where 127 stands for any value, and
+// writes them as bytes of 0 or 1, 32 times `planes` of them. Returns 1, or 0 when no bits have these
+// values. After a few rows with values only a few of the 2^12 windows are left, so a tile takes less
+// time than rounding does; rows of any value keep them all.
+int kernels_trellis_path(kernels_format format, const int8_t *q, uint8_t *bits);
 
 #pragma clang assume_nonnull end
 

@@ -16,13 +16,17 @@ enum { lanes = 4 };
 #include "../vector/attention.inc"
 #include "../vector/rounding.inc"
 #include "../vector/integer_rounding.inc"
+#include "../vector/trellis_passes.inc"
+#include "../vector/trellis_rounding.inc"
 #include "dot.inc"
 #include "../vector/bytes.inc"
 #include "../vector/lattice_by_nibbles.inc"
 #include "../vector/lattice.inc"
 #include "../vector/codes.inc"
 #include "../vector/tile.inc"
+#include "../vector/trellis_expand.inc"
 #include "../vector/packed.inc"
+#include "../vector/trellis.inc"
 #include "../vector/packed_entries.inc"
 
 #pragma clang attribute pop

@@ -242,13 +242,17 @@ static uint64_t read_bytes(const void *x, size_t n) {
 #include "packed.inc"
 #include "rounding.inc"
 #include "integer_rounding.inc"
+#include "trellis_rounding.inc"
 
 const kernels_set kernels_portable = {
     .name = "portable",
 #include "../vector/table.inc"
-    .packed_matvec = {packed_sum, packed_sum, packed_sum, packed_sum, packed_sum},
-    .packed_matmul = {packed_sum, packed_sum, packed_sum, packed_sum, packed_sum},
+    .packed_matvec = {packed_sum, packed_sum, packed_sum, packed_sum, packed_sum, packed_sum,
+                      packed_sum, packed_sum},
+    .packed_matmul = {packed_sum, packed_sum, packed_sum, packed_sum, packed_sum, packed_sum,
+                      packed_sum, packed_sum},
     .quantize_int8 = quantize_int8,
+    .bit_tables = bit_tables,
     .reorder_e8p = reorder_e8p,
     .multiply_bytes = multiply_bytes,
 };

@@ -34,10 +34,15 @@ extension CompressedFormat {
       }
     }
     moduleRanks = ranks
-    if grid == .asymmetric, self.format == nil || self.format == .e8p {
+    if grid == .asymmetric, self.format?.coding != .integers {
       throw .unsupportedValue(
         path: file.path, key: object.name(Key.grid), value: grid.rawValue,
         supported: "symmetric where the format is \(format)")
+    }
+    if self.format?.coding == .trellis, groupSize != .row {
+      throw .unsupportedValue(
+        path: file.path, key: object.name(Key.groupSize), value: groupSize.rawValue,
+        supported: "\"row\" where the format is \(format)")
     }
     if self.format == nil, factors.format == .f16 {
       throw .unsupportedValue(

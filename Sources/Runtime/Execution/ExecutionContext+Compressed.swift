@@ -46,14 +46,12 @@ struct CompressedScratch: ~Copyable {
       count: type == .f32 ? threadCount * ExecutionContext.decodedCount(columns: inputSize) : 0)
     inputs = QuantizedActivations(
       tokenCapacity: tokens, segments: [inputSize],
-      inLatticeOrder: weights.contains { weights in
-        weights.linear.parts.contains { $0.quantized?.format == .e8p }
-      })
+      for: Set(weights.flatMap { $0.linear.parts.compactMap { $0.quantized?.format } }))
     let columnGroups = most { $0.linear.columns.groupCount }
     outliers = QuantizedActivations(
       tokenCapacity: tokens,
       segments: [Int](repeating: Int(KERNELS_ACTIVATION_GROUP), count: columnGroups),
-      inLatticeOrder: false)
+      for: [])
     factors = LowRankScratch(
       groupCount: most { $0.linear.ranks.groupCount }, tokenCapacity: tokens)
   }

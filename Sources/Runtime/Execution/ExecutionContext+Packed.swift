@@ -127,16 +127,16 @@ package struct LowRankScratch: ~Copyable {
     product = Buffer(count: linear.ranks.size * tokenCapacity)
     activations = QuantizedActivations(
       tokenCapacity: tokenCapacity, segments: linear.ranks.sizes,
-      inLatticeOrder: linear.parts.contains { $0.lowRank?.left.format == .e8p })
+      for: Set(linear.parts.compactMap { $0.lowRank?.left.format }))
   }
 
   /// Memory for layers whose ranks fill at most `groupCount` groups of 128 numbers for a token.
   init(groupCount: Int, tokenCapacity: Int) {
     let segments = [Int](repeating: Int(KERNELS_ACTIVATION_GROUP), count: groupCount)
     product = Buffer(count: segments.reduce(0, +) * tokenCapacity)
-    // Factors are in an integer format, never in e8p.
+    // Factors are in an integer format.
     activations = QuantizedActivations(
-      tokenCapacity: tokenCapacity, segments: segments, inLatticeOrder: false)
+      tokenCapacity: tokenCapacity, segments: segments, for: [])
   }
 
   mutating func prepare(_ ranks: ActivationSegments, _ tokenCount: Int) {

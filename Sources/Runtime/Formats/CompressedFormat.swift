@@ -113,7 +113,7 @@ public struct CompressedFormat: Sendable, Hashable {
   public var embedding: EmbeddingStorage?
 
   /// The latest version of the format that is read.
-  public static let version = 2
+  public static let version = 3
   /// The value of "quant_method".
   package static let methodName = "duet"
   /// The formats that Q may have: int8 is for factors, outlier columns and the head.
@@ -137,9 +137,9 @@ public struct CompressedFormat: Sendable, Hashable {
     self.embedding = embedding
   }
 
-  /// The earliest version that describes the model: 2 for a packed embedding, which readers of version 1
-  /// do not find.
-  package var writtenVersion: Int { embedding == nil ? 1 : 2 }
+  /// The earliest version that describes the model: 2 for a packed embedding and 3 for a trellis code, which
+  /// readers of earlier versions do not know.
+  package var writtenVersion: Int { format?.coding == .trellis ? 3 : embedding == nil ? 1 : 2 }
 
   /// The rank of the layer `name`, (outputSize, inputSize).
   public func rank(of name: String, outputSize: Int, inputSize: Int) -> Int {

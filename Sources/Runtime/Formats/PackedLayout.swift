@@ -14,17 +14,22 @@ public struct PackedLayout: Sendable, Hashable {
 
   /// The layout of a matrix (outputSize, inputSize).
   ///
-  /// - Precondition: Both sizes are positive.
+  /// - Precondition: Both sizes are positive; a trellis code has one scale for each row.
   public init(_ format: WeightFormat, groupSize: GroupSize, outputSize: Int, inputSize: Int) {
     precondition(outputSize > 0 && inputSize > 0, "a matrix of \(outputSize) x \(inputSize)")
+    precondition(
+      format.coding != .trellis || groupSize == .row,
+      "\(format.rawValue) with groups of \(groupSize.rawValue)")
     self.format = format
     self.groupSize = groupSize
     self.outputSize = outputSize
     self.inputSize = inputSize
   }
 
-  /// The number of panels of 16 rows, the last of which may be padded.
-  public var panelCount: Int { Self.quotient(outputSize, Self.panelRows) }
+  /// The number of panels of 16 rows, of which those at the end may be padded.
+  public var panelCount: Int {
+    Self.quotient(outputSize, format.tileRows) * (format.tileRows / Self.panelRows)
+  }
 
   /// The number of stored columns, padding included.
   ///
@@ -39,10 +44,12 @@ public struct PackedLayout: Sendable, Hashable {
   public var groupCount: Int { groupSize.columnCount.map { paddedInputSize / $0 } ?? 1 }
 
   /// The number of codes of a row, without padding: one for each weight, in e8p one for eight weights.
-  public var codesPerRow: Int { format == .e8p ? Self.quotient(inputSize, 8) : inputSize }
+  public var codesPerRow: Int {
+    format.coding == .lattice ? Self.quotient(inputSize, 8) : inputSize
+  }
 
-  /// The bytes of a panel's codes, a multiple of 64.
-  public var panelByteCount: Int { paddedInputSize * Self.panelRows * format.bitsPerCode / 8 }
+  /// The bytes of a panel's codes, a multiple of 32; those of a tile are a multiple of 64.
+  public var panelByteCount: Int { paddedInputSize * format.panelColumnByteCount }
 
   /// The shape of the stored codes, (panels, bytes of a panel).
   public var codesShape: [Int] { [panelCount, panelByteCount] }
@@ -82,12 +89,13 @@ public struct PackedLayout: Sendable, Hashable {
     return (row / Self.panelRows * groupCount + group) * Self.panelRows + row % Self.panelRows
   }
 
-  /// The indices of the scales of padded rows among all stored scales, all in the last panel.
+  /// The indices of the scales of padded rows among all stored scales, in the last panels.
   package var paddedScaleIndices: [Int] {
-    let used = outputSize - (panelCount - 1) * Self.panelRows
-    let start = (panelCount - 1) * groupCount * Self.panelRows
-    return (0..<groupCount).flatMap { group in
-      (used..<Self.panelRows).map { start + group * Self.panelRows + $0 }
+    (outputSize / Self.panelRows..<panelCount).flatMap { panel in
+      let used = max(0, outputSize - panel * Self.panelRows)
+      return (0..<groupCount).flatMap { group in
+        (used..<Self.panelRows).map { (panel * groupCount + group) * Self.panelRows + $0 }
+      }
     }
   }
 

@@ -13,6 +13,7 @@ package import Kernels
 /// - `int8`: 4 columns in 64 bytes; the byte holds column i.
 /// - `e8p`: 32 columns in 128 bytes; byte 4r + k of the first 64 is the index and of the others the
 ///   signs of a point of eight coordinates, columns 8k ... 8k + 7. See `LatticeCodebook`.
+/// - `trellis2`, `trellis2_5`, `trellis3`: tiles of 64 rows, whose rows share bits. See `TrellisCode`.
 ///
 /// The contract, with a worked example of each format, is `PackedFormats.h` of the kernels.
 public enum WeightFormat: String, Sendable, Hashable, CaseIterable {
@@ -26,24 +27,60 @@ public enum WeightFormat: String, Sendable, Hashable, CaseIterable {
   case int8
   /// Two bits, sixteen for eight weights: scale * (a point of E8 + 1/4 or E8 - 1/4).
   case e8p
+  /// Two bits: scale * (a sum of twelve bits, some of them of the rows above).
+  case trellis2
+  /// Two and a half bits, coded like `trellis2`: two in even rows and three in odd ones.
+  case trellis2_5 = "trellis2.5"
+  /// Three bits, coded like `trellis2`.
+  case trellis3
 
-  /// The bits of a weight's code; in e8p, an eighth of the bits of the code of eight weights.
-  public var bitsPerCode: Int {
+  /// What the bits of a format stand for.
+  public enum Coding: Sendable {
+    /// Every weight has a code of its own, an integer.
+    case integers
+    /// Eight weights of a row have a code together, a point of a lattice.
+    case lattice
+    /// The weights of a column share bits with the weights above them.
+    case trellis
+  }
+
+  /// What the bits stand for.
+  public var coding: Coding {
     switch self {
-    case .int2, .e8p: 2
-    case .int3: 3
-    case .int4: 4
-    case .int8: 8
+    case .int2, .int3, .int4, .int8: .integers
+    case .e8p: .lattice
+    case .trellis2, .trellis2_5, .trellis3: .trellis
     }
   }
 
-  /// The largest code of a weight; in e8p, the largest byte.
+  /// The bits of a weight's code; where weights have a code together, its bits divided among them.
+  public var bitsPerCode: Double {
+    Double(panelColumnByteCount * 8) / Double(PackedLayout.panelRows)
+  }
+
+  /// The bytes of the codes of sixteen rows of a column.
+  public var panelColumnByteCount: Int {
+    switch self {
+    case .int2, .e8p, .trellis2: 4
+    case .trellis2_5: 5
+    case .int3, .trellis3: 6
+    case .int4: 8
+    case .int8: 16
+    }
+  }
+
+  /// The number of rows whose codes lie together.
+  ///
+  /// The rows of a matrix are padded to a multiple of it.
+  public var tileRows: Int { coding == .trellis ? 64 : PackedLayout.panelRows }
+
+  /// The largest code of a weight; where weights have no codes of their own, the largest byte.
   public var largestCode: UInt8 {
     switch self {
     case .int2: 3
     case .int3: 7
     case .int4: 15
-    case .int8, .e8p: 255
+    case .int8, .e8p, .trellis2, .trellis2_5, .trellis3: 255
     }
   }
 
@@ -51,28 +88,26 @@ public enum WeightFormat: String, Sendable, Hashable, CaseIterable {
   public var blockColumns: Int {
     switch self {
     case .int2: 16
-    case .int3, .e8p: 32
+    case .int3, .e8p, .trellis2, .trellis2_5, .trellis3: 32
     case .int4: 8
     case .int8: 4
     }
   }
 
-  /// The bytes of a block, 64 for each vector of it.
-  public var blockByteCount: Int {
-    blockColumns * PackedLayout.panelRows * bitsPerCode / 8
-  }
+  /// The bytes of a block of sixteen rows.
+  public var blockByteCount: Int { blockColumns * panelColumnByteCount }
 
   /// The number that is subtracted from a code when there are no offsets.
   ///
-  /// No code of two to four bits is equal to it, so no value is zero. It is 0 for e8p, whose codes are
-  /// not numbers.
+  /// No code of two to four bits is equal to it, so no value is zero. It is 0 where codes are not
+  /// numbers.
   public var zeroPoint: Float {
     switch self {
     case .int2: 1.5
     case .int3: 3.5
     case .int4: 7.5
     case .int8: 128
-    case .e8p: 0
+    case .e8p, .trellis2, .trellis2_5, .trellis3: 0
     }
   }
 
@@ -84,6 +119,7 @@ public enum WeightFormat: String, Sendable, Hashable, CaseIterable {
     case .int2, .int3, .int4: 0.5
     case .int8: 1
     case .e8p: 0.25
+    case .trellis2, .trellis2_5, .trellis3: 0.0625
     }
   }
 
@@ -95,6 +131,9 @@ public enum WeightFormat: String, Sendable, Hashable, CaseIterable {
     case .int4: KERNELS_INT4
     case .int8: KERNELS_INT8
     case .e8p: KERNELS_E8P
+    case .trellis2: KERNELS_TRELLIS2
+    case .trellis2_5: KERNELS_TRELLIS2_5
+    case .trellis3: KERNELS_TRELLIS3
     }
   }
 }

@@ -7,7 +7,7 @@ extension PackedMatrix {
   ///
   /// - Parameters:
   ///   - codes: (outputSize, inputSize), row major, each at most `largestCode` of the format.
-  ///   - layout: The sizes, and a format other than e8p.
+  ///   - layout: The sizes, and an integer format.
   ///   - scales: (outputSize, groups), row major.
   ///   - offsets: (outputSize, groups), row major, or nil.
   /// - Throws: `PackedMatrixError` when a scale or offset is not finite as F16, or there is no memory.
@@ -17,7 +17,8 @@ extension PackedMatrix {
     packing codes: Span<UInt8>, layout: PackedLayout, scales: Span<Float>,
     offsets: Span<Float>? = nil
   ) throws(PackedMatrixError) {
-    precondition(layout.format != .e8p, "the codes of e8p have sixteen bits")
+    precondition(
+      layout.format.coding == .integers, "weights of \(layout.format.rawValue) have no codes")
     let count = layout.outputSize * layout.inputSize
     precondition(codes.count == count, "\(codes.count) codes, not \(count)")
     try self.init(layout: layout, scales: scales, offsets: offsets) { memory in
@@ -44,7 +45,7 @@ extension PackedMatrix {
   package init(
     packing codes: Span<UInt16>, layout: PackedLayout, scales: Span<Float>
   ) throws(PackedMatrixError) {
-    precondition(layout.format == .e8p, "the codes of \(layout.format.rawValue) have eight bits")
+    precondition(layout.format == .e8p, "\(layout.format.rawValue) has no codes of sixteen bits")
     let count = layout.outputSize * layout.codesPerRow
     precondition(codes.count == count, "\(codes.count) codes, not \(count)")
     try self.init(layout: layout, scales: scales, offsets: nil) { memory in
@@ -62,7 +63,7 @@ extension PackedMatrix {
   }
 
   /// A matrix with these scales and offsets, (outputSize, groups), and the codes that `fill` stores.
-  private init(
+  init(
     layout: PackedLayout, scales: Span<Float>, offsets: Span<Float>?,
     fill: (inout MutableRawSpan) -> Void
   ) throws(PackedMatrixError) {
@@ -159,7 +160,8 @@ extension PackedLayout {
             words[w + 4] | words[w + 5] << 3 | (x & 0x0101_0101) << 6 | (y & 0x0101_0101) << 7, 2)
         case .int4: store(words[w] | words[w + 1] << 4)
         case .int8: store(words[w])
-        case .e8p: preconditionFailure("the codes of e8p do not lie in words")
+        case .e8p, .trellis2, .trellis2_5, .trellis3:
+          preconditionFailure("the codes of \(format.rawValue) do not lie in words")
         }
       }
     }

@@ -1,11 +1,12 @@
 extension PackedMatrix {
   /// Whether every row has the code 0 in `column`, as padding has.
   ///
-  /// - Precondition: The format is not e8p, and the column is below `layout.paddedInputSize`.
+  /// - Precondition: It is an integer format, and the column is below `layout.paddedInputSize`.
   /// - Complexity: O(outputSize).
   func hasOnlyZeroCodes(inColumn column: Int) -> Bool {
     precondition(
-      format != .e8p && column < layout.paddedInputSize, "column \(column) of \(inputSize)")
+      format.coding == .integers && column < layout.paddedInputSize,
+      "column \(column) of \(inputSize)")
     return (0..<outputSize).allSatisfy { row in
       layout.word(codeBytes, row: row, index: column / 4).code(column % 4) == 0
     }
@@ -13,10 +14,10 @@ extension PackedMatrix {
 
   /// The codes of an integer format, (outputSize, inputSize), row major: the inverse of packing.
   ///
-  /// - Precondition: The format is not e8p.
+  /// - Precondition: It is an integer format.
   /// - Complexity: O(outputSize * inputSize).
   package func unpackedCodes() -> [UInt8] {
-    precondition(format != .e8p, "the codes of e8p have sixteen bits")
+    precondition(format.coding == .integers, "weights of \(format.rawValue) have no codes")
     var result = [UInt8](repeating: 0, count: outputSize * inputSize)
     for row in 0..<outputSize {
       for column in 0..<inputSize {
@@ -32,7 +33,7 @@ extension PackedMatrix {
   /// - Precondition: The format is e8p.
   /// - Complexity: O(outputSize * inputSize).
   package func unpackedLatticeCodes() -> [UInt16] {
-    precondition(format == .e8p, "the codes of \(format.rawValue) have eight bits")
+    precondition(format == .e8p, "\(format.rawValue) has no codes of sixteen bits")
     var codes: [UInt16] = []
     codes.reserveCapacity(outputSize * layout.codesPerRow)
     for row in 0..<outputSize {
@@ -77,10 +78,10 @@ extension PackedMatrix {
     precondition(
       row < outputSize && numbers.count == inputSize,
       "row \(row) of \(outputSize) into \(numbers.count) numbers, not \(inputSize)")
-    if format == .e8p {
-      dequantizeLattice(row, &numbers)
-    } else {
-      dequantizeIntegers(row, &numbers)
+    switch format.coding {
+    case .integers: dequantizeIntegers(row, &numbers)
+    case .lattice: dequantizeLattice(row, &numbers)
+    case .trellis: dequantizeTrellis(row, &numbers)
     }
   }
 
@@ -142,7 +143,8 @@ extension PackedLayout {
       }
     case .int4: return CodeWord(bits: load() >> (4 * shift) & 0x0F0F_0F0F)
     case .int8: return CodeWord(bits: load())
-    case .e8p: preconditionFailure("the codes of e8p do not lie in words")
+    case .e8p, .trellis2, .trellis2_5, .trellis3:
+      preconditionFailure("the codes of \(format.rawValue) do not lie in words")
     }
   }
 }

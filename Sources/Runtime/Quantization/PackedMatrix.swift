@@ -9,9 +9,10 @@ package import Kernels
 ///     scale * (code - format.zeroPoint)             integer formats
 ///     scale * code + offset                         integer formats with offsets
 ///     scale * (the code's coordinate of c)          e8p
+///     scale * format.unit * (a sum of bits)         trellis codes, see `TrellisCode`
 ///
-/// See `WeightFormat` for the layout. Rows are padded to 16 with scales of zero, columns to the group
-/// with codes that only multiply activations of zero.
+/// See `WeightFormat` for the layout. Rows are padded to whole panels, in trellis codes to 64, with scales
+/// of zero, and columns to the group with codes that only multiply activations of zero.
 package struct PackedMatrix: Sendable {
   /// The sizes, format and group size.
   package let layout: PackedLayout
@@ -33,7 +34,9 @@ package struct PackedMatrix: Sendable {
     _ checkpoint: borrowing Checkpoint, _ name: String, layout: PackedLayout,
     grid: GridKind = .symmetric
   ) throws(CheckpointError) {
-    precondition(grid == .symmetric || layout.format != .e8p, "e8p has no offsets")
+    precondition(
+      grid == .symmetric || layout.format.coding == .integers,
+      "\(layout.format.rawValue) has no offsets")
     let codes = try checkpoint.tensor(
       named: name + Self.codesSuffix, shape: layout.codesShape, elementTypes: [.u8])
     let scales = try checkpoint.scales(named: name + Self.scalesSuffix, layout.scalesShape)
@@ -67,7 +70,7 @@ package struct PackedMatrix: Sendable {
   ///   - scales: (panels, groups, 16).
   ///   - offsets: (panels, groups, 16), or nil.
   /// - Throws: `PackedMatrixError` when a scale or offset is not finite, or there is no memory.
-  /// - Precondition: The counts are those of `layout`; e8p has no offsets.
+  /// - Precondition: The counts are those of `layout`; only integer formats have offsets.
   package init(
     layout: PackedLayout, codes: Span<UInt8>, scales: Span<Float16>,
     offsets: Span<Float16>? = nil
@@ -101,7 +104,8 @@ package struct PackedMatrix: Sendable {
   package init(
     layout: PackedLayout, hasOffsets: Bool, fill: (inout MutableRawSpan) -> Void
   ) throws(PackedMatrixError) {
-    precondition(!hasOffsets || layout.format != .e8p, "e8p has no offsets")
+    precondition(
+      !hasOffsets || layout.format.coding == .integers, "\(layout.format.rawValue) has no offsets")
     let end = hasOffsets ? layout.offsetsStart : layout.scalesStart
     let file: MappedFile
     do throws(FileError) {

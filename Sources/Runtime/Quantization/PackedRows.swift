@@ -28,6 +28,8 @@ struct PackedRows: @unchecked Sendable {
   let outputRow: Int
   /// The bytes of the codes of 16 rows, of all terms.
   private(set) var panelByteCount = 0
+  /// The number of panels that must be computed together: those of a tile of a trellis code.
+  private(set) var panelStep = 1
 
   /// Rows without a matrix; `add` adds one.
   init(outputRow: Int, rowCount: Int) {
@@ -41,6 +43,7 @@ struct PackedRows: @unchecked Sendable {
       weight: matrix.kernelsPacked, operand: operand, firstGroup: firstGroup)
     termCount += 1
     panelByteCount += matrix.layout.panelByteCount
+    panelStep = max(panelStep, matrix.format.tileRows / PackedLayout.panelRows)
   }
 
   /// The number of panels of 16 rows.
@@ -48,7 +51,7 @@ struct PackedRows: @unchecked Sendable {
 
   /// Computes some rows of some tokens.
   ///
-  /// `y` is the output of the first row of the first token; tokens are `stride` numbers apart.
+  /// `rows` begins at a multiple of `panelStep` panels. `y` is the output of the first row of the first token; tokens are `stride` numbers apart.
   func multiply(
     _ operands: PackedOperands, rows: Range<Int>, tokens: Range<Int>,
     _ y: UnsafeMutablePointer<Float>, stride: Int, _ table: UnsafePointer<kernels_set>
@@ -87,7 +90,7 @@ struct PackedOperands {
     return unsafe kernels_term(
       weight: weight,
       activations: memory.kernelsActivations(
-        firstGroup: firstGroup, isLattice: weight.format == KERNELS_E8P))
+        firstGroup: firstGroup, for: weight.format))
   }
 }
 
@@ -133,8 +136,10 @@ struct PackedPieces {
   }
 
   private static func panelsPerPiece(_ product: PackedRows, tokenCount: Int, share: Int) -> Int {
+    if tokenCount > 1 { return panelCount }
     let run = byteCount / max(product.panelByteCount, 1)
-    return tokenCount > 1 ? panelCount : max(1, min(share, run))
+    let step = product.panelStep
+    return max(1, min(share, run) / step) * step
   }
 
   private static func pieceCount(_ product: PackedRows, tokenCount: Int, share: Int) -> Int {

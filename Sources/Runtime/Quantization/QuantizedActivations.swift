@@ -21,6 +21,8 @@ package struct QuantizedActivations: ~Copyable {
   private let groupCapacity: Int
   private let values: Buffer<Int8>
   private let latticeValues: Buffer<Int8>
+  /// For one token: the sums of activations that trellis codes look up.
+  private let tables: Buffer<UInt8>
   private let scales: Buffer<Float>
   private let sums: Buffer<Int32>
 
@@ -29,8 +31,8 @@ package struct QuantizedActivations: ~Copyable {
   /// - Parameters:
   ///   - tokenCapacity: Tokens that are multiplied together.
   ///   - segments: The sizes of a token's vectors.
-  ///   - inLatticeOrder: Whether e8p matrices read them too.
-  package init(tokenCapacity: Int, segments: [Int], inLatticeOrder: Bool) {
+  ///   - formats: The formats of the matrices that read them. Integer formats always can.
+  package init(tokenCapacity: Int, segments: [Int], for formats: Set<WeightFormat>) {
     precondition(tokenCapacity > 0, "room for \(tokenCapacity) tokens")
     self.tokenCapacity = tokenCapacity
     self.segments = ActivationSegments(segments)
@@ -38,7 +40,10 @@ package struct QuantizedActivations: ~Copyable {
     let groupCount = self.segments.groupCount * tokenCapacity
     groupCapacity = groupCount
     values = Buffer(count: groupCount * group)
-    latticeValues = Buffer(count: inLatticeOrder ? groupCount * group : 0)
+    latticeValues = Buffer(count: formats.contains(.e8p) ? groupCount * group : 0)
+    tables = Buffer(
+      count: formats.contains { $0.coding == .trellis }
+        ? self.segments.groupCount * Int(KERNELS_TABLE_BYTES) : 0)
     scales = Buffer(count: groupCount)
     sums = Buffer(count: groupCount * group / Int(KERNELS_SUM_COLUMNS))
   }
@@ -55,24 +60,22 @@ package struct QuantizedActivations: ~Copyable {
     tokenCount = 0
   }
 
-  /// Whether e8p matrices can read them.
-  private var hasLatticeOrder: Bool { latticeValues.count > 0 }
-
   /// The addresses, valid while this memory lives and keeps its number of tokens.
   @unsafe
   var memory: ActivationMemory {
     unsafe ActivationMemory(
-      values: values.pointer, latticeValues: hasLatticeOrder ? latticeValues.pointer : nil,
+      values: values.pointer, latticeValues: latticeValues.count > 0 ? latticeValues.pointer : nil,
+      tables: tables.count > 0 && tokenCount == 1 ? tables.pointer : nil,
       scales: scales.pointer, sums: sums.pointer, tokenCount: tokenCount)
   }
 
   /// The addresses of vector `segment` of all tokens, for matrices of `format`.
   ///
-  /// - Precondition: For e8p, `inLatticeOrder` was true when the memory was made.
+  /// - Precondition: The format was among those that the memory was made for.
   @unsafe
   package func kernelsActivations(segment: Int, for format: WeightFormat) -> kernels_activations {
     unsafe memory.kernelsActivations(
-      firstGroup: segments.firstGroups[segment], isLattice: format == .e8p)
+      firstGroup: segments.firstGroups[segment], for: format.kernelsFormat)
   }
 }
 
@@ -82,6 +85,8 @@ struct ActivationMemory {
   let values: UnsafeMutablePointer<Int8>
   /// The values in the order of e8p, or nil when no matrix needs them.
   let latticeValues: UnsafeMutablePointer<Int8>?
+  /// The tables of trellis codes, or nil when no matrix needs them or there are several tokens.
+  let tables: UnsafeMutablePointer<UInt8>?
   let scales: UnsafeMutablePointer<Float>
   let sums: UnsafeMutablePointer<Int32>
   let tokenCount: Int
@@ -98,6 +103,11 @@ struct ActivationMemory {
     unsafe kernels.pointee.quantize_int8(
       x, size, tokenCount, values + (first + token) * group, scales + first + token,
       sums + first * group / Int(KERNELS_SUM_COLUMNS) + token)
+    if let tables = unsafe tables {
+      unsafe kernels.pointee.bit_tables(
+        values + firstGroup * group, ActivationSegments.groupCount(size) * group,
+        tables + firstGroup * Int(KERNELS_TABLE_BYTES))
+    }
     guard let latticeValues = unsafe latticeValues else { return }
     for index in firstGroup..<firstGroup + ActivationSegments.groupCount(size) {
       let offset = unsafe (index * tokenCount + token) * group
@@ -105,12 +115,12 @@ struct ActivationMemory {
     }
   }
 
-  /// The addresses of the vector from `firstGroup` on, of all tokens.
-  func kernelsActivations(firstGroup: Int, isLattice: Bool) -> kernels_activations {
+  /// The addresses of the vector from `firstGroup` on, of all tokens, for matrices of `format`.
+  func kernelsActivations(firstGroup: Int, for format: kernels_format) -> kernels_activations {
     let group = Int(KERNELS_ACTIVATION_GROUP)
     let first = unsafe firstGroup * tokenCount
     var codes = unsafe values
-    if isLattice {
+    if format == KERNELS_E8P {
       guard let latticeValues = unsafe latticeValues else {
         preconditionFailure("activations without the order of e8p")
       }
@@ -118,6 +128,7 @@ struct ActivationMemory {
     }
     return unsafe kernels_activations(
       values: codes + first * group, scales: scales + first,
-      sums: sums + first * group / Int(KERNELS_SUM_COLUMNS), tokens: tokenCount)
+      sums: sums + first * group / Int(KERNELS_SUM_COLUMNS), tokens: tokenCount,
+      tables: tables.map { unsafe UnsafePointer($0) + firstGroup * Int(KERNELS_TABLE_BYTES) })
   }
 }

@@ -18,7 +18,7 @@ public enum MethodOptions {
   /// How many columns of Q share a scale.
   public static let groupSize = MethodOption<GroupSize>(
     "group-size", key: "group_size", among: GroupSize.allCases,
-    help: "Columns of Q that share a scale", defaultText: "row with e8p, else 128",
+    help: "Columns of Q that share a scale", defaultText: "128 with int2, int3 and int4, else row",
     unreadReason: noQuantized, standard: .row, encode: \.json)
   /// The grid on which the values of Q lie.
   public static let grid = MethodOption<GridKind>(

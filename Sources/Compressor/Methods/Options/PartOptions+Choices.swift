@@ -11,9 +11,9 @@ extension QuantizationOptions {
     self.init()
     format = choices.read(MethodOptions.format, default: isPlain ? .int4 : .e8p)
     groupSize = choices.read(
-      MethodOptions.groupSize, default: format == .e8p ? .row : .columns128)
+      MethodOptions.groupSize, default: format.coding == .integers ? .columns128 : .row)
     gridKind = choices.read(
-      MethodOptions.grid, default: isPlain && format != .e8p ? .asymmetric : .symmetric)
+      MethodOptions.grid, default: isPlain && format.coding == .integers ? .asymmetric : .symmetric)
     scaleFit = choices.read(MethodOptions.scaleFit)
   }
 
@@ -21,12 +21,25 @@ extension QuantizationOptions {
   ///
   /// - Throws: `CompressionPlanError.conflict`.
   func check() throws(CompressionPlanError) {
-    guard format == .e8p else { return }
+    let kind =
+      switch format.coding {
+      case .integers: ""
+      case .lattice: "a lattice"
+      case .trellis: "a trellis code"
+      }
+    if format.coding == .integers { return }
     if gridKind == .asymmetric {
-      throw .conflict("--grid asymmetric has no meaning with --format e8p, a lattice")
+      throw .conflict(
+        "--grid asymmetric has no meaning with --format \(format.rawValue), \(kind)")
     }
     if scaleFit == .range {
-      throw .conflict("--scale-fit range has no meaning with --format e8p, a lattice")
+      throw .conflict(
+        "--scale-fit range has no meaning with --format \(format.rawValue), \(kind)")
+    }
+    if format.coding == .trellis, groupSize != .row {
+      throw .conflict(
+        "--format \(format.rawValue) has one scale for each row; "
+          + "--group-size \(groupSize.rawValue) has no meaning with it")
     }
   }
 }
