@@ -7,7 +7,7 @@ import Testing
 /// Compressed models against the dense ones that Scripts/decode.py makes of them.
 @Suite("Activations")
 struct ActivationTests {
-  private static let formats = [WeightFormat.int2, .int3, .int4, .e8p]
+  private static let formats = [WeightFormat.int2, .int3, .int4, .e8p, .trellis2_5]
 
   /// All ways to store the rest of a compressed layer, compressed as cheaply as it goes.
   private static func plans(_ plan: FlatPlan) -> [FlatPlan] {
@@ -24,7 +24,7 @@ struct ActivationTests {
           plan.factorFormat = factors
           plan.incoherence = sides
           plan.outlierStorage = storage
-          plan.outlierChannelCount = 3
+          plan.outlierChannelCount = storage == .int8 ? 3 : nil
           plans.append(plan)
         }
       }
@@ -39,7 +39,7 @@ struct ActivationTests {
       change(&plan)
       plans.append(plan)
     }
-    if plan.format != .e8p {
+    if plan.format.coding == .integers {
       var plan = plan
       (plan.method, plan.grid, plan.refinementRounds) = (.gptq, .asymmetric, 0)
       plans.append(plan)
@@ -99,8 +99,9 @@ struct ActivationTests {
   func singlePrecision(format: WeightFormat) throws {
     var fixture = try CompressionFixture()
     fixture.plan.format = format
+    if format.coding == .trellis { fixture.plan.groupSize = .row }
     let plans = Self.plans(fixture.plan)
-    #expect(plans.count == (format == .e8p ? 15 : 16))
+    #expect(plans.count == (format.coding == .integers ? 16 : 15))
     let folder = try TemporaryFolder()
     let paths = plans.indices.map { "\(folder.path)/\($0)" }
     for (plan, path) in zip(plans, paths) {

@@ -88,7 +88,9 @@ struct CompressedModelWriterTests {
     ).added(to: Array(text.utf8), path: "config.json")
     #expect(String(decoding: added, as: UTF8.self).hasPrefix(prefix))
     let root = try JSONDocument(parsing: added, path: "config.json", limits: .smallFile).root
-    #expect(root["quantization_config"]?["rank"]?.int == 64)
+    let section = root["quantization_config"]
+    #expect(section?["rank"]?.int == 0 && section?["format"]?.string == "trellis2.5")
+    #expect(section?["bits"]?.double == 2.5 && section?["format_version"]?.int == 3)
   }
 
   @Test("what is no object, or quantised already, is refused")

@@ -57,19 +57,20 @@ struct CompressCommandTests {
     let choices = plan.method.choices
     for line in [
       "--method odlri|caldera|srr|qera|lqer|lordq|gptq|awq|rtn The",
-      "(default: e8p; int4 with lqer and awq)", "(default: none; 2.5 with lordq)",
+      "(default: trellis2.5; e8p with odlri and srr and qera and gptq and rtn; int4 with lqer and awq)",
+      "(default: none; 2.5 with lordq)",
       "(default: corrected; original with awq)", "(default: both; none with lqer and awq)",
       "there is no Q; lordq only (default: \(choices[MethodOptions.factorBlockSize].rawValue))",
       "(default: \(choices[MethodOptions.scaleFit].rawValue))", "inputs first; gptq only",
       "see below (default: \(plan.method.name))",
-      "(default: row with e8p, else 128)",
+      "(default: 128 with int2, int3 and int4, else row)",
       "L and R are stored (default: int4)", "L and R are rounded (default: feedback)",
       "low-rank with --update-order low-rank-first (default: svd; odlri with odlri)",
       "(default: a sixteenth of the rank, at least 1)",
       "(default: \(choices[MethodOptions.outerIterations]))",
       "(default: \(choices[MethodOptions.innerIterations]))",
-      "(default: \(choices[MethodOptions.refinementRounds]); 0 with gptq)",
-      "(default: \(choices[MethodOptions.rank]), or a sixteenth of the hidden size if that is less)",
+      "(default: \(choices[MethodOptions.refinementRounds]); 3 with odlri)",
+      "(default: \(MethodChoices().defaultRank), or a sixteenth of the hidden size if that is less)",
       "(default: \(plan.damping))", "has no more (default: \(plan.sampleCount))",
       "(default: \(plan.contextLength), or the model's context length if that is shorter)",
       "Methods: odlri,", "Formats of Q:", "--resume auto resumes", "6 stopped but resumable",
@@ -89,7 +90,7 @@ struct CompressCommandTests {
         == "model      stories  6 layers, 42 matrices, 4.72 M weights to compress, 1.05 M in the "
         + "head as int8, 1.05 M kept as they are")
     let plan =
-      #/plan       caldera e8p one scale per row, rank 16 int4: \d\.\d\d bits/weight, \d\.\d\d MiB; peak RAM \d+ MiB, about \d+:\d\d/#
+      #/plan       caldera trellis2.5 one scale per row: \d\.\d\d bits/weight, \d\.\d\d MiB; peak RAM \d+ MiB, about \d+:\d\d/#
     #expect(try plan.wholeMatch(in: lines[1]) != nil, "\(lines[1])")
     #expect(
       lines.dropFirst(2).map { $0.split(separator: " ")[0] } == ["bytes", "memory", "disk", "time"])
@@ -144,8 +145,15 @@ struct CompressCommandTests {
         == "low-rank")
     #expect(try dryRun(["--method", "odlri"]).plan["initialization"] as? String == "odlri")
     #expect(defaults["outlier_channels"] is NSNull)
-    // A sixteenth of the hidden size, 256.
-    #expect(defaults["rank"] as? Int == 16)
+    #expect(defaults["format"] as? String == "trellis2.5")
+    #expect(defaults["rank"] as? Int == 0 && defaults["refinement_rounds"] as? Int == 0)
+    // An option of L R asks for L R, with a sixteenth of the hidden size, 256, as rank, and e8p.
+    let split = try dryRun(["--initialization", "zero"]).plan
+    #expect(split["format"] as? String == "e8p")
+    #expect(split["rank"] as? Int == 16 && split["refinement_rounds"] as? Int == 3)
+    #expect(try dryRun(["--target-bits", "2.5"]).plan["format"] as? String == "e8p")
+    #expect(try dryRun(["--rank", "8", "--format", "trellis2"]).plan["rank"] as? Int == 8)
+    #expect(try dryRun(["--format", "int2"]).plan["rank"] as? Int == 16)
     #expect(defaults["propagate"] as? String == "corrected")
     let (plan, _) = try dryRun([
       "--method", "odlri", "--format", "int3", "--group-size", "row", "--head-format", "f16",

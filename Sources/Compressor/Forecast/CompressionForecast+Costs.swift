@@ -316,8 +316,13 @@ extension CompressionForecast {
   /// `CompressionMethod.operations`.
   func operations(of matrix: Matrix) -> Double {
     let (m, n, r) = (Double(matrix.outputSize), Double(matrix.inputSize), Double(matrix.rank))
-    let shape = matrix.shape
-    var sum = shape.rounding + 4 * shape.measuring + plan.method.operations(shape)
+    var shape = matrix.shape
+    // Without Q there is no grid.
+    let grid = plan.method.quantization?.grid
+    // The errors for the report are measured on all rows, or on a few tiles.
+    let baseline = shape.rounding
+    shape.operationsPerWeight = grid?.operationsPerWeight ?? 0
+    var sum = baseline + 4 * shape.measuring + plan.method.operations(shape)
     if plan.propagation == .corrected { sum += 2 * m * n * Double(configuration.hiddenSize) }
     // Choosing ranks takes one more rounding, two spectra of up to eight times the rank, and a Gram matrix.
     if matrix.rank > 0, plan.method.lowRank?.targetBits != nil {

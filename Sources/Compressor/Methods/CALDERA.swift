@@ -1,3 +1,5 @@
+internal import DuetRuntime
+
 /// Q + L R by alternation, starting from the singular value decomposition, from zero, or from the best low-rank
 /// matrix in the metric: CALDERA.
 ///
@@ -19,10 +21,17 @@ public struct CALDERA: AlternatingMethod {
   public var alternation: AlternationOptions
 
   /// The method with the values that are given.
+  ///
+  /// Where no option of L R is given, there is none: Q takes its bits, as `trellis2_5`, and is not refined. At
+  /// equal bits that is better, see docs/study-smollm2.md.
   public init(reading choices: inout MethodChoices) {
-    rounding = QuantizationOptions(reading: &choices)
-    factors = LowRankOptions(reading: &choices)
-    alternation = AlternationOptions(reading: &choices, standard: .svd)
+    let hasLowRank = choices.asksForLowRank
+    rounding = QuantizationOptions(
+      reading: &choices, standard: hasLowRank ? .e8p : .trellis2_5)
+    let isAlone = !hasLowRank && rounding.format.coding == .trellis
+    factors = LowRankOptions(reading: &choices, standardRank: isAlone ? 0 : nil)
+    alternation = AlternationOptions(
+      reading: &choices, standard: .svd, standardRefinement: isAlone ? 0 : 3)
   }
 
   /// Refuses ODLRI's start, and a number of outlier channels that nothing would use.

@@ -118,12 +118,15 @@ public struct MatrixShape: Sendable, Hashable {
   public var inputSize: Int
   /// r, the rank of L R; 0 for none.
   public var rank: Int
+  /// The operations of rounding one weight to the format of Q; 0 where feedback is all that counts.
+  public var operationsPerWeight: Double
 
   /// A shape.
-  public init(outputSize: Int, inputSize: Int, rank: Int) {
+  public init(outputSize: Int, inputSize: Int, rank: Int, operationsPerWeight: Double = 0) {
     self.outputSize = outputSize
     self.inputSize = inputSize
     self.rank = rank
+    self.operationsPerWeight = operationsPerWeight
   }
 }
 
@@ -194,8 +197,8 @@ extension MatrixShape {
   private var n: Double { Double(inputSize) }
   private var r: Double { Double(rank) }
 
-  /// The operations of one rounding with feedback: m n^2.
-  public var rounding: Double { m * n * n }
+  /// The operations of one rounding with feedback: m n^2, and those of the weights.
+  public var rounding: Double { m * n * n + m * n * operationsPerWeight }
 
   /// The operations of one error tr(E H E^T): m n^2.
   public var measuring: Double { m * n * n }

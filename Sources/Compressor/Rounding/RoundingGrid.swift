@@ -12,6 +12,8 @@ package protocol RoundingGrid: Sendable {
   ///
   /// The rows that are rounded at once begin at a multiple of it.
   var rowStep: Int { get }
+  /// The operations of rounding one weight, 0 where they are few beside those of the feedback.
+  var operationsPerWeight: Double { get }
   /// Whether a group has an offset beside its scale.
   var kind: GridKind { get }
 
@@ -54,5 +56,6 @@ package protocol RoundingGrid: Sendable {
 
 extension RoundingGrid {
   package var rowStep: Int { 1 }
+  package var operationsPerWeight: Double { 0 }
   package var kind: GridKind { .symmetric }
 }

@@ -29,6 +29,10 @@ package struct TrellisGrid: RoundingGrid {
   package var step: Int { 1 }
   package var rowStep: Int { TrellisCode.tileRows }
 
+  /// An addition, a multiplication with another addition, and a comparison for each of 4096 windows, in a pass
+  /// over all rows and one over as many again.
+  package var operationsPerWeight: Double { 2 * 3 * 4096 }
+
   /// The scales are multiples of the weighted root mean squares of the rows, the best for Gaussian numbers.
   package func fitScales(
     _ x: UnsafePointer<Float>, columns: Int, rows: Int, stride: Int,

@@ -57,7 +57,11 @@ public struct AlternationOptions: Sendable, Hashable {
   /// - Parameters:
   ///   - choices: The values that are given.
   ///   - standard: The default start of L R where outlier channels are not stored as columns.
-  init(reading choices: inout MethodChoices, standard: LowRankInitialization) {
+  ///   - standardRefinement: The default rounds of coordinate descent.
+  init(
+    reading choices: inout MethodChoices, standard: LowRankInitialization,
+    standardRefinement: Int = 3
+  ) {
     outlierChannelCount = choices.read(MethodOptions.outlierChannelCount)
     outlierStorage = choices.read(MethodOptions.outlierStorage)
     updateOrder = choices.read(MethodOptions.updateOrder)
@@ -66,7 +70,7 @@ public struct AlternationOptions: Sendable, Hashable {
     initialization = choices.read(
       MethodOptions.initialization, default: outlierStorage == .int8 ? .zero : usual)
     outerIterations = choices.read(MethodOptions.outerIterations)
-    refinementRounds = choices.read(MethodOptions.refinementRounds, default: refinementRounds)
+    refinementRounds = choices.read(MethodOptions.refinementRounds, default: standardRefinement)
     projectsMetric = choices.read(MethodOptions.projectsMetric)
   }
 

@@ -30,6 +30,13 @@ public struct MethodChoices: Sendable {
     given[option.name] = option.isAbsence(value) ? nil : value
   }
 
+  /// Whether an option is given that only L R, or its alternation with Q, has a use for.
+  var asksForLowRank: Bool {
+    MethodOptions.ofLowRank.contains {
+      isGiven($0) && $0.name != MethodOptions.refinementRounds.name
+    }
+  }
+
   /// Whether a value is given for an option.
   public func isGiven(_ option: any MethodOptionDeclaration) -> Bool { given[option.name] != nil }
 

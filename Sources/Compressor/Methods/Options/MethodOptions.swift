@@ -14,7 +14,8 @@ public enum MethodOptions {
   /// How Q is stored.
   public static let format = MethodOption<WeightFormat>(
     "format", key: "format", among: CompressedFormat.quantizedFormats,
-    help: "How Q is stored; see below", unreadReason: noQuantized, standard: .e8p)
+    help: "How Q is stored; see below; e8p with caldera too where an option of L R is given",
+    unreadReason: noQuantized, standard: .e8p)
   /// How many columns of Q share a scale.
   public static let groupSize = MethodOption<GroupSize>(
     "group-size", key: "group_size", among: GroupSize.allCases,
@@ -46,7 +47,8 @@ public enum MethodOptions {
   /// The rank of L R.
   public static let rank = MethodOption<Int>(
     "rank", key: "rank", "R", in: 0...8192,
-    help: "Rank of L R, at most the smaller side of a matrix; 0 for none",
+    help: "Rank of L R, at most the smaller side of a matrix; 0 for none, which is caldera's "
+      + "default where no option of L R is given",
     defaultText:
       "\(MethodChoices.largestDefaultRank), or a sixteenth of the hidden size if that is less",
     unreadReason: noLowRank, standard: \.defaultRank)
@@ -112,7 +114,8 @@ public enum MethodOptions {
   /// Rounds of coordinate descent after the other steps, with fixed scales.
   public static let refinementRounds = MethodOption<Int>(
     "refinement-rounds", key: "refinement_rounds", "N", in: 0...1000,
-    help: "Rounds of coordinate descent after the decomposition, with fixed scales",
+    help: "Rounds of coordinate descent after the decomposition, with fixed scales; 3 with "
+      + "caldera too where an option of L R is given",
     unreadReason: "has nothing to refine", standard: { _ in 0 })
   /// Whether Q is fitted in the metric from which the space of L R is projected out.
   public static let projectsMetric = MethodOption<Bool>(

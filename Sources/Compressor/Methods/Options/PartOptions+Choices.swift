@@ -1,15 +1,18 @@
-internal import DuetRuntime
+public import DuetRuntime
 
 extension QuantizationOptions {
   /// The options of Q that are given.
   ///
   /// - Parameters:
   ///   - choices: The values that are given.
+  ///   - standard: The default format.
   ///   - isPlain: Whether the method was published for unrotated weights: then the default is int4 on an
   ///     asymmetric grid, one of whose values is zero.
-  public init(reading choices: inout MethodChoices, isPlain: Bool = false) {
+  public init(
+    reading choices: inout MethodChoices, standard: WeightFormat = .e8p, isPlain: Bool = false
+  ) {
     self.init()
-    format = choices.read(MethodOptions.format, default: isPlain ? .int4 : .e8p)
+    format = choices.read(MethodOptions.format, default: isPlain ? .int4 : standard)
     groupSize = choices.read(
       MethodOptions.groupSize, default: format.coding == .integers ? .columns128 : .row)
     gridKind = choices.read(
@@ -49,15 +52,16 @@ extension LowRankOptions {
   ///
   /// - Parameters:
   ///   - choices: The values that are given.
+  ///   - standardRank: The default rank, or nil for the one that depends on the hidden size.
   ///   - standardTargetBits: The bits per weight that ranks are chosen for where neither a rank nor bits are
   ///     given, or nil for the default rank.
   ///   - findsBlocks: Whether the components are found in blocks.
   public init(
-    reading choices: inout MethodChoices, standardTargetBits: Double? = nil,
-    findsBlocks: Bool = false
+    reading choices: inout MethodChoices, standardRank: Int? = nil,
+    standardTargetBits: Double? = nil, findsBlocks: Bool = false
   ) {
     self.init()
-    rank = choices.read(MethodOptions.rank)
+    rank = choices.read(MethodOptions.rank, default: standardRank ?? choices.defaultRank)
     targetBits = choices.read(
       MethodOptions.targetBits,
       default: choices.isGiven(MethodOptions.rank) ? nil : standardTargetBits)
