@@ -43,7 +43,8 @@ enum Options {
     "format", default: .bf16,
     help: "How the random weights are stored: dense as bf16, f16 or f32, otherwise compressed")
   static let groupSize = Option<GroupSize>.choice(
-    "group-size", default: .columns128, help: "Columns that share a scale in a compressed matrix")
+    "group-size", default: .columns128,
+    help: "Columns that share a scale in a compressed matrix; always row with a trellis code")
   static let rank = Option<Int>.integer(
     "rank", "R", in: 0...4096, default: 128,
     help: "Rank of the low-rank part of every compressed matrix except the head; 0 for none")

@@ -53,7 +53,9 @@ func compressedShape(
     CompressedShape(
       configuration,
       CompressedFormat(
-        format: format, groupSize: arguments[Options.groupSize], rank: arguments[Options.rank],
+        format: format,
+        groupSize: format.coding == .trellis ? .row : arguments[Options.groupSize],
+        rank: arguments[Options.rank],
         factors: FactorStorage(arguments[Options.factorFormat]), incoherence: .both))
   }
 }
@@ -69,7 +71,8 @@ private func checkCombination(_ arguments: Arguments) throws(UsageError) {
   }
 }
 
-/// Throws an error for options of compressed weights when the weights are dense.
+/// Throws an error for options of compressed weights when the weights are dense, and for groups of a format
+/// that has none.
 func checkFormat(_ arguments: Arguments) throws(UsageError) {
   let isPacked = arguments[Options.format].packed != nil
   let packedOnly = [
@@ -82,6 +85,12 @@ func checkFormat(_ arguments: Arguments) throws(UsageError) {
       "\(name) is for compressed weights: give --format "
         + ShapeFormat.allCases.filter { $0.packed != nil }.map(\.rawValue).joined(separator: ", ")
         + " too")
+  }
+  if let format = arguments[Options.format].packed, format.coding == .trellis,
+    arguments.isGiven(Options.groupSize), arguments[Options.groupSize] != .row
+  {
+    throw .conflict(
+      "--format \(format.rawValue) has one scale for each row: leave --group-size out")
   }
 }
 

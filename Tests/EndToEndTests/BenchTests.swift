@@ -109,6 +109,20 @@ struct BenchTests {
 
   // MARK: - Shapes
 
+  @Test("a trellis code has rows as groups")
+  func measuresTrellisCodes() throws {
+    let document = try document([
+      "--shape", "llama-2-7b", "--format", "trellis2.5", "--layers", "1", "-n", "1", "-p", "8",
+      "-r", "1", "-t", "1", "--rank", "0",
+    ])
+    #expect(document["format"] as? String == "trellis2.5 group row")
+    // Five bits for two weights, and a scale of two bytes for a row.
+    let sizes = [(4096, 4096, 4), (11008, 4096, 2), (4096, 11008, 1)]
+    let layer = sizes.reduce(0) { $0 + $1.2 * ($1.0 * $1.1 * 5 / 16 + 2 * $1.0) }
+    let head = 32000 * 4096 + 32000 * 4096 / 64
+    #expect(document["bytes_per_token"] as? Int == layer + head)
+  }
+
   @Test("random compressed weights of a known shape are measured")
   func measuresCompressedShapes() throws {
     let document = try document([
@@ -227,6 +241,10 @@ struct BenchTests {
       (["--shape", "llama-2-7b", "--rank", "64"], "--rank is for compressed weights"),
       (["--shape", "llama-2-7b", "--format", "bf16", "--lr-format", "f16"], "--lr-format is for"),
       (["--shape", "llama-2-7b", "--group-size", "32"], "--group-size is for compressed weights"),
+      (
+        ["--shape", "llama-2-7b", "--format", "trellis2.5", "--group-size", "32"],
+        "one scale for each row"
+      ),
       (["--shape", "llama-2-7b", "--format", "int5"], "'int5' is not one of bf16"),
       (["--shape", "llama-2-7b", "--format", "int2", "--group-size", "48"], "'48' is not one of"),
       (["--shape", "llama-2-7b", "--format", "int2", "--rank", "-1"], "'-1' is not an integer"),
