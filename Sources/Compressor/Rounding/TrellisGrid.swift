@@ -96,16 +96,16 @@ final class TrellisMemory: @unchecked Sendable {
     scratch = Buffer(count: Int(KERNELS_TRELLIS_SCRATCH))
   }
 
-  /// Rounds the rows of a tile that are there; `bits`, if given, are those of the whole tile.
+  /// Rounds the rows of a tile that are there.
   @unsafe
   func round(
     _ x: UnsafePointer<Float>, _ scales: UnsafePointer<Float>, rows: Int,
-    into target: UnsafeMutablePointer<Float>, bits: UnsafeMutablePointer<UInt8>? = nil
+    into target: UnsafeMutablePointer<Float>
   ) {
     let tileRows = TrellisCode.tileRows
     if rows == tileRows {
       unsafe kernelSet.table.pointee.round_trellis(
-        format, x, scales, scratch.pointer, target, bits)
+        format, x, scales, scratch.pointer, target, nil)
       return
     }
     let (numbers, rowScales) = unsafe (padded.pointer, padded.pointer + tileRows)
@@ -115,7 +115,7 @@ final class TrellisMemory: @unchecked Sendable {
       unsafe rowScales[row] = row < rows ? unsafe scales[row] : 0
     }
     unsafe kernelSet.table.pointee.round_trellis(
-      format, numbers, rowScales, scratch.pointer, results, bits)
+      format, numbers, rowScales, scratch.pointer, results, nil)
     unsafe target.update(from: results, count: rows)
   }
 }
