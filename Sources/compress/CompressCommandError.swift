@@ -6,6 +6,12 @@ enum CompressCommandError: DuetError, Equatable {
   case notEnoughMemory(needed: Int, limit: Int, isGiven: Bool)
   /// The source is a compressed model.
   case alreadyCompressed(folder: String)
+  /// The model to tune is not compressed.
+  case notCompressed(folder: String)
+  /// The original has another vocabulary than the compressed model.
+  case otherVocabulary(folder: String, size: Int, expected: Int)
+  /// There are fewer samples than those of a step and those held out.
+  case tooFewSamples(count: Int, needed: Int)
   /// `--keep` excludes all matrices from compression.
   case nothingToCompress
   /// A calibration text has a byte that is not UTF-8, at this offset.
@@ -14,8 +20,8 @@ enum CompressCommandError: DuetError, Equatable {
   var category: FailureCategory {
     switch self {
     case .notEnoughMemory: .inputOutput
-    case .alreadyCompressed, .invalidUTF8: .refusedData
-    case .nothingToCompress: .usage
+    case .alreadyCompressed, .notCompressed, .otherVocabulary, .invalidUTF8: .refusedData
+    case .nothingToCompress, .tooFewSamples: .usage
     }
   }
 
@@ -27,6 +33,14 @@ enum CompressCommandError: DuetError, Equatable {
         + (isGiven ? "--memory-limit allows" : "are available; --memory-limit overrides that")
     case .alreadyCompressed(let folder):
       "\(printable(folder)): this model is compressed already; give the dense checkpoint"
+    case .notCompressed(let folder):
+      "\(printable(folder)): this model is not compressed; give a folder that compress has written"
+    case .otherVocabulary(let folder, let size, let expected):
+      "\(printable(folder)): the original has a vocabulary of \(size), the compressed model one of \(expected); "
+        + "give the model that it was made from"
+    case .tooFewSamples(let count, let needed):
+      "\(count) samples are fewer than the \(needed) of a step and those held out; give more with --samples, or "
+        + "fewer with --batch or --held-out"
     case .nothingToCompress: "--keep leaves no matrix to compress"
     case .invalidUTF8(let path, let byteOffset):
       "\(printable(path)): byte \(byteOffset) is not UTF-8; convert the file to UTF-8"

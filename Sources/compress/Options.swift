@@ -97,7 +97,7 @@ enum Options {
     summary: "compress the weights of a model to Q + L R, low-bit matrices plus low-rank products",
     options: planned + [part, sharedStates] + run + [exportDense] + messages,
     operands: [folder],
-    subcommands: [analysis, states, merging],
+    subcommands: [analysis, tuning, states, merging],
     notes: notes)
 
   /// The output, and the options that the result depends on.

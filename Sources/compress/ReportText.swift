@@ -180,7 +180,7 @@ package enum ReportText {
   }
 
   /// The last part of a path.
-  private static func name(of folder: String) -> String {
+  static func name(of folder: String) -> String {
     let name = folder.split(separator: "/").last.map(String.init) ?? folder
     return printable([".", ".."].contains(name) ? folder : name)
   }

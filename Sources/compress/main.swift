@@ -3,7 +3,11 @@ import DuetCompressor
 import DuetSystem
 
 run(Options.command) { invocation in
-  if invocation.arguments.command.name == Options.analysis.name { return try analyze(invocation) }
+  switch invocation.arguments.command.name {
+  case Options.analysis.name: return try analyze(invocation)
+  case Options.tuning.name: return try tune(invocation)
+  default: break
+  }
   let (arguments, output) = (invocation.arguments, invocation.output)
   let isJSON = arguments[CommonOptions.json]
   let task = try CompressionTask(invocation)

@@ -291,6 +291,37 @@ struct PackedMatrixTests {
     #expect(throws: PackedMatrixError.offsetNotFinite(row: 3, group: 0)) { try sample.packed() }
   }
 
+  @Test(
+    "rows that are unpacked together have the values of single rows",
+    arguments: WeightFormat.allCases)
+  func rowsTogether(format: WeightFormat) throws {
+    // Whole tiles and parts of them, columns that are no multiple of eight, and more than a group of 128.
+    for (rows, columns) in [(64, 40), (70, 135), (3, 1), (129, 264), (191, 7)] {
+      let packed = try randomPacked(
+        PackedLayout(format, groupSize: .row, outputSize: rows, inputSize: columns), seed: 5)
+      var ranges = stride(from: 0, to: rows, by: packed.rowsTogether).map {
+        $0..<min($0 + packed.rowsTogether, rows)
+      }
+      // Rows that are no tile, and none.
+      ranges += [0..<rows, 1..<min(rows, 4), rows / 2..<rows, 0..<0]
+      for range in ranges {
+        var together = [Float](repeating: -1, count: range.count * columns + 1)
+        unsafe together.withUnsafeMutableBufferPointer { buffer in
+          if let base = buffer.baseAddress { unsafe packed.dequantize(rows: range, into: base) }
+        }
+        var single: [Float] = []
+        for row in range {
+          var numbers = [Float](repeating: 0, count: columns)
+          var span = numbers.mutableSpan
+          packed.dequantize(row: row, into: &span)
+          single += numbers
+        }
+        // Nothing behind the rows is written.
+        #expect(together == single + [-1], "\(rows) x \(columns), \(range)")
+      }
+    }
+  }
+
   @Test("codes that are too large stop the program")
   func codesThatAreTooLargeStopTheProgram() async {
     await #expect(processExitsWith: .failure) {

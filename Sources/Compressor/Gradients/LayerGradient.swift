@@ -253,16 +253,10 @@ package struct LayerGradient<Element: GradientElement>: ~Copyable {
     let (h, count) = (configuration.hiddenSize, tokenCount)
     let place = layout.norms[norm]
     let (derivative, source, scales) = unsafe (du.pointer, x.pointer, scale.pointer)
-    let (gains, gainGradient) = unsafe (parameters.pointer(place), gradients.pointer(place))
+    let gains = unsafe parameters.pointer(place)
     let stream = unsafe streamGradient.pointer
-    algebra.pool.run((h + 63) / 64) { part, _ in
-      for token in 0..<count {
-        for index in part * 64..<min(part * 64 + 64, h) {
-          let element = token * h + index
-          unsafe gainGradient[index] += unsafe derivative[element] * scales[token] * source[element]
-        }
-      }
-    }
+    unsafe norms.addGainGradient(
+      derivative, source, scales: scales, count: count, into: gradients.pointer(place), algebra)
     let norms = norms
     algebra.pool.run(count) { token, _ in
       unsafe norms.backward(

@@ -1,3 +1,5 @@
+internal import DuetRuntime
+
 /// The norm of one token, and the derivatives of a loss by its input.
 ///
 ///     u = r x g,   r = (mean(x^2) + epsilon)^(-1/2)
@@ -39,6 +41,31 @@ struct NormGradient<Element: GradientElement>: Sendable {
     for index in 0..<width {
       let value = unsafe r * (du[index] * gains[index] - x[index] * factor)
       unsafe dx[index] = unsafe old * dx[index] + value
+    }
+  }
+
+  /// Adds dg = sum over tokens of du r x.
+  ///
+  /// - Parameters:
+  ///   - du: (count, width).
+  ///   - x: (count, width).
+  ///   - scales: r of the tokens, (count).
+  ///   - count: The tokens.
+  ///   - result: dg, (width).
+  ///   - algebra: The threads to compute with; each sums some channels over all tokens.
+  @unsafe
+  func addGainGradient(
+    _ du: UnsafePointer<Element>, _ x: UnsafePointer<Element>, scales: UnsafePointer<Element>,
+    count: Int, into result: UnsafeMutablePointer<Element>, _ algebra: LinearAlgebra
+  ) {
+    let width = width
+    algebra.pool.run((width + 63) / 64) { part, _ in
+      for token in 0..<count {
+        for index in part * 64..<min(part * 64 + 64, width) {
+          let element = token * width + index
+          unsafe result[index] += unsafe du[element] * scales[token] * x[element]
+        }
+      }
     }
   }
 }

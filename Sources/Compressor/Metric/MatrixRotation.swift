@@ -26,6 +26,13 @@ package struct MatrixRotation: Sendable {
     self.algebra = algebra
   }
 
+  /// Transforms of different sizes.
+  init(_ transforms: [IncoherenceTransform], _ kernelSet: KernelSet, _ algebra: LinearAlgebra) {
+    self.transforms = Dictionary(uniqueKeysWithValues: transforms.map { ($0.size, $0) })
+    self.kernelSet = kernelSet
+    self.algebra = algebra
+  }
+
   /// The transform of vectors of `size`.
   ///
   /// - Precondition: The size was among those of `init`.

@@ -45,6 +45,35 @@ package struct Fingerprint: Sendable, Equatable {
       Field(name: "plan.\($0.name)", value: $0.value.text)
     }
     fields.append(Field(name: "calibration", value: calibrationDigest))
+    fields += try Self.source(checkpoint)
+    self.fields = fields
+  }
+
+  /// The identity of a run that changes a compressed model.
+  ///
+  /// - Parameters:
+  ///   - choices: The names and values of what the run depends on besides the models.
+  ///   - compressed: The compressed model.
+  ///   - original: The model that it was made from.
+  ///   - toolVersion: The version that runs.
+  /// - Throws: `JournalError` when a model cannot be read.
+  /// - Complexity: As for a compression.
+  init(
+    _ choices: [(name: String, value: String)], _ compressed: Checkpoint, _ original: Checkpoint,
+    toolVersion: String = duetVersion
+  ) throws(JournalError) {
+    fields =
+      [Field(name: "tool_version", value: toolVersion)]
+      + choices.map { Field(name: $0.name, value: $0.value) }
+      + (try Self.source(compressed).map { Field(name: "compressed.\($0.name)", value: $0.value) })
+      + (try Self.source(original))
+  }
+
+  private init(_ fields: [Field]) { self.fields = fields }
+
+  /// The parts that the contents of a checkpoint and the times of its files give.
+  private static func source(_ checkpoint: Checkpoint) throws(JournalError) -> [Field] {
+    var fields: [Field] = []
     let configuration = try wrapping(JournalError.file) { () throws(FileError) in
       try readFile("\(checkpoint.folder)/config.json", limit: JSONLimits.smallFile.byteCount)
     }
@@ -64,10 +93,15 @@ package struct Fingerprint: Sendable, Equatable {
       let value = modified.map { "\($0.seconds) s \($0.nanoseconds) ns" } ?? "unknown"
       fields.append(Field(name: "modified.\(name)", value: value))
     }
-    self.fields = fields
+    return fields
   }
 
-  private init(_ fields: [Field]) { self.fields = fields }
+  /// `sourceDigest` of a checkpoint.
+  ///
+  /// - Throws: `JournalError` when it cannot be read.
+  package static func digest(ofSource checkpoint: Checkpoint) throws(JournalError) -> String {
+    Fingerprint(try source(checkpoint)).sourceDigest
+  }
 
   /// The identity of another product of the same run: these fields, and one more with the name of the
   /// product.

@@ -81,14 +81,7 @@ package struct DenseReconstruction {
     _ tensors: borrowing Checkpoint, _ name: String, _ layout: PackedLayout,
     _ grid: GridKind = .symmetric
   ) throws(CheckpointError) -> Matrix<Float> {
-    let packed = try PackedMatrix(tensors, name, layout: layout, grid: grid)
-    let result = Matrix<Float>(rowCount: layout.outputSize, columnCount: layout.inputSize)
-    let (target, n) = unsafe (result.pointer, layout.inputSize)
-    algebra.pool.run(layout.outputSize) { row, _ in
-      var numbers = unsafe MutableSpan(_unsafeStart: target + row * n, count: n)
-      packed.dequantize(row: row, into: &numbers)
-    }
-    return result
+    algebra.unpacked(try PackedMatrix(tensors, name, layout: layout, grid: grid))
   }
 
   private func half(
@@ -96,5 +89,28 @@ package struct DenseReconstruction {
   ) throws(CheckpointError) -> Matrix<Float> {
     let tensor = try tensors.tensor(named: name, shape: [rows, columns], elementTypes: [.f16])
     return Matrix(widening: tensor, rowCount: rows, columnCount: columns)
+  }
+}
+
+extension LinearAlgebra {
+  /// The numbers of a packed matrix, (outputSize, inputSize).
+  func unpacked(_ packed: PackedMatrix) -> Matrix<Float> {
+    let (m, n) = (packed.outputSize, packed.inputSize)
+    let result = Matrix<Float>(rowCount: m, columnCount: n)
+    let target = unsafe result.pointer
+    forEachRows(of: packed) { rows, _ in
+      unsafe packed.dequantize(rows: rows, into: target + rows.lowerBound * n)
+    }
+    return result
+  }
+
+  /// Calls `body`, on all threads, with rows of a packed matrix that are best unpacked together.
+  func forEachRows(
+    of packed: PackedMatrix, _ body: (_ rows: Range<Int>, _ thread: Int) -> Void
+  ) {
+    let (m, step) = (packed.outputSize, packed.rowsTogether)
+    pool.run((m + step - 1) / step) { part, thread in
+      body(part * step..<min(part * step + step, m), thread)
+    }
   }
 }

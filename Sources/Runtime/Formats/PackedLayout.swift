@@ -82,7 +82,7 @@ public struct PackedLayout: Sendable, Hashable {
   package var offsetsStart: Int { codeByteCount + Self.quotient(2 * scaleCount, 64) * 64 }
 
   /// The index of the scale of `row` and `group` among all stored scales.
-  func scaleIndex(row: Int, group: Int) -> Int {
+  package func scaleIndex(row: Int, group: Int) -> Int {
     precondition(
       row >= 0 && row < outputSize && group >= 0 && group < groupCount,
       "row \(row) and group \(group) of \(outputSize) and \(groupCount)")

@@ -5,7 +5,7 @@ internal import DuetSystem
 /// A checkpoint stores the signs, `incoherence.<size>.signs`, I8 (size), and for sizes that are not
 /// powers of two the dense factor, `incoherence.<size>.factor`, F32 (order, order). The factor follows
 /// from the size; the stored one is for programs that cannot compute it, and must be the same.
-struct ModelRotations {
+package struct ModelRotations {
   private var loaded: [Int: IncoherenceTransform] = [:]
 
   /// No rotations.
@@ -14,7 +14,7 @@ struct ModelRotations {
   /// The rotations of all sizes that the model's compressed layers have.
   ///
   /// - Throws: `CheckpointError` when the tensors of a size are missing or damaged.
-  init(_ checkpoint: borrowing Checkpoint) throws(CheckpointError) {
+  package init(_ checkpoint: borrowing Checkpoint) throws(CheckpointError) {
     let configuration = checkpoint.configuration
     guard let compression = configuration.compression, compression.incoherence != .none else {
       return
@@ -66,6 +66,9 @@ struct ModelRotations {
     }
     return rotation
   }
+
+  /// All rotations, by ascending size.
+  package var all: [IncoherenceTransform] { loaded.values.sorted { $0.size < $1.size } }
 
   /// The names of the stored tensors.
   static func names(_ checkpoint: borrowing Checkpoint) -> [String] {

@@ -1,0 +1,49 @@
+import DuetCommandLine
+import DuetCompressor
+
+extension Options {
+  private static let tuningDefaults = TuningOptions()
+
+  static let original: Option<String?> = .string(
+    "original", "DIR", help: "The model that the compressed one was made from; required")
+  static let steps = Option<Int>.integer(
+    "steps", "N", in: 1...1_000_000, default: tuningDefaults.stepCount,
+    help: "The number of steps, if tuning does not end before")
+  static let batch = Option<Int>.integer(
+    "batch", "N", in: 1...10_000, default: tuningDefaults.batchSize,
+    help: "The samples of a step")
+  static let learningRate = Option<Double>.number(
+    "learning-rate", "R", in: 1e-9...1, default: tuningDefaults.rate,
+    help: "The largest change of a number in a step, relative to a scale or a gain")
+  static let heldOut = Option<Int>.integer(
+    "held-out", "N", in: 1...10_000, default: tuningDefaults.heldOutCount,
+    help: "The samples that are not trained with, on which the model is judged")
+  static let checkInterval = Option<Int>.integer(
+    "check-every", "N", in: 1...1_000_000, default: tuningDefaults.checkInterval,
+    help: "The steps between two judgements")
+  static let patience = Option<Int>.integer(
+    "patience", "N", in: 1...1_000_000, default: tuningDefaults.patience,
+    help: "The judgements without a better model after which tuning ends")
+
+  /// `compress tune`.
+  static let tuning = Command(
+    name: "compress tune",
+    summary: "train the scales and norms of a compressed model to predict as the original does",
+    options: [
+      output, original, steps, batch, learningRate, heldOut, checkInterval, patience, calibration,
+      samples, context, seed,
+    ] + run + messages,
+    operands: [compressedFolder],
+    notes: [
+      "COMPRESSED_DIR is a model that compress has written, --original the one it was made from. The codes stay; "
+        + "the scales and offsets beside them, factors in half precision, biases and the gains of norms are trained "
+        + "with Adam to lower the Kullback-Leibler divergence from the original on the calibration text. The output "
+        + "takes as many bits as before, and every program reads it like the model that was tuned.",
+      "The model is judged on samples that are not trained with, and the best one is written, which may be the one "
+        + "that was read. Memory holds one layer as dense weights, never the whole model.",
+      "A run that was stopped is resumed when the same command is given again; at most one step is computed again.",
+    ])
+
+  private static let compressedFolder = Operand(
+    "COMPRESSED_DIR", help: "The folder of a compressed model")
+}

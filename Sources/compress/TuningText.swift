@@ -1,0 +1,148 @@
+import DuetCommandLine
+import DuetCompressor
+import DuetRuntime
+import DuetText
+
+/// The lines of text and the JSON documents of `compress tune`.
+enum TuningText {
+  /// "plan       100 steps of 4 samples of 2048 tokens, 4 held out; peak RAM 1.2 GiB, about 40 min".
+  static func plan(_ task: TuningTask) -> String {
+    let options = task.options
+    let length = task.forecast.contextLength
+    return ReportText.line(
+      "plan",
+      "\(options.stepCount) steps of \(options.batchSize) samples of \(length) tokens, "
+        + "\(task.forecast.sampleCount) samples, \(options.heldOutCount) of them held out; peak RAM "
+        + "\(ByteCount(task.memory).text), about \(durationText(task.seconds))")
+  }
+
+  /// "step 10    KL 0.3312 nats/token on the held-out samples".
+  static func check(_ check: TuningCheck) -> String {
+    ReportText.line(
+      "step \(check.step)", "KL \(figure(check.divergence)) nats/token on the held-out samples")
+  }
+
+  /// The last line.
+  static func done(_ task: TuningTask, _ summary: TuningSummary, seconds: Double) -> String {
+    let first = summary.checks.first?.divergence ?? 0
+    let best = summary.best
+    let change =
+      best?.step == 0
+      ? "no step made it better on the held-out samples, so it is the model that was read"
+      : "KL \(figure(first)) -> \(figure(best?.divergence ?? 0)) nats/token on the held-out samples, at step "
+        + "\(best?.step ?? 0) of \(summary.steps)"
+    return ReportText.line(
+      "done",
+      "\(ReportText.name(of: task.output ?? ""))  \(change); "
+        + "\(countText(summary.parameterCount)) numbers, \(durationText(seconds))")
+  }
+
+  /// The message of a run that was stopped.
+  static func stopped(_ summary: TuningSummary, _ task: TuningTask) -> String {
+    "stopped after \(summary.steps) of \(task.options.stepCount) steps; give the same command again to go on"
+  }
+
+  /// The members that a document has before and after the run.
+  static func members(_ task: TuningTask) -> [JSONOutput.Member] {
+    [
+      .init("model", .string(task.folder)),
+      .init("original", .string(task.originalFolder)),
+      .init("output", task.output.map { .string($0) } ?? .null),
+      .init("version", .string(duetVersion)),
+      .init("machine", task.machine.json),
+      .init("samples", .integer(task.forecast.sampleCount)),
+      .init("context", .integer(task.forecast.contextLength)),
+      .init("options", .object(task.options.members)),
+      .init("memory_bytes", .integer(task.memory)),
+      .init("forecast_seconds", .number(task.seconds)),
+    ]
+  }
+
+  /// The document of a completed run.
+  static func result(
+    _ task: TuningTask, _ summary: TuningSummary, seconds: Double
+  ) -> JSONOutput {
+    .object(
+      members(task) + [
+        .init("dry_run", false),
+        .init("parameters", .integer(summary.parameterCount)),
+        .init("steps", .integer(summary.steps)),
+        .init("resumed_steps", .integer(summary.resumedSteps)),
+        .init("checks", .array(summary.checks.map(\.json))),
+        .init("losses", .array(summary.losses.map { .number($0) })),
+        .init("best", summary.best?.json ?? .null),
+        .init("seconds", .number(seconds)),
+      ])
+  }
+
+  private static func figure(_ divergence: Double) -> String { decimalText(divergence, digits: 4) }
+}
+
+/// An observer that prints a line for every judgement and a progress line.
+final class TuningProgress: TuningObserver {
+  private let output: StandardOutput?
+  private let messages: Messages
+  private var line: ProgressLine?
+  private var phase = TuningPhase.original
+  private var done = 0
+  private var detail = ""
+
+  /// The error when a line could not be written; the run is then stopped.
+  private(set) var failure: OutputError?
+
+  /// An observer of a run that begins now.
+  ///
+  /// - Parameters:
+  ///   - output: The output for judgements; nil writes them as notes of `messages`.
+  ///   - messages: The messages of the run.
+  init(output: StandardOutput?, messages: Messages) {
+    self.output = output
+    self.messages = messages
+  }
+
+  func began(_ phase: TuningPhase) {
+    // The steps share one line; layers of a step are too many for a log.
+    if phase == .original || phase == .writing || self.phase == .original { finishLine() }
+    self.phase = phase
+  }
+
+  func progressed(_ done: Int, of total: Int) {
+    guard phase == .original else { return }
+    show("original", done, total, "layers")
+  }
+
+  func stepped(_ step: Int, of total: Int, divergence: Double) {
+    detail = "KL \(decimalText(divergence, digits: 4))"
+    show("tune", step, total, "steps")
+  }
+
+  private func show(_ label: String, _ done: Int, _ total: Int, _ unit: String) {
+    let line =
+      line
+      ?? ProgressLine(label, total: total, unit: unit, startingAt: done - 1, messages: messages)
+    self.line = line
+    self.done = done
+    line.update(done, detail: detail)
+  }
+
+  func judged(_ check: TuningCheck) {
+    finishLine()
+    let text = TuningText.check(check)
+    guard let output else { return messages.note(text) }
+    guard failure == nil else { return }
+    do throws(OutputError) {
+      try output.writeLine(text)
+      try output.flush()
+    } catch {
+      failure = error
+    }
+  }
+
+  var isCancelled: Bool { InterruptFlag.isRaised || failure != nil }
+
+  /// Ends the progress line, when there is one.
+  func finishLine() {
+    line?.finish(done, detail: detail)
+    line = nil
+  }
+}
