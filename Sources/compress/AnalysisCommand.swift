@@ -28,7 +28,9 @@ extension Options {
         + "of the inputs: the number of directions of the outputs if all had the same energy. top r is "
         + "the share of the outputs' energy in the best L R of rank r.",
       "outliers is the number of inputs with more than ten times the median second moment. top share is "
-        + "the largest second moment as a share of the sum of all.",
+        + "the largest second moment as a share of the sum of all. W_O is the share of |W|_F^2 in the columns of the "
+        + "outlier channels that ODLRI would copy into L R: rounding leaves an error in proportion to the rest, so a "
+        + "small share can gain little.",
       "Q is the relative error of rounding with feedback. Q + LR is the error expected with L R of rank "
         + "r and exact factors. LR alone is the error expected of L R without Q in the same number of "
         + "bytes. favoured is the method with the smallest expected error, or "

@@ -68,7 +68,7 @@ struct AnalysisReport {
     let rank = figures(matrices[0]).rank
     var rows = [
       [
-        "matrix", "rows x columns", "eff.rank", "top \(rank)", "outliers", "top share", "Q",
+        "matrix", "rows x columns", "eff.rank", "top \(rank)", "outliers", "top share", "W_O", "Q",
         "Q + LR", "LR alone", "role Q, LR", "favoured",
       ]
     ]
@@ -83,6 +83,7 @@ struct AnalysisReport {
         decimalText(matrix.effectiveRank, digits: 1),
         "\(decimalText(100 * figures.topShare, digits: 1)) %", "\(matrix.outlierChannels.count)",
         "\(decimalText(100 * (matrix.largestMoments.first ?? 0), digits: 1)) %",
+        "\(decimalText(100 * (1 - matrix.channelNormRemainder), digits: 2)) %",
         decimalText(matrix.quantizedError, digits: 4), error(.lowRank), error(.alone),
         "\(decimalText(roles.quantized, digits: 2)), \(decimalText(roles.lowRank, digits: 2))",
         figures.favoured,
@@ -123,9 +124,13 @@ struct AnalysisReport {
       "effective_rank": .number(matrix.effectiveRank),
       "energy_in_top_rank": .number(figures.topShare),
       "weight_energies": numbers(matrix.weightEnergies),
+      "weight_norms": numbers(matrix.weightNorms),
       "error_energies": numbers(matrix.errorEnergies),
       "outlier_channels": .array(matrix.outlierChannels.map { .integer($0) }),
       "largest_moments": numbers(matrix.largestMoments),
+      "preserved_channels": .integer(matrix.channelCount),
+      "preserved_energy": .number(1 - matrix.channelRemainder),
+      "preserved_norm": .number(1 - matrix.channelNormRemainder),
       "dead_inputs": .integer(matrix.deadInputCount),
       "quantized_error": .number(matrix.quantizedError),
       "expected_errors": .object(

@@ -57,6 +57,7 @@ struct TuningTask {
     options.batchSize = arguments[Options.batch]
     options.rate = arguments[Options.learningRate]
     options.heldOutCount = arguments[Options.heldOut]
+    options.ownSampleCount = arguments[Options.ownSamples]
     options.checkInterval = arguments[Options.checkInterval]
     options.patience = arguments[Options.patience]
     options.seed = arguments[Options.seed]

@@ -18,6 +18,10 @@ extension Options {
   static let heldOut = Option<Int>.integer(
     "held-out", "N", in: 1...10_000, default: tuningDefaults.heldOutCount,
     help: "The samples that are not trained with, on which the model is judged")
+  static let ownSamples = Option<Int>.integer(
+    "tune-samples", "N", in: 0...1_000_000, default: tuningDefaults.ownSampleCount,
+    help:
+      "More samples, which the original model writes itself from beginnings of the text's samples")
   static let checkInterval = Option<Int>.integer(
     "check-every", "N", in: 1...1_000_000, default: tuningDefaults.checkInterval,
     help: "The steps between two judgements")
@@ -30,7 +34,8 @@ extension Options {
     name: "compress tune",
     summary: "train the scales and norms of a compressed model to predict as the original does",
     options: [
-      output, original, steps, batch, learningRate, heldOut, checkInterval, patience, calibration,
+      output, original, steps, batch, learningRate, heldOut, ownSamples, checkInterval, patience,
+      calibration,
       samples, context, seed,
     ] + run + messages,
     operands: [compressedFolder],

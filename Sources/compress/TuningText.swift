@@ -9,10 +9,12 @@ enum TuningText {
   static func plan(_ task: TuningTask) -> String {
     let options = task.options
     let length = task.forecast.contextLength
+    let own = options.ownSampleCount
     return ReportText.line(
       "plan",
       "\(options.stepCount) steps of \(options.batchSize) samples of \(length) tokens, "
-        + "\(task.forecast.sampleCount) samples, \(options.heldOutCount) of them held out; peak RAM "
+        + "\(task.forecast.sampleCount) samples, \(options.heldOutCount) of them held out"
+        + (own > 0 ? ", \(own) more that the original writes" : "") + "; peak RAM "
         + "\(ByteCount(task.memory).text), about \(durationText(task.seconds))")
   }
 
@@ -102,13 +104,16 @@ final class TuningProgress: TuningObserver {
 
   func began(_ phase: TuningPhase) {
     // The steps share one line; layers of a step are too many for a log.
-    if phase == .original || phase == .writing || self.phase == .original { finishLine() }
+    if ![.training, .judging].contains(phase) || self.phase == .original { finishLine() }
     self.phase = phase
   }
 
   func progressed(_ done: Int, of total: Int) {
-    guard phase == .original else { return }
-    show("original", done, total, "layers")
+    switch phase {
+    case .sampling: show("sample", done, total, "tok")
+    case .original: show("original", done, total, "layers")
+    case .training, .judging, .writing: break
+    }
   }
 
   func stepped(_ step: Int, of total: Int, divergence: Double) {

@@ -137,6 +137,39 @@ struct TunerTests {
     }
   }
 
+  @Test("samples that the model writes are new, the same for a seed, and not drawn again")
+  func ownSamples() throws {
+    var scene = try Scene()
+    scene.options.ownSampleCount = 5
+    scene.options.batchSize = 20
+    let whole = try scene.run("whole")
+    let bytes = try files(in: "\(scene.folder.path)/whole")
+    #expect(whole.isComplete)
+    // Stopped in the third sample: 16 tokens each, of which 8 are given.
+    let counting = StoppingTuning(after: 20)
+    #expect(try !scene.run("stopped", observer: counting).isComplete)
+    let state = "\(scene.folder.path)/stopped/.compress"
+    let own = try (0..<2).map { index in
+      let data = try Data(contentsOf: URL(fileURLWithPath: "\(state)/own-sample-\(index).json"))
+      let document = try JSONSerialization.jsonObject(with: data) as? [String: Any]
+      return try #require(document?["tokens"] as? [Int])
+    }
+    #expect(own.allSatisfy { $0.count == 16 })
+    #expect(!FileManager.default.fileExists(atPath: "\(state)/own-sample-2.json"))
+    for (index, ids) in own.enumerated() {
+      let text = Array(scene.samples.tokens(of: index))
+      #expect(ids.prefix(8) == text.prefix(8) && ids != text)
+    }
+    #expect(try scene.run("stopped", threadCount: 1).isComplete)
+    #expect(try files(in: "\(scene.folder.path)/stopped") == bytes)
+    // They are trained with.
+    scene.options.ownSampleCount = 0
+    _ = try scene.run("without")
+    #expect(
+      try files(in: "\(scene.folder.path)/without")["model.safetensors"]
+        != bytes["model.safetensors"])
+  }
+
   @Test("a damaged state is not used")
   func damagedState() throws {
     let scene = try Scene()

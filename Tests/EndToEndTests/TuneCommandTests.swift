@@ -72,7 +72,8 @@ struct TuneCommandTests {
       try Data(contentsOf: URL(fileURLWithPath: "\(folder.path)/\($0)/model.safetensors"))
     }
     #expect(weights[0] == weights[1])
-    let chat = try runExecutable("chat", ["-m", output, "-p", "Once", "-n", "3", "--temperature", "0"])
+    let chat = try runExecutable(
+      "chat", ["-m", output, "-p", "Once", "-n", "3", "--temperature", "0"])
     #expect(chat.exitCode == 0, "\(chat.stderr)")
   }
 

@@ -22,6 +22,7 @@ extension MatrixAnalysis {
     let spectrum = try OutputSpectrum(
       of: problem.weight, hessian: metric.hessian, count: count, algebra)
     weightEnergies = spectrum.shares
+    weightNorms = spectrum.normShares
     effectiveRank = OutputSpectrum.effectiveRank(
       of: problem.weight, hessian: metric.hessian, algebra)
     if let options = plan.method.quantization {
@@ -45,6 +46,8 @@ extension MatrixAnalysis {
     channelRemainder =
       problem.dampedSquare > 0
       ? max(0, metric.square(others, algebra) / problem.dampedSquare) : 0
+    channelNormRemainder =
+      spectrum.squaredNorm > 0 ? algebra.dot(others, others) / spectrum.squaredNorm : 0
     describe(moments, metric.ranking)
     deadInputCount = moments.count { $0 == 0 }
   }

@@ -9,11 +9,19 @@ package struct OutputSpectrum: Sendable, Hashable {
   package let energies: [Double]
   /// tr(A H A^T), the sum of all eigenvalues.
   package let total: Double
+  /// |p_i^T A|^2 for the eigenvectors p_i, in the order of `energies`: what component i takes of |A|_F^2.
+  package let squaredNorms: [Double]
+  /// |A|_F^2.
+  package let squaredNorm: Double
 
   /// A spectrum with known eigenvalues.
-  package init(energies: [Double], total: Double) {
+  package init(
+    energies: [Double], total: Double, squaredNorms: [Double] = [], squaredNorm: Double = 0
+  ) {
     self.energies = energies
     self.total = total
+    self.squaredNorms = squaredNorms
+    self.squaredNorm = squaredNorm
   }
 
   /// The spectrum of a matrix.
@@ -36,15 +44,21 @@ package struct OutputSpectrum: Sendable, Hashable {
     let factors = try LowRankApproximation(algebra).factors(of: a, hessian: hessian, rank: count)
     // With p_i the rows of L^T: p_i^T A H A^T p_i, the Rayleigh quotients of unit vectors.
     let images = algebra.product(factors.right, hessian)
-    var energies: [Double] = []
+    var (energies, squaredNorms): ([Double], [Double]) = ([], [])
     for component in 0..<count {
       let (image, row) = (images.row(component), factors.right.row(component))
-      var sum = 0.0
-      for column in row.indices { sum += Double(image[column]) * Double(row[column]) }
+      var (sum, square) = (0.0, 0.0)
+      for column in row.indices {
+        sum += Double(image[column]) * Double(row[column])
+        square += Double(row[column]) * Double(row[column])
+      }
+      squaredNorms.append(square)
       // By rounding, a sum can be negative, or larger than the one before it.
       energies.append(max(0, min(sum, energies.last ?? .infinity)))
     }
     self.energies = energies
+    self.squaredNorms = squaredNorms
+    squaredNorm = algebra.dot(a, a)
   }
 
   /// The share of the energy that is left after the best approximation of a rank, at least 0.
@@ -57,6 +71,11 @@ package struct OutputSpectrum: Sendable, Hashable {
 
   /// The known eigenvalues as shares of the sum of all.
   package var shares: [Double] { energies.map { total > 0 ? $0 / total : 0 } }
+
+  /// What each component takes of |A|_F^2, as a share of it.
+  package var normShares: [Double] {
+    squaredNorms.map { squaredNorm > 0 ? $0 / squaredNorm : 0 }
+  }
 
   /// The "participation ratio" of A H A^T, (sum of lambda)^2 / (sum of lambda^2).
   ///

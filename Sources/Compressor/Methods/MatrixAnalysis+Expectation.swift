@@ -17,29 +17,31 @@ extension MatrixAnalysis {
   ///
   /// The rounding of L and R is ignored.
   ///
-  /// With e the relative error of Q alone, rho_p the share of energy that is left without p components, and
-  /// rho_O the share that is left without k outlier channels,
+  /// With e the relative error of Q alone, rho_p(A) the share of tr(A H A^T) that is left without its p largest
+  /// components, phi_p the share of |W|_F^2 that is left without those of W, and phi_O the share of |W|_F^2 that is
+  /// left without k outlier channels,
   ///
   ///     zero         e(r)^2 = e^2 rho_r(E)
-  ///     low-rank     e(r)^2 = e^2 min over p of rho_p(W) rho_(r-p)(E)
-  ///     odlri        e(r)^2 = e^2 rho_O rho_(r-k)(E)                 for r >= k, else as zero
+  ///     low-rank     e(r)^2 = e^2 min over p of phi_p rho_(r-p)(E)
+  ///     odlri        e(r)^2 = e^2 phi_O rho_(r-k)(E)                 for r >= k, else as zero
   ///     alone        e(r)^2 = rho_r(W)
   ///
-  /// The second line is the criterion of SRR, arXiv:2602.02001, times the error of Q. The third line applies
-  /// it to the outlier channels that ODLRI preserves.
+  /// Rounding leaves an error in proportion to the scale of what is rounded, whose square is |W - L R|_F^2 per weight,
+  /// whatever H is. So what L R takes away first counts by its share of |W|_F^2, not by its share of the outputs. This
+  /// holds for rotated matrices, whose weights are all of one size.
   public func expectedErrors(_ start: Start) -> [Double] {
     let weight = Self.remainders(weightEnergies)
     if start == .alone { return weight.map { $0.squareRoot() } }
-    let error = Self.remainders(errorEnergies)
+    let (error, norm) = (Self.remainders(errorEnergies), Self.remainders(weightNorms))
     return error.indices.map { rank in
       let least: Double
       switch start {
       case .zero, .alone: least = error[rank]
       case .lowRank:
-        least = (0...min(rank, weight.count - 1)).map { weight[$0] * error[rank - $0] }.min() ?? 1
+        least = (0...min(rank, norm.count - 1)).map { norm[$0] * error[rank - $0] }.min() ?? 1
       case .odlri:
         least =
-          rank < channelCount ? error[rank] : channelRemainder * error[rank - channelCount]
+          rank < channelCount ? error[rank] : channelNormRemainder * error[rank - channelCount]
       }
       return quantizedError * least.squareRoot()
     }

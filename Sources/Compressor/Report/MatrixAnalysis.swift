@@ -8,6 +8,8 @@ public struct MatrixAnalysis: Sendable, Hashable {
   public var inputSize = 0
   /// The largest eigenvalues of W H W^T, as shares of their sum, largest first.
   public var weightEnergies: [Double] = []
+  /// What the eigenvectors of `weightEnergies` take of |W|_F^2, as shares of it, in the same order.
+  public var weightNorms: [Double] = []
   /// The largest eigenvalues of E H E^T, as shares of their sum, empty where there is no Q.
   ///
   /// E = W - Q is the error of rounding W with feedback.
@@ -27,6 +29,8 @@ public struct MatrixAnalysis: Sendable, Hashable {
   public var channelCount = 0
   /// The share of tr(W H W^T) that is left when the columns of these channels are set to zero.
   public var channelRemainder = 1.0
+  /// The share of |W|_F^2 that is left when the columns of these channels are set to zero.
+  public var channelNormRemainder = 1.0
 
   /// An empty analysis.
   public init() {}

@@ -5,7 +5,8 @@ internal import DuetSystem
 final class DistillationLoss {
   private let numbers: TunedModel
   private let model: Model
-  private let samples: CalibrationSamples
+  private let sequences: [ArraySlice<Int>]
+  private let tokenCount: Int
   private let options: TuningOptions
   private let configuration: Configuration
   private let head: HeadDivergence<Float>
@@ -24,7 +25,8 @@ final class DistillationLoss {
   ///   - numbers: The tuned numbers of the compressed model.
   ///   - compressed: The compressed model.
   ///   - original: The original model.
-  ///   - samples: All samples.
+  ///   - sequences: The ids of all samples, all of one length; those of the text come first.
+  ///   - textCount: The samples of the text, some of which are held out.
   ///   - options: How the model is tuned.
   ///   - run: How the run goes.
   ///   - folder: Where temporary files are made.
@@ -33,35 +35,32 @@ final class DistillationLoss {
   /// - Throws: `CheckpointError`, `GenerationError`, `FileError`.
   init?(
     _ numbers: TunedModel, _ compressed: Checkpoint, _ original: Checkpoint,
-    _ samples: CalibrationSamples, _ options: TuningOptions, _ run: CompressorOptions,
+    _ sequences: [ArraySlice<Int>], textCount: Int, _ options: TuningOptions,
+    _ run: CompressorOptions,
     folder: String, _ algebra: LinearAlgebra, _ observer: some TuningObserver
   ) throws {
     observer.began(.original)
     self.numbers = numbers
-    self.samples = samples
+    let tokenCount = sequences[0].count
+    self.sequences = sequences
+    self.tokenCount = tokenCount
     self.options = options
     self.algebra = algebra
     self.folder = folder
     configuration = compressed.configuration
     model = try Model(compressed)
-    let out = options.heldOut(of: samples.sampleCount)
+    let out = options.heldOut(of: textCount)
     heldOut = out
-    order = SampleOrder(
-      (0..<samples.sampleCount).filter { !out.contains($0) }, seed: options.seed)
-    let needed = Set(
-      out
-        + (0..<options.stepCount).flatMap { [order] in
-          order.batch(ofStep: $0, size: options.batchSize)
-        }
-    ).sorted()
+    order = SampleOrder(sequences.indices.filter { !out.contains($0) }, seed: options.seed)
+    let needed = (out + order.first(options.stepCount * options.batchSize)).sorted()
     places = Dictionary(uniqueKeysWithValues: needed.enumerated().map { ($1, $0) })
     let originalModel = try Model(original)
     let layout = LayerParameterLayout(original.configuration)
     var states = try HiddenStates.embedded(
-      needed.map { samples.tokens(of: $0) }, originalModel,
+      needed.map { sequences[$0] }, originalModel,
       memoryLimit: run.hiddenStatesLimit, folder: folder)
     var forward = TunedForward(
-      original.configuration, tokenCount: samples.contextLength, algebra)
+      original.configuration, tokenCount: tokenCount, algebra)
     let total = needed.count * original.configuration.layerCount
     var done = 0
     do {
@@ -95,10 +94,10 @@ final class DistillationLoss {
   func judge(
     _ values: borrowing Buffer<Float>, _ observer: some TuningObserver
   ) throws -> Double? {
-    let held = heldOut.map { samples.tokens(of: $0) }
+    let held = heldOut.map { sequences[$0] }
     var states = try HiddenStates.embedded(
       held, model, memoryLimit: Int.max, folder: folder)
-    var forward = TunedForward(configuration, tokenCount: samples.contextLength, algebra)
+    var forward = TunedForward(configuration, tokenCount: tokenCount, algebra)
     // A closure cannot hold the borrowed numbers.
     let numbers = numbers
     let copy = values.copy()
@@ -124,7 +123,7 @@ final class DistillationLoss {
       try readReference(sample, into: &target)
       sum += head.divergence(stream, from: target)
     }
-    return sum / Double(heldOut.count * samples.contextLength)
+    return sum / Double(heldOut.count * tokenCount)
   }
 
   /// The divergence of some samples and its derivatives.
@@ -141,7 +140,7 @@ final class DistillationLoss {
     _ observer: some TuningObserver
   ) throws -> Double? {
     var pass = LayerwiseGradient<Float>(
-      configuration, sequenceCount: batch.count, tokenCount: samples.contextLength, algebra)
+      configuration, sequenceCount: batch.count, tokenCount: tokenCount, algebra)
     for index in 0..<gradient.count { gradient[index] = 0 }
     head.setGains(numbers.outputGains(values))
     head.clearGainGradient()
@@ -151,7 +150,7 @@ final class DistillationLoss {
       try readReference(sample, into: &target.numbers)
       targets.append(target)
     }
-    let (numbers, head, model, samples) = (numbers, head, model, samples)
+    let (numbers, head, model, sequences) = (numbers, head, model, sequences)
     let copy = values.copy()
     let result = HeldBuffer(count: gradient.count)
     let total = 2 * configuration.layerCount
@@ -159,7 +158,7 @@ final class DistillationLoss {
     let sum: Double
     do {
       sum = try pass.run(
-        embed: { try model.embed(samples.tokens(of: batch[$0]), into: &$1) },
+        embed: { try model.embed(sequences[batch[$0]], into: &$1) },
         parameters: { layer in
           done += 1
           observer.progressed(done, of: total)
@@ -174,7 +173,7 @@ final class DistillationLoss {
       return nil
     }
     numbers.addGradient(ofOutputGains: head.gainGradient, to: result.numbers)
-    let share = 1 / Double(batch.count * samples.contextLength)
+    let share = 1 / Double(batch.count * tokenCount)
     for index in 0..<gradient.count { gradient[index] = result.numbers[index] * Float(share) }
     return sum * share
   }

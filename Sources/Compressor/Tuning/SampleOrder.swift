@@ -12,11 +12,16 @@ package struct SampleOrder {
     self.seed = seed
   }
 
+  /// The first samples that steps take, each once: all where there are fewer.
+  func first(_ count: Int) -> ArraySlice<Int> { order(ofPass: 0).prefix(count) }
+
   /// The samples of a step, from 0.
   package func batch(ofStep step: Int, size: Int) -> [Int] {
-    (step * size..<(step + 1) * size).map { place in
-      let (pass, position) = place.quotientAndRemainder(dividingBy: samples.count)
-      return order(ofPass: pass)[position]
+    var (pass, order): (Int?, [Int]) = (nil, [])
+    return (step * size..<(step + 1) * size).map { place in
+      let (number, position) = place.quotientAndRemainder(dividingBy: samples.count)
+      if pass != number { (pass, order) = (number, self.order(ofPass: number)) }
+      return order[position]
     }
   }
 

@@ -6,7 +6,8 @@ internal import DuetText
 /// predictions nearer to those of the original model.
 ///
 /// ```
-/// run all samples through the original model, and keep the residual streams behind its last layer
+/// let the original model write more samples, if that is asked for
+/// run the samples through the original model, and keep the residual streams behind its last layer
 /// judge the model on the held-out samples
 /// for each step:
 ///     the divergence of some samples, and its derivatives by all numbers (see `TunedModel`)
@@ -83,9 +84,7 @@ package struct Tuner {
     var summary = TuningSummary(parameterCount: numbers.count, resumedSteps: state.step)
     let isOver = state.step >= options.stepCount || state.checksSinceBest >= options.patience
     if !isResumed || !isOver {
-      let loss = try DistillationLoss(
-        numbers, compressed, original, samples, options, run, folder: output.statePath, algebra,
-        observer)
+      let loss = try loss(numbers, samples, output, journal.run, observer)
       guard let loss else { return summary }
       try train(&state, loss, output, journal.run, observer)
     }
@@ -100,6 +99,26 @@ package struct Tuner {
       try numbers.storedTensors(state.best), summary)
     summary.isComplete = true
     return summary
+  }
+
+  /// The divergence on all samples, those of the model's own included; nil when the observer stopped the run.
+  private func loss(
+    _ numbers: TunedModel, _ samples: CalibrationSamples, _ output: OutputFolder, _ run: String,
+    _ observer: some TuningObserver
+  ) throws -> DistillationLoss? {
+    var own = try OwnSamples(in: output, run: run)
+    if options.ownSampleCount > 0 {
+      observer.began(.sampling)
+      let isComplete = try own.draw(
+        options.ownSampleCount, samples, Model(original), seed: options.seed,
+        threadCount: self.run.threadCount, observer)
+      guard isComplete else { return nil }
+    }
+    let text = (0..<samples.sampleCount).map { samples.tokens(of: $0) }
+    return try DistillationLoss(
+      numbers, compressed, original, text + own.tokens.map { $0[...] },
+      textCount: samples.sampleCount, options, self.run, folder: output.statePath, algebra,
+      observer)
   }
 
   /// Takes steps until tuning is over or the observer stops it.

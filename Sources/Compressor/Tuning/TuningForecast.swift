@@ -27,7 +27,9 @@ package struct TuningForecast: Sendable, Equatable {
 
   /// The samples that the steps and judgements need.
   private var neededCount: Int {
-    min(sampleCount, options.heldOutCount + options.stepCount * options.batchSize)
+    min(
+      sampleCount + options.ownSampleCount,
+      options.heldOutCount + options.stepCount * options.batchSize)
   }
 
   /// The bytes of the streams of these samples behind the original's last layer.
@@ -77,7 +79,12 @@ package struct TuningForecast: Sendable, Equatable {
     let tokens = context * Double(neededCount)
     let judged = context * Double(options.heldOutCount) * judgements
     let trained = context * Double(options.batchSize * options.stepCount)
-    let operations = tokens * pass + judged * (pass + 4 * v * h) + trained * (4 * pass + 6 * v * h)
+    // A token that is generated reads all weights, at about a tenth of the rate of a product with many tokens.
+    let written =
+      context * Double(options.ownSampleCount)
+      * (10 * 2 * (Double(configuration.layerCount * layerWeights) + v * h))
+    let operations =
+      written + tokens * pass + judged * (pass + 4 * v * h) + trained * (4 * pass + 6 * v * h)
     return operations / (rate * CompressionForecast.shareOfRate)
   }
 }

@@ -1,6 +1,8 @@
 /// The step that a tuning run is doing.
 package enum TuningPhase: Sendable, Hashable {
-  /// Running all samples through the original model. Progress is in samples times layers.
+  /// Letting the original model write samples. Progress is in tokens.
+  case sampling
+  /// Running the samples through the original model. Progress is in samples times layers.
   case original
   /// Computing the derivatives of some samples. Progress is in layers, forward and backward.
   case training

@@ -8,6 +8,8 @@ package struct TuningOptions: Sendable, Equatable {
   package var batchSize = 4
   /// The samples that are not trained with, on which the model is judged.
   package var heldOutCount = 4
+  /// The samples that the original model writes, besides those of the text.
+  package var ownSampleCount = 0
   /// The steps between two judgements.
   package var checkInterval = 10
   /// The judgements without a better model after which tuning ends.
@@ -42,6 +44,7 @@ extension TuningOptions {
       .init("steps", .integer(stepCount)),
       .init("batch", .integer(batchSize)),
       .init("held_out", .integer(heldOutCount)),
+      .init("own_samples", .integer(ownSampleCount)),
       .init("check_interval", .integer(checkInterval)),
       .init("patience", .integer(patience)),
       .init("learning_rate", .number(rate)),
