@@ -5,7 +5,7 @@ import DuetText
 
 /// The lines of text and the JSON documents of `compress tune`.
 enum TuningText {
-  /// "plan       100 steps of 4 samples of 2048 tokens, 4 held out; peak RAM 1.2 GiB, about 40 min".
+  /// "plan       100 steps of 1 samples of 2048 tokens, 128 samples, 4 of them held out; peak RAM 1.2 GiB, about 40 min".
   static func plan(_ task: TuningTask) -> String {
     let options = task.options
     let length = task.forecast.contextLength

@@ -5,7 +5,7 @@ package struct TuningOptions: Sendable, Equatable {
   /// The number of steps.
   package var stepCount = 100
   /// The samples of a step.
-  package var batchSize = 4
+  package var batchSize = 1
   /// The samples that are not trained with, on which the model is judged.
   package var heldOutCount = 4
   /// The samples that the original model writes, besides those of the text.
@@ -15,7 +15,7 @@ package struct TuningOptions: Sendable, Equatable {
   /// The judgements without a better model after which tuning ends.
   package var patience = 3
   /// The largest rate of a step; see `rate(ofStep:)`.
-  package var rate = 0.002
+  package var rate = 0.003
   /// Decides in which order samples are taken.
   package var seed: UInt64 = 0
 
