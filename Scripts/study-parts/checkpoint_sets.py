@@ -21,8 +21,8 @@ def _both(options):
     return [f"{options} {_ALONE}", f"{options} {_CORRECTED}"]
 
 
-def _without_low_rank(published, rotated):
-    """RTN, GPTQ and AWQ; the arguments are options of Q."""
+def _without_low_rank(published, rotated, trellis):
+    """RTN, GPTQ and AWQ; `published` and `rotated` are options of Q in integers, `trellis` is the name of a trellis code."""
     return [
         ("rtn", "rtn", "RTN", f"--method rtn {published} {_PLAIN} --scale-fit range {_ALONE}",
          [f"--method rtn {published} {_PLAIN} {_ALONE}"] + _both(f"--method rtn {rotated}")),
@@ -30,16 +30,19 @@ def _without_low_rank(published, rotated):
          f"--method gptq {published} {_PLAIN} --scale-fit range --act-order {_ALONE}",
          [f"--method gptq {published} {_PLAIN} --act-order {_ALONE}"]
          + _both(f"--method gptq {rotated} --refinement-rounds 3")),
+        ("gptq-trellis", "gptq", "GPTQ in a trellis code", None, _both(f"--method gptq --format {trellis}")),
         ("awq", "awq", "AWQ", f"--method awq {published}",
          [f"--method awq {published}", f"--method awq {rotated} --grid symmetric"]),
     ]
 
 
-def _with_low_rank(bits, fine, integers):
-    """The methods with L R: `fine` has the options of Q and of the rank for settings, `integers` those of Q for what
-    the authors published."""
+def _with_low_rank(bits, fine, lattice, integers, default):
+    """The methods with L R: `fine` has the options of Q and of the rank for settings. For what the authors published,
+    `lattice` has them for CALDERA and ODLRI, and `integers` has those of Q for the others. `default` is the format that
+    the default of compress has at these bits."""
     target = f"--target-bits {bits}"
     caldera, odlri = f"--method caldera {fine}", f"--method odlri {fine}"
+    published_caldera, published_odlri = f"--method caldera {lattice}", f"--method odlri {lattice}"
     program = "--update-order low-rank-first --hessian-downdate"
     return [
         ("lqer", "lqer", "LQER", f"--method lqer {integers} {_PLAIN} --lr-format int8 {target} {_ALONE}",
@@ -49,14 +52,14 @@ def _with_low_rank(bits, fine, integers):
         ("srr", "srr", "SRR", f"--method srr {integers} --incoherence none --lr-format f16 {target} {_ALONE}",
          _both(f"--method srr {fine}")),
         ("lordq", "lordq", "LoRDQ", f"--method lordq {target} {_ALONE}", _both(f"--method lordq {target}")),
-        ("zero", "zero", "CALDERA, the paper's order", f"{caldera} --initialization zero {_PAPER}",
+        ("zero", "zero", "CALDERA, the paper's order", f"{published_caldera} --initialization zero {_PAPER}",
          _both(f"{caldera} --initialization zero {_ROUNDS}")),
-        ("released", "low-rank", "CALDERA, its program's order", f"{caldera} {program} {_PAPER}",
+        ("released", "low-rank", "CALDERA, its program's order", f"{published_caldera} {program} {_PAPER}",
          _both(f"{caldera} {program} {_ROUNDS}")),
-        ("odlri", "odlri", "ODLRI", f"{odlri} {_PAPER}",
-         [f"{odlri} --outlier-channels {k} {_ROUNDS} {_ALONE}" for k in (2, 4, 9, 16)]
-         + [f"{odlri} --outlier-channels 2 {_ROUNDS} {_CORRECTED}"]),
-        ("default", "best", "the default of compress", None, [f"--method caldera {fine}"]),
+        ("odlri", "odlri", "ODLRI", f"{published_odlri} {_PAPER}",
+         [f"{odlri} --outlier-channels 2 {_ROUNDS} {_ALONE}"]
+         + [f"{odlri} --outlier-channels {k} {_ROUNDS} {_CORRECTED}" for k in (2, 4, 9, 16)]),
+        ("default", "best", "the default of compress", None, [f"--format {default}"]),
     ]
 
 
@@ -67,11 +70,16 @@ _LATTICE_ALONE = [(
 # (bits, rows). One rank for all matrices, where such a rank has these bits; ranks are stored in steps of 16, so that 2.1
 # bits need ranks by matrix.
 GROUPS = [
-    ("2.1", _without_low_rank("--format int2 --group-size row", "--format int2 --group-size row")
+    ("2.1", _without_low_rank("--format int2 --group-size row", "--format int2 --group-size row", "trellis2")
      + _LATTICE_ALONE
-     + _with_low_rank(2.1, "--format e8p --target-bits 2.1", "--format int2 --group-size row")),
-    ("2.6", _without_low_rank("--format int2 --group-size 64", "--format int2 --group-size 32")
-     + _with_low_rank(2.6, "--format e8p --rank 36", "--format int2 --group-size row")),
-    ("3.5", _without_low_rank("--format int3 --group-size 64", "--format int3 --group-size 32")
-     + _with_low_rank(3.5, "--format int3 --group-size row --rank 32", "--format int3 --group-size row")),
+     + _with_low_rank(
+         2.1, "--format trellis2 --target-bits 2.1", "--format e8p --target-bits 2.1", "--format int2 --group-size row",
+         "trellis2")),
+    ("2.6", _without_low_rank("--format int2 --group-size 64", "--format int2 --group-size 32", "trellis2.5")
+     + _with_low_rank(
+         2.6, "--format trellis2 --rank 36", "--format e8p --rank 36", "--format int2 --group-size row", "trellis2.5")),
+    ("3.5", _without_low_rank("--format int3 --group-size 64", "--format int3 --group-size 32", "trellis3")
+     + _with_low_rank(
+         3.5, "--format trellis3 --rank 32", "--format int3 --group-size row --rank 32",
+         "--format int3 --group-size row", "trellis3")),
 ]

@@ -201,6 +201,17 @@ struct TunerTests {
     }
   }
 
+  @Test("numbers that are not finite end the run with a sentence")
+  func notFinite() throws {
+    var scene = try Scene()
+    // The first step makes scales of 10^38, whose products are infinite.
+    scene.options.rate = 1e38
+    let error = #expect(throws: CompressionError.self) { try scene.run("tuned") }
+    #expect(error?.description.contains("--learning-rate") == true)
+    #expect(error?.category == .numerical)
+    #expect(!FileManager.default.fileExists(atPath: "\(scene.folder.path)/tuned/config.json"))
+  }
+
   @Test("a step is one of Adam")
   func adam() {
     // By hand with exact fractions: after the first step both moments are corrected to g and g^2, so the step is the

@@ -17,6 +17,8 @@ public enum CompressionDataError: DuetError, Equatable {
   case noImprovement(tensor: String, relativeError: Double, roundToNearestError: Double)
   /// A computation met numbers that are not finite, or did not converge.
   case noConvergence(tensor: String)
+  /// Tuning met numbers that are not finite, in a step from 1, or 0 before any.
+  case tuningDiverged(step: Int)
   /// A dense weight is too large for F16, the format of the export.
   case outOfHalfRange(tensor: String)
   /// The smallest ranks already take more than the wanted bits per weight.
@@ -54,8 +56,13 @@ public enum CompressionDataError: DuetError, Equatable {
     case .noConvergence(let tensor):
       "\(printable(tensor)): the decomposition met numbers that are not finite; try more calibration "
         + "text or a larger --damping"
+    case .tuningDiverged(let step):
+      step == 0
+        ? "the predictions of the compressed model or of the original are not finite; check both models"
+        : "step \(step) of tuning met numbers that are not finite; use a smaller --learning-rate"
     case .outOfHalfRange(let tensor):
-      "\(printable(tensor)): a weight is beyond the range of F16; leave --export-dense out"
+      "\(printable(tensor)): a number is beyond the range of F16; leave --export-dense out, or tune with a "
+        + "smaller --learning-rate"
     case .budget(let targetBits, let leastBits):
       "--target-bits \(targetBits) cannot be met: the smallest ranks take \(rounded(leastBits)) bits per "
         + "weight; give more bits, or a --format or --lr-format of fewer"

@@ -129,6 +129,7 @@ package struct Tuner {
     if state.checks.isEmpty {
       observer.began(.judging)
       guard let divergence = try loss.judge(state.numbers, observer) else { return }
+      guard divergence.isFinite else { throw CompressionDataError.tuningDiverged(step: 0) }
       state.record(divergence)
       observer.judged(state.checks[0])
       try state.save(in: output, run: run)
@@ -141,7 +142,7 @@ package struct Tuner {
           state.numbers, loss.batch(ofStep: state.step), into: &gradient, observer)
       else { return }
       guard value.isFinite else {
-        throw CompressionDataError.noConvergence(tensor: "step \(state.step + 1) of tuning")
+        throw CompressionDataError.tuningDiverged(step: state.step + 1)
       }
       Adam.step(
         state.step + 1, rate: Float(options.rate(ofStep: state.step)), gradient: gradient,
@@ -152,6 +153,9 @@ package struct Tuner {
       if state.step % options.checkInterval == 0 || state.step == options.stepCount {
         observer.began(.judging)
         guard let divergence = try loss.judge(state.numbers, observer) else { return }
+        guard divergence.isFinite else {
+          throw CompressionDataError.tuningDiverged(step: state.step)
+        }
         state.record(divergence)
         observer.judged(TuningCheck(step: state.step, divergence: divergence))
       }
