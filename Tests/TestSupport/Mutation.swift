@@ -68,7 +68,8 @@ func withOtherValues(_ text: [UInt8], using generator: inout RandomGenerator) ->
     "1e-300",
     "4294967297", "9223372036854775807", "true", "null", "[]", "{}", #""int2""#, #""int3""#,
     #""int4""#,
-    #""int8""#, #""e8p""#, #""f16""#, #""none""#, #""row""#, #""input""#, #""both""#,
+    #""int8""#, #""e8p""#, #""trellis2""#, #""trellis2.5""#, #""f16""#, #""none""#, #""row""#,
+    #""input""#, #""both""#,
     #""asymmetric""#,
     #""symmetric""#, #""mistral""#, #""a.safetensors""#, #""b.safetensors""#,
   ]

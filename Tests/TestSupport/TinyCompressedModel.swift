@@ -40,7 +40,11 @@ package struct TinyCompressedModel: Sendable {
         format: nil, groupSize: .row, rank: 8,
         factors: FactorStorage(.int2, blockSize: .columns32), incoherence: .both,
         embedding: EmbeddingStorage(.int4, groupSize: .columns32)))
-    return [rotated, sharded, lattice, factorsAlone]
+    let trellis = TinyCompressedModel(
+      format: CompressedFormat(
+        format: .trellis2_5, groupSize: .row, rank: 0, factors: FactorStorage(.int4),
+        incoherence: .both))
+    return [rotated, sharded, lattice, factorsAlone, trellis]
   }()
 
   /// One size is a power of two, 16, and one is not, 48 = 12 * 4.
