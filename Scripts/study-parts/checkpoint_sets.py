@@ -22,7 +22,9 @@ def _both(options):
 
 
 def _without_low_rank(published, rotated, trellis):
-    """RTN, GPTQ and AWQ; `published` and `rotated` are options of Q in integers, `trellis` is the name of a trellis code."""
+    """RTN, GPTQ and AWQ: `published` and `rotated` are options of Q in integers, `trellis` is a trellis code.
+
+    GPTQ in a trellis code, which is the default of compress, has no rounds of refinement."""
     return [
         ("rtn", "rtn", "RTN", f"--method rtn {published} {_PLAIN} --scale-fit range {_ALONE}",
          [f"--method rtn {published} {_PLAIN} {_ALONE}"] + _both(f"--method rtn {rotated}")),

@@ -191,7 +191,7 @@ struct RankAllocationTests {
     }
     // 6 to 19 % were measured on 21 matrices of a real model. In S3 eight inputs have weights four times as large, a
     // third of |W|_F^2. There the error falls further without them, by a factor of 0.62 that was measured and is not
-    // explained by the scale: the formula promises too little, never too much.
+    // explained by the scale: the formula expects a larger error there than is measured.
     let least = name == "S3" ? 0.6 : 0.8
     var wrong = 1.0
     for rank in [2, 8, 32] {

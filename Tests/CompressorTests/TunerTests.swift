@@ -79,8 +79,9 @@ struct TunerTests {
     #expect(summary.checks.map(\.step) == [0, 4, 8, 12])
     let best = try #require(summary.best)
     let (before, after) = (try scene.divergence("compressed"), try scene.divergence("tuned"))
-    // Both are means of 32 divergences near 0.1 in Float, whose logits are off by about 2^-20; the tuned model
-    // has scales rounded to 2^-11, half of what the least step of 0.001 changes.
+    // Logits near 1 in Float are off by about 2^-20, and a divergence of d by sqrt(2 d) times that: 2^-18 of 0.05.
+    // Rounding a scale moves weights by 2^-12 of themselves where their codes are off by more than a tenth, so it moves
+    // a divergence, which goes with the square, by less than 2 * 2^-12 / 0.1 = 0.005 of itself.
     #expect(abs(summary.checks[0].divergence - before) < 1e-4 * before)
     #expect(abs(best.divergence - after) < 0.01 * after)
     #expect(after < 0.98 * before, "\(before) to \(after)")

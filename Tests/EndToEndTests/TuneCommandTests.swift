@@ -112,7 +112,7 @@ struct TuneCommandTests {
     for (options, path, code, words) in cases {
       let result = try tune(options, path)
       #expect(result.exitCode == code, "\(words): \(result.exitCode) \(result.stderr)")
-      let errors = result.stderr.split(separator: "\n").filter { !$0.contains("note") }
+      let errors = result.stderr.split(separator: "\n")
       #expect(errors.count == 1 && errors[0].contains(words), "\(words): \(result.stderr)")
     }
     #expect(!FileManager.default.fileExists(atPath: "\(folder.path)/none/config.json"))

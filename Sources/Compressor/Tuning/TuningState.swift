@@ -30,9 +30,6 @@ struct TuningState: ~Copyable {
     best = Buffer(count: count)
   }
 
-  /// Whether the numbers are the best that there are.
-  var isBest: Bool { checks.last?.divergence == checks.map(\.divergence).min() }
-
   /// Records a judgement of the present numbers.
   mutating func record(_ divergence: Double) {
     let isBetter = checks.allSatisfy { divergence < $0.divergence }
