@@ -5,7 +5,7 @@ import DuetText
 
 /// The command line of `compress`; the defaults are the defaults of `CompressionPlan`.
 enum Options {
-  private static let plan = CompressionPlan()
+  static let plan = CompressionPlan()
 
   static let folder = Operand("MODEL_DIR", help: "The folder of the checkpoint to compress")
   static let output: Option<String?> = .string(

@@ -151,7 +151,9 @@ func tune(_ invocation: Invocation) throws -> ExitCode {
     return .success
   }
   InterruptFlag.install()
-  let observer = TuningProgress(output: isJSON ? nil : output, messages: invocation.messages)
+  let observer = TuningProgress(
+    stepCount: task.options.stepCount, output: isJSON ? nil : output,
+    messages: invocation.messages)
   // The progress line must be removed before an error is written.
   defer { observer.finishLine() }
   let clock = ContinuousClock()

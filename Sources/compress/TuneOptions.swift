@@ -4,6 +4,22 @@ import DuetCompressor
 extension Options {
   private static let tuningDefaults = TuningOptions()
 
+  // Options of compress with another help; a value is found by the name of its option.
+  private static let tunedOutput: Option<String?> = .string(
+    "output", short: "o", "DIR",
+    help: "The folder of the tuned model; required, except with --dry-run")
+  private static let trainingText = Option.strings(
+    "calibration", "FILE",
+    help:
+      "A text to train with; required, except with --dry-run or if COMPRESSED_DIR has a \(bundledText)"
+  )
+  private static let trainingSamples = Option<Int>.integer(
+    "samples", "N", in: 1...1_000_000, default: plan.sampleCount,
+    help: "The samples of the text; without this option, fewer if the text has no more")
+  private static let trainingSeed = Option<UInt64>.seed(
+    "seed", short: "s", "S", default: plan.seed,
+    help: "The seed of the choice and order of samples, and of those that the original writes")
+
   static let original: Option<String?> = .string(
     "original", "DIR", help: "The model that the compressed one was made from; required")
   static let steps = Option<Int>.integer(
@@ -34,9 +50,8 @@ extension Options {
     name: "compress tune",
     summary: "train the scales and norms of a compressed model to predict as the original does",
     options: [
-      output, original, steps, batch, learningRate, heldOut, ownSamples, checkInterval, patience,
-      calibration,
-      samples, context, seed,
+      tunedOutput, original, steps, batch, learningRate, heldOut, ownSamples, checkInterval,
+      patience, trainingText, trainingSamples, context, trainingSeed,
     ] + run + messages,
     operands: [compressedFolder],
     notes: [

@@ -59,7 +59,7 @@ final class DistillationLoss {
     var states = try HiddenStates.embedded(
       needed.map { sequences[$0] }, originalModel,
       memoryLimit: run.hiddenStatesLimit, folder: folder)
-    var forward = TunedForward(
+    var forward = LayerwiseForward(
       original.configuration, tokenCount: tokenCount, algebra)
     let total = needed.count * original.configuration.layerCount
     var done = 0
@@ -97,7 +97,7 @@ final class DistillationLoss {
     let held = heldOut.map { sequences[$0] }
     var states = try HiddenStates.embedded(
       held, model, memoryLimit: Int.max, folder: folder)
-    var forward = TunedForward(configuration, tokenCount: tokenCount, algebra)
+    var forward = LayerwiseForward(configuration, tokenCount: tokenCount, algebra)
     // A closure cannot hold the borrowed numbers.
     let numbers = numbers
     let copy = values.copy()

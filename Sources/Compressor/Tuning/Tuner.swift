@@ -136,7 +136,7 @@ package struct Tuner {
     }
     var gradient = Buffer<Float>(count: state.numbers.count)
     while state.step < options.stepCount, state.checksSinceBest < options.patience {
-      observer.began(.training)
+      observer.began(.training(stepsDone: state.step))
       guard
         let value = try loss.gradient(
           state.numbers, loss.batch(ofStep: state.step), into: &gradient, observer)

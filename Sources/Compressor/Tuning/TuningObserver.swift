@@ -4,8 +4,8 @@ package enum TuningPhase: Sendable, Hashable {
   case sampling
   /// Running the samples through the original model. Progress is in samples times layers.
   case original
-  /// Computing the derivatives of some samples. Progress is in layers, forward and backward.
-  case training
+  /// Computing the derivatives of some samples, after so many steps. Progress is in layers, forward and backward.
+  case training(stepsDone: Int)
   /// Running the held-out samples through the model. Progress is in samples times layers.
   case judging
   /// Writing the model.
@@ -36,28 +36,4 @@ package protocol TuningObserver {
 
   /// Whether to stop; read after every sample of a layer.
   var isCancelled: Bool { get }
-}
-
-/// The result of a tuning run.
-package struct TuningSummary: Sendable, Hashable {
-  /// Whether the tuned model is written; if not, the run was stopped and can be resumed.
-  package var isComplete = false
-  /// The number of numbers that are trained.
-  package var parameterCount: Int
-  /// The steps that were done, also in earlier runs.
-  package var steps = 0
-  /// The steps that earlier runs had done.
-  package var resumedSteps: Int
-  /// The judgements, the first before any step.
-  package var checks: [TuningCheck] = []
-  /// The divergence of each step's samples, in nats per token.
-  package var losses: [Double] = []
-
-  init(parameterCount: Int, resumedSteps: Int) {
-    self.parameterCount = parameterCount
-    self.resumedSteps = resumedSteps
-  }
-
-  /// The judgement of the model that is written.
-  package var best: TuningCheck? { checks.min { $0.divergence < $1.divergence } }
 }

@@ -1,6 +1,6 @@
 internal import DuetRuntime
 internal import DuetSystem
-package import DuetText
+internal import DuetText
 
 /// What a tuning run needs to go on: the numbers, the moments of Adam, the best numbers so far and the figures.
 ///
@@ -132,31 +132,6 @@ struct TuningState: ~Copyable {
     self.checks = checks.compactMap(\.self)
     self.losses = losses.compactMap(\.self)
     return true
-  }
-}
-
-/// A judgement of a model that is tuned.
-package struct TuningCheck: Sendable, Hashable {
-  /// The steps before it.
-  package let step: Int
-  /// The divergence of the compressed model from the original on the held-out samples, in nats per token.
-  package let divergence: Double
-
-  init(step: Int, divergence: Double) {
-    self.step = step
-    self.divergence = divergence
-  }
-
-  init?(_ value: JSONValue) {
-    guard let step = value["step"]?.int, let divergence = value["kl_divergence"]?.double else {
-      return nil
-    }
-    self.init(step: step, divergence: divergence)
-  }
-
-  /// The object in a JSON document.
-  package var json: JSONOutput {
-    ["step": .integer(step), "kl_divergence": .number(divergence)]
   }
 }
 

@@ -2,7 +2,7 @@ internal import DuetRuntime
 internal import DuetSystem
 
 /// The way of some sequences forward through all layers of a model with dense parameters.
-struct TunedForward: ~Copyable {
+struct LayerwiseForward: ~Copyable {
   private var layer: LayerGradient<Float>
   private let layerCount: Int
 
