@@ -1,5 +1,6 @@
 """Scripts/study --model: the options, and the order of the work."""
 
+import dataclasses
 import fnmatch
 import pathlib
 import sys
@@ -7,7 +8,7 @@ import sys
 from cells import CellFailed, Model
 from checkpoint_cells import CheckpointStudy, Row, Scale, Texts
 from checkpoint_page import write_checkpoint_page
-from checkpoint_sets import GROUPS
+from checkpoint_sets import CHOICE_BITS, GROUPS
 from page import hand_written
 
 
@@ -28,12 +29,24 @@ def add_options(parser):
                        help="a text of which two thirds are used as by --calibration and one as by --text")
     group.add_argument("--tasks", metavar="DIR", type=pathlib.Path,
                        help="data of the five zero-shot tasks; without it they are left out")
+    group.add_argument("--trials", action="store_true", help="run the trials only")
     for option, default, text in [
             ("--samples", 128, "calibration samples"), ("--context", 2048, "tokens of a sample and of a window"),
-            ("--trial-samples", 16, "samples of a trial"), ("--trial-context", 1024, "tokens of a sample of a trial"),
             ("--windows", 48, "windows of a text that are measured, 0 for all"),
             ("--documents", 500, "documents of a task")]:
         group.add_argument(option, metavar="N", type=int, default=default, help=f"{text}; default: {default}")
+
+
+def rows_of_groups():
+    """All rows. Settings are tried at `CHOICE_BITS`; a row at other bits follows the row of its method there."""
+    rows = [
+        Row(bits, key, family, label, published, tuple(settings))
+        for bits, group in GROUPS for key, family, label, published, settings in group]
+    choosers = {row.key: row for row in rows if row.bits == CHOICE_BITS}
+    return [
+        row if row.bits == CHOICE_BITS or row.key not in choosers
+        else dataclasses.replace(row, choice=choosers[row.key])
+        for row in rows]
 
 
 def study_checkpoint(parser, arguments, root, programs):
@@ -51,16 +64,13 @@ def study_checkpoint(parser, arguments, root, programs):
     work, docs = pathlib.Path(arguments.work), pathlib.Path(arguments.docs)
     texts = Texts(work / "texts" / model.name, arguments.calibration, arguments.text, arguments.divide)
     scale = Scale(
-        arguments.samples, arguments.context, arguments.trial_samples, arguments.trial_context, arguments.windows,
-        arguments.documents)
+        arguments.samples, arguments.context, arguments.windows, arguments.documents)
     page = docs / f"study-{model.name}.md"
     # Refuses, before hours of work, a page whose part written by hand it could not keep.
     hand_written(page)
     study = CheckpointStudy(
         work, programs, model, texts, arguments.tasks, scale, page.with_suffix(".jsonl"), arguments.threads)
-    rows = [
-        Row(bits, key, family, label, published, tuple(settings))
-        for bits, group in GROUPS for key, family, label, published, settings in group]
+    rows = rows_of_groups()
     patterns = arguments.only or ["*"]
     chosen = [row for row in rows if any(fnmatch.fnmatchcase(row.name, pattern) for pattern in patterns)]
     if not chosen:
@@ -76,7 +86,10 @@ def study_checkpoint(parser, arguments, root, programs):
         study.run_original(arguments.force)
         for row in chosen:
             try:
-                study.run_row(row, arguments.force)
+                if arguments.trials:
+                    study.run_trials(row.choice or row, arguments.force)
+                else:
+                    study.run_row(row, arguments.force)
             except CellFailed as error:
                 failed.append(row.name)
                 print(f"study: {row.name}: {error}", file=sys.stderr)

@@ -1,8 +1,8 @@
 """The cells of Scripts/study --model: tries settings on calibration text, then measures methods on other text.
 
-A method's *trials* compress with few samples, and are judged by the KL divergence on the choice text, which is the last
-tenth of the calibration text and never calibrated with. The trial with the least is the method's best setting. It and the
-published setting are then *measured*: compressed with all samples, and judged on text that took no part in either.
+A method's *trials* are judged by the KL divergence on the choice text, which is the last tenth of the calibration text and
+never calibrated with. The setting with the least is the method's best, also at the other numbers of bits where the method
+has as many settings. The best and the published setting are then *measured* on text that took no part in either.
 
 Every result is a line of one JSON Lines file, which is kept with the page: a study that was stopped goes on, also on
 another machine.
@@ -27,8 +27,6 @@ class Scale:
 
     samples: int
     context: int
-    trial_samples: int
-    trial_context: int
     windows: int
     documents: int
 
@@ -43,6 +41,8 @@ class Row:
     label: str
     published: str
     settings: tuple
+    # The row whose trials choose the setting: this one, or that of the same method at other bits.
+    choice: "Row | None" = None
 
     @property
     def name(self):
@@ -104,11 +104,12 @@ class CheckpointStudy(Study):
         return self.digests[path]
 
     def weights(self):
-        """The digest of the weights, or of each file of several."""
+        """The digest of the weights."""
         single = self.model.folder / "model.safetensors"
         if single.is_file():
             return self.sha256(single)
-        return [self.sha256(path) for path in sorted(self.model.folder.glob("*.safetensors"))]
+        digests = [self.sha256(path) for path in sorted(self.model.folder.glob("*.safetensors"))]
+        return hashlib.sha256(" ".join(digests).encode()).hexdigest()[:16]
 
     def inputs(self, kind):
         """Everything that a result of this kind depends on, except options and programs."""
@@ -117,11 +118,11 @@ class CheckpointStudy(Study):
             "model": self.weights(),
             "calibration": [self.sha256(path) for path in self.texts.calibration],
         }
+        inputs["samples"] = [scale.samples, scale.context]
         if kind == "trial":
-            return inputs | {
-                "samples": [scale.trial_samples, scale.trial_context], "texts": [self.sha256(self.texts.choice)]}
+            return inputs | {"texts": [self.sha256(self.texts.choice)]}
         return inputs | {
-            "samples": [scale.samples, scale.context], "windows": scale.windows, "documents": scale.documents,
+            "windows": scale.windows, "documents": scale.documents,
             "texts": [self.sha256(path) for path in self.texts.measured]}
 
     def find(self, kind, options):
@@ -145,6 +146,9 @@ class CheckpointStudy(Study):
         """The setting of a row with the least divergence on the choice text; None while a trial is missing."""
         if len(row.settings) == 1:
             return row.settings[0]
+        if row.choice is not None:
+            chosen = self.best(row.choice)
+            return chosen and row.settings[row.choice.settings.index(chosen)]
         trials = [(self.find("trial", options), options) for options in row.settings]
         if any(trial is None for trial, _ in trials):
             return None
@@ -152,15 +156,26 @@ class CheckpointStudy(Study):
 
     # --- Running --------------------------------------------------------------------------------------
 
-    def compress(self, options, samples, context):
-        """Compresses into the work folder; returns its folder and what is kept of the reports."""
-        output = self.work / "models" / hashlib.sha256(options.encode()).hexdigest()[:12]
+    def output_of(self, options):
+        """The folder of a compressed model."""
+        return self.work / "models" / hashlib.sha256(options.encode()).hexdigest()[:12]
+
+    def compress(self, options):
+        """Compresses into the work folder; returns its folder and what is kept of the reports.
+
+        The model of a trial is taken again when it is still there."""
+        output = self.output_of(options)
+        report = read_json(output / "compression_report.json")
+        trial = self.find("trial", options)
+        if report and trial and report["sha256"] == trial["weights_sha256"]:
+            return output, {key: trial[key] for key in (
+                "bits", "bytes", "mean_relative_error", "seconds", "machine", "weights_sha256")}
         shutil.rmtree(output, ignore_errors=True)
         output.parent.mkdir(parents=True, exist_ok=True)
         calibration = [word for path in self.texts.calibration for word in ("--calibration", str(path))]
         compressed = self.call(
             "compress", str(self.model.folder), "-o", str(output), *options.split(), *calibration,
-            "--samples", str(samples), "-c", str(context))
+            "--samples", str(self.scale.samples), "-c", str(self.scale.context))
         report = read_json(output / "compression_report.json")
         return output, {
             "bits": report["totals"]["linear_bits_per_weight"],
@@ -172,16 +187,20 @@ class CheckpointStudy(Study):
         }
 
     def divergence(self, folder, text, windows):
-        """The comparison of a folder with the original on a text."""
+        """The comparison of a folder with the original on a text; the original runs once for each text."""
+        states = self.work / "states" / f"{self.weights()}-{self.sha256(text)}-{self.scale.context}-{windows or 'all'}"
+        states.parent.mkdir(parents=True, exist_ok=True)
         result = self.call(
             "perplexity", "-m", str(folder), "-f", str(text), "-c", str(self.scale.context), "--reference",
-            str(self.model.folder), *(["--windows", str(windows)] if windows else []))["results"][0]
+            str(self.model.folder), "--reference-states", str(states),
+            *(["--windows", str(windows)] if windows else []))["results"][0]
         comparison = result["comparison"]
-        kept = ("reference_perplexity", "perplexity_ratio", "kl_divergence", "same_top", "log_ratio")
+        kept = ("reference_perplexity", "perplexity_ratio", "kl_divergence", "same_top", "log_ratio",
+                "window_kl_divergence")
         return {
             "file": pathlib.Path(result["file"]).name, "windows": result["windows"],
             "scored_tokens": result["scored_tokens"], "perplexity": result["perplexity"],
-            "perplexity_stderr": result["perplexity_stderr"],
+            "perplexity_stderr": result["perplexity_stderr"], "window_nll": result["window_nll"],
             **{key: value for key, value in comparison.items() if key in kept or key.removesuffix("_stderr") in kept},
         }
 
@@ -202,12 +221,12 @@ class CheckpointStudy(Study):
         return {"tokens_per_second": test["tokens_per_second_mean"], "share_of_reading": test["share_median"]}
 
     def run_trial(self, options, heading, force=False):
+        """Compresses with a setting and judges it; the model stays until its row is measured."""
         if not force and self.find("trial", options):
             return
         print(f"{heading}, trial: {options}", file=sys.stderr)
-        output, result = self.compress(options, self.scale.trial_samples, self.scale.trial_context)
+        output, result = self.compress(options)
         comparison = self.divergence(output, self.texts.choice, None)
-        shutil.rmtree(output, ignore_errors=True)
         self.store("trial", options, result | comparison)
         print(f"  KL {comparison['kl_divergence']:.4f} at {result['bits']:.3f} bits per weight", file=sys.stderr)
 
@@ -215,11 +234,10 @@ class CheckpointStudy(Study):
         if not force and self.find("measured", options):
             return
         print(f"{heading}, measured: {options}", file=sys.stderr)
-        output, result = self.compress(options, self.scale.samples, self.scale.context)
+        output, result = self.compress(options)
         result["texts"] = [self.divergence(output, text, self.scale.windows) for text in self.texts.measured]
         result["answers"] = self.answers(output)
         result["speed"] = self.speed(output)
-        shutil.rmtree(output, ignore_errors=True)
         self.store("measured", options, result)
         print(
             f"  perplexity {', '.join('%.3f' % text['perplexity'] for text in result['texts'])}, "
@@ -233,18 +251,28 @@ class CheckpointStudy(Study):
             "answers": self.answers(self.model.folder), "speed": self.speed(self.model.folder),
             "bytes": sum(path.stat().st_size for path in self.model.folder.glob("*.safetensors"))})
 
+    def run_trials(self, row, force=False):
+        """Runs the trials that a row lacks; keeps the model of the best only."""
+        if len(row.settings) == 1 or row.choice is not None:
+            return
+        for options in row.settings:
+            self.run_trial(options, row.name, force)
+        for options in row.settings:
+            if options != self.best(row):
+                shutil.rmtree(self.output_of(options), ignore_errors=True)
+
     def run_row(self, row, force=False):
-        """Runs what a row lacks: its trials, its best setting, its published setting."""
-        if len(row.settings) > 1:
-            for options in row.settings:
-                self.run_trial(options, row.name, force)
+        """Runs what a row lacks: the trials that choose its best setting, this setting, its published setting."""
+        self.run_trials(row.choice or row, force)
         for options in dict.fromkeys(filter(None, [self.best(row), row.published])):
             self.run_measured(options, row.name, force)
+            shutil.rmtree(self.output_of(options), ignore_errors=True)
 
     def state(self, row):
         """Words for --list."""
-        trials = sum(self.find("trial", options) is not None for options in row.settings)
-        wanted = len(row.settings) if len(row.settings) > 1 else 0
+        chooser = row.choice or row
+        trials = sum(self.find("trial", options) is not None for options in chooser.settings)
+        wanted = len(chooser.settings) if len(chooser.settings) > 1 else 0
         best = self.best(row)
         measured = [name for name, options in [("best", best), ("published", row.published)]
                     if options and self.find("measured", options)]

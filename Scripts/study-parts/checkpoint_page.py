@@ -4,6 +4,7 @@ import math
 import os
 
 from checkpoint_cells import TASKS
+from checkpoint_sets import CHOICE_BITS
 from page import BY_HAND, hand_written
 from plots import plot_perplexity
 from tables import pair_of, paragraph, with_error
@@ -75,7 +76,7 @@ def trial_lines(study, rows):
     """Every trial: what was tried, and its divergence on the choice text."""
     lines = []
     for row in rows:
-        if len(row.settings) == 1:
+        if len(row.settings) == 1 or row.choice is not None:
             continue
         best = study.best(row)
         for options in row.settings:
@@ -102,9 +103,9 @@ def introduction(study):
             f"Written by `Scripts/study --model`; measured {when} on {', '.join(machines)}. "
             f"Texts: {sources}."), "",
         paragraph(
-            f"A method's settings are tried with {scale.trial_samples} samples of {scale.trial_context} tokens, and "
-            "the one with the least KL divergence from the original on the choice text is its best. It and the "
-            f"published setting are then compressed with {scale.samples} samples of {scale.context} tokens and measured: "
+            f"Every model is compressed with {scale.samples} samples of {scale.context} tokens. A method's settings are "
+            f"tried at {CHOICE_BITS} bits, and the one with the least KL divergence from the original on the choice text "
+            "is its best, also at other bits. It and the published setting are measured: "
             f"protocol `paper` with windows of {scale.context} tokens, "
             f"{f'the first {scale.windows}' if scale.windows else 'all'} windows of each text; the first "
             f"{scale.documents} documents of each of {len(TASKS)} tasks (acc_norm; winogrande acc)."), "",

@@ -2,14 +2,15 @@
 
 A row is (key, family, label, published, settings). `published` has the options that come nearest to the method of its
 authors. `settings` has the options that are tried on the calibration text; the best of them is the method's best
-setting. Every setting that has rounds has the same: 5 outer rounds and 3 of refinement.
+setting. Every setting with rounds of Q and L R has the same: 3 outer rounds, none of refinement, which brings next to
+nothing in a trellis code (docs/study-smollm2.md). Q alone in integers or on the lattice is refined in 3 rounds.
 """
 
 # The matrices are fitted to their own weights, behind compressed layers.
 _ALONE = "--propagate compressed"
 # They are fitted to what the original model computes at their places.
 _CORRECTED = "--propagate corrected"
-_ROUNDS = "--outer-iterations 5 --refinement-rounds 3"
+_ROUNDS = "--outer-iterations 3 --refinement-rounds 0"
 # The papers' rounds, and factors rounded to nearest. The authors of CALDERA and ODLRI do not refine.
 _PAPER = f"--outer-iterations 15 --inner-iterations 10 --lr-rounding nearest --refinement-rounds 0 {_ALONE}"
 # Grids as GPTQ and AWQ were published: not rotated, with a zero.
@@ -68,6 +69,9 @@ def _with_low_rank(bits, fine, lattice, integers, default):
 _LATTICE_ALONE = [(
     "gptq-e8p", "gptq", "GPTQ on the E8 lattice", f"--method gptq --format e8p {_ALONE}",
     _both("--method gptq --format e8p --refinement-rounds 3"))]
+
+# The bits at which settings are tried. A row of the same method at other bits takes the setting at the same place.
+CHOICE_BITS = "2.6"
 
 # (bits, rows). One rank for all matrices, where such a rank has these bits; ranks are stored in steps of 16, so that 2.1
 # bits need ranks by matrix.

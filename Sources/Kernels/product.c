@@ -4,6 +4,12 @@
 
 #include "include/Kernels.h"
 
+// The moves of a whole panel. A memcpy of 64 bytes would do, but compilers join it with a copy of a
+// part of a panel, and then call the library for every panel.
+static inline void copy_panel(const float *restrict from, float *restrict to) {
+  for (size_t r = 0; r < KERNELS_PANEL_ROWS; r++) to[r] = from[r];
+}
+
 void kernels_packed_product(const kernels_set *set, const kernels_term *terms, size_t term_count,
                             size_t first_row, size_t rows, size_t first_token, size_t tokens,
                             float *y, size_t y_stride) {
@@ -26,15 +32,11 @@ void kernels_packed_product(const kernels_set *set, const kernels_term *terms, s
     }
     for (size_t t = 0; t < tokens; t++) {
       float *out = y + t * y_stride + (row - first_row);
-      for (size_t p = 0; p < panels; p++) {
-        const float *panel = sums + (p * tokens + t) * panel_rows;
-        const size_t part = count - p * panel_rows;
-        // A memcpy of constant size compiles to a few moves, without a call.
-        if (part >= panel_rows)
-          memcpy(out + p * panel_rows, panel, panel_rows * sizeof *out);
-        else
-          memcpy(out + p * panel_rows, panel, part * sizeof *out);
-      }
+      const float *panel = sums + t * panel_rows;
+      size_t copied = 0;
+      for (; copied + panel_rows <= count; copied += panel_rows, panel += tokens * panel_rows)
+        copy_panel(panel, out + copied);
+      for (size_t r = 0; copied + r < count; r++) out[copied + r] = panel[r];
     }
   }
 }

@@ -17,7 +17,7 @@ run(Options.command) { invocation in
   let folder = arguments[CommonOptions.model]
   let model = try invocation.loadModel(folder)
   let tokenizer = try invocation.messages.loadTokenizer(folder)
-  let digest = try ModelIdentity.digest(of: model.checkpoint)
+  let digest = try model.checkpoint.identity()
 
   // All data and the results to compare with are read before the first document is scored, so that an
   // error in them is reported at once.

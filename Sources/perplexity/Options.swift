@@ -52,13 +52,19 @@ enum Options {
     initial: nil, defaultText: "that of --kv-cache",
     expected: "one of " + KVCacheType.allCases.map(\.rawValue).joined(separator: ", "),
     read: { text in KVCacheType(rawValue: text).map { .some($0) } })
+  static let referenceStates: Option<String?> = .string(
+    "reference-states", "FILE",
+    help:
+      "Keep what the model of --reference computes in FILE, and use it when it is there: a second model is "
+      + "compared without running the reference again. 4 bytes for each prediction and number of the residual "
+      + "stream; for one --file")
 
   static let command = Command(
     name: "perplexity",
     summary: "how well a model predicts a text",
     options: [
       CommonOptions.model, files, scheme, context, beginning, tail, format, windows, seed,
-      characters, lossy, stripMark, reference, cache, referenceCache,
+      characters, lossy, stripMark, reference, referenceStates, cache, referenceCache,
       CommonOptions.activations,
       CommonOptions.threads, CommonOptions.withoutMapping, CommonOptions.verify,
       CommonOptions.json, CommonOptions.quiet, CommonOptions.verbose,
@@ -110,6 +116,14 @@ enum Options {
     }
     if arguments.isGiven(referenceCache), arguments[reference] == nil {
       throw .conflict("--reference-kv-cache is for a second model: give --reference too")
+    }
+    if arguments[referenceStates] != nil {
+      guard arguments[reference] != nil else {
+        throw .conflict("--reference-states is for a second model: give --reference too")
+      }
+      guard arguments[files].count == 1 else {
+        throw .conflict("--reference-states is for one text: measure each --file on its own")
+      }
     }
     guard name.isC4 else { return }
     let others = [

@@ -109,12 +109,33 @@ struct PlannedText {
       if count % 16 == 0 { progress.update(count, detail: detail) }
     }
     var session = try Session(model, options: options)
-    if let reference {
-      options.cacheType = arguments[Options.referenceCache] ?? options.cacheType
-      var other = try Session(reference, options: options)
+    func compare<Source: LogitSource & ~Copyable>(with other: inout Source) throws {
       while !measurement.isComplete {
         try measurement.scoreNextWindow(&session, comparingWith: &other, progress: show)
         detail = runningText(measurement)
+      }
+    }
+    if let reference {
+      options.cacheType = arguments[Options.referenceCache] ?? options.cacheType
+      var other = try Session(reference, options: options)
+      if let path = arguments[Options.referenceStates] {
+        let run = try ReferenceStates.run(
+          reference, cacheType: options.cacheType, activations: options.activations, plan: plan)
+        if fileExists(path) {
+          var stored = StoredReference(
+            other,
+            try ReferenceStates(
+              contentsOf: path, run: run, rowCount: plan.targetCount,
+              hiddenSize: reference.configuration.hiddenSize))
+          try compare(with: &stored)
+        } else {
+          var recorded = try RecordedReference(
+            other, recordingTo: path, run: run, rowCount: plan.targetCount)
+          try compare(with: &recorded)
+          try recorded.finish()
+        }
+      } else {
+        try compare(with: &other)
       }
     } else {
       while !measurement.isComplete {

@@ -155,6 +155,7 @@ struct Report {
       .init("stderr_over", .string(measurement.samplingUnit.rawValue)),
       .init("nll_stderr_over_tokens", number(loss.standardErrorOverObservations)),
       .init("nll_stderr_over_windows", number(loss.standardErrorOverGroups)),
+      .init("window_nll", means(loss)),
     ]
     if plan.protocol == .lmEval,
       let result = measurement.documentPerplexity(planned.content.documents)
@@ -187,6 +188,10 @@ struct Report {
       + pair("log_ratio", measurement.estimate(comparison.logRatio))
       + pair("kl_divergence", measurement.estimate(comparison.divergence))
       + pair("same_top", measurement.estimate(comparison.sameTop))
+      + [
+        .init("window_kl_divergence", means(comparison.divergence)),
+        .init("window_same_top", means(comparison.sameTop)),
+      ]
   }
 
   private func pair(_ name: String, _ estimate: Estimate?) -> [JSONOutput.Member] {
@@ -194,6 +199,11 @@ struct Report {
       .init(name, number(estimate?.value)),
       .init(name + "_stderr", number(estimate?.standardError)),
     ]
+  }
+
+  /// The mean of each window, by which two runs on the same windows are paired.
+  private func means(_ values: GroupedMean) -> JSONOutput {
+    .array(values.groups.map { .number($0.sum / $0.weight) })
   }
 
   private func number(_ value: Double?) -> JSONOutput { value.map { .number($0) } ?? .null }

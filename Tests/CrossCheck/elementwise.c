@@ -96,6 +96,40 @@ static void check_log_sum_exp(const kernels_set *set, size_t n, size_t offset, f
   release_all();
 }
 
+// Everything is in double, v = 2^-53: exponentials within 4 ulp = 8 v, differences and products
+// rounded once, at most n additions, less the rounding of the oracle, which is as large. Terms below
+// e^-708 are left out.
+static void check_comparison(const kernels_set *set, size_t n, size_t offset, float range) {
+  float *x = random_floats(n, offset, 0), *y = random_floats(n, 0, 0);
+  double highest_x = -INFINITY, highest_y = -INFINITY, sum_x = 0, sum_y = 0, mean = 0, size = 0;
+  for (size_t i = 0; i < n; i++) {
+    x[i] *= range / 2;
+    y[i] += x[i];
+    highest_x = fmax(highest_x, x[i]);
+    highest_y = fmax(highest_y, y[i]);
+  }
+  for (size_t i = 0; i < n; i++) {
+    const double weight = exp(x[i] - highest_x), difference = (double)x[i] - y[i];
+    sum_x += weight;
+    sum_y += exp(y[i] - highest_y);
+    mean += weight * difference;
+    size += weight * fabs(difference);
+  }
+  const double error = 2 * (12 + (double)n) * 0x1p-53;
+  kernels_comparison found;
+  set->compare_logits(x, y, n, &found);
+  require_near(found.x_normalizer, highest_x + log(sum_x), error * (1 + fabs(highest_x)), n);
+  require_near(found.y_normalizer, highest_y + log(sum_y), error * (1 + fabs(highest_y)), n);
+  require_near(found.mean_difference, mean / sum_x, error * size / sum_x, n);
+  set->compare_logits(x, x, n, &found);
+  require(found.mean_difference == 0, "equal logits of %zu differ", n);
+  require(found.x_normalizer == found.y_normalizer, "normalisers of equal logits of %zu differ", n);
+  y[n / 2] = NAN;
+  set->compare_logits(x, y, n, &found);
+  require(isnan(found.mean_difference), "NaN among %zu was lost", n);
+  release_all();
+}
+
 static void check_all_finite(const kernels_set *set, size_t n, size_t offset) {
   const float unusual[] = {INFINITY, -INFINITY, NAN};
   float *x = random_floats(n, offset, 20);
@@ -148,6 +182,11 @@ void check_elementwise(const kernels_set *set) {
     if (n > 0) check_log_sum_exp(set, n, offset, 300);
   }
   check_log_sum_exp(set, 100003, 4, 20);
+  begin(set->name, "compare_logits");
+  for (size_t l = 0; l < LENGTH_COUNT; l++)
+    for (int range = 1; lengths[l] > 0 && range <= 2000; range += 333)
+      check_comparison(set, lengths[l], 4 * (l % 16), (float)range);
+  check_comparison(set, 100003, 4, 20);
   begin(set->name, "read_bytes");
   check_reading(set);
   begin(set->name, "multiply_bytes");

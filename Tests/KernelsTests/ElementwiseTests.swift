@@ -110,6 +110,38 @@ struct ElementwiseTests {
     #expect(!result.isFinite)
   }
 
+  @Test("the comparison of logits equals that by the library", arguments: kernelTables)
+  func comparesLogits(name: String) {
+    var generator = RandomGenerator(seed: 9)
+    for count in awkwardLengths where count > 0 {
+      // A spread of 300 has exponentials that are zero.
+      for (offset, spread) in [(Float(0), Float(10)), (1000, 10), (-1000, 10), (0, 300)] {
+        let x = gaussians(count, &generator).map { $0 * spread + offset }
+        let y = zip(x, gaussians(count, &generator)).map { $0 + $1 }
+        let (normalizer, other) = (normalizer(x), normalizer(y))
+        let terms = zip(x, y).map { exp(Double($0) - normalizer) * (Double($0) - Double($1)) }
+        // In units of 2^-53, relative: exponentials to 8, differences and products to 1 each, sums to
+        // `count`, here and there; the exponential here to another 2000, because the normaliser is
+        // rounded at its size of up to 1000 before.
+        let bound = 2 * (12 + Double(count)) * 0x1p-53
+        var found = kernels_comparison()
+        table(name).compare_logits(x, y, count, &found)
+        let size = terms.reduce(0) { $0 + abs($1) }
+        #expect(
+          abs(found.mean_difference - terms.reduce(0, +)) <= (bound + 2000 * 0x1p-53) * size,
+          "\(name) \(count)")
+        #expect(abs(found.x_normalizer - normalizer) <= bound * (1 + abs(normalizer)))
+        #expect(abs(found.y_normalizer - other) <= bound * (1 + abs(other)))
+      }
+    }
+  }
+
+  /// log(sum of exp(x)) by the library, in Double.
+  private func normalizer(_ x: [Float]) -> Double {
+    let maximum = Double(x.max() ?? 0)
+    return maximum + log(x.reduce(0) { $0 + exp(Double($1) - maximum) })
+  }
+
   @Test("every number that is not finite is seen", arguments: kernelTables)
   func seesEveryNonFiniteNumber(name: String) {
     for count in awkwardLengths.filter({ $0 < 300 }) {

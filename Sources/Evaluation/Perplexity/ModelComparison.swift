@@ -1,10 +1,4 @@
-#if canImport(Glibc)
-  internal import Glibc
-#elseif canImport(Musl)
-  internal import Musl
-#else
-  internal import Darwin
-#endif
+internal import DuetRuntime
 
 /// The comparison of the predictions of two models for one token.
 struct TokenComparison: Sendable {
@@ -25,28 +19,12 @@ struct TokenComparison: Sendable {
   /// sum of p (r - m) + log(sum of exp(m)) - log(sum of exp(r)); equal rows give exactly 0.
   ///
   /// - Complexity: O(vocabularySize).
-  init(model: Span<Float>, reference: Span<Float>, target: Int) {
-    let modelTop = Self.top(model)
-    let referenceTop = Self.top(reference)
-    let modelMaximum = Double(model[modelTop])
-    let referenceMaximum = Double(reference[referenceTop])
-    var modelSum = 0.0
-    var referenceSum = 0.0
-    var weightedDifference = 0.0
-    for id in 0..<model.count {
-      let m = Double(model[id])
-      let r = Double(reference[id])
-      let weight = exp(r - referenceMaximum)
-      modelSum += exp(m - modelMaximum)
-      referenceSum += weight
-      weightedDifference += weight * (r - m)
-    }
-    let modelNormalizer = modelMaximum + log(modelSum)
-    let referenceNormalizer = referenceMaximum + log(referenceSum)
-    modelLoss = modelNormalizer - Double(model[target])
-    referenceLoss = referenceNormalizer - Double(reference[target])
-    divergence = weightedDifference / referenceSum + modelNormalizer - referenceNormalizer
-    hasSameTop = modelTop == referenceTop
+  init(model: Span<Float>, reference: Span<Float>, target: Int, _ kernels: KernelSet) {
+    let sums = kernels.compare(logits: reference, with: model)
+    modelLoss = sums.otherNormalizer - Double(model[target])
+    referenceLoss = sums.normalizer - Double(reference[target])
+    divergence = sums.meanDifference + sums.otherNormalizer - sums.normalizer
+    hasSameTop = Self.top(model) == Self.top(reference)
     if !referenceLoss.isFinite {
       nonFiniteRole = .reference
     } else {

@@ -115,7 +115,7 @@ public struct PerplexityMeasurement: Sendable {
 
   /// Scores the next window with a model and a reference, and compares them token by token.
   ///
-  /// Both evaluate 128 tokens at a time, so that only 128 rows of logits are in memory.
+  /// Both evaluate up to 512 tokens at a time, as many as have 128 MiB of logits.
   ///
   /// - Parameters:
   ///   - model: The model to measure; restarted first.
@@ -137,6 +137,7 @@ public struct PerplexityMeasurement: Sendable {
       throw .differentVocabularies(modelSize: size, referenceSize: reference.vocabularySize)
     }
     let window = plan[windowsDone]
+    let kernels = KernelSet.standard
     var comparisons: [TokenComparison] = []
     comparisons.reserveCapacity(window.targets.count)
     var nonFiniteRole: PerplexityError.Role?
@@ -155,10 +156,11 @@ public struct PerplexityMeasurement: Sendable {
         throw failure(error, in: .model, scored: 0)
       }
     }
-    // (128, vocabularySize): the reference's logits of one step.
-    var rows = [Float](repeating: 0, count: min(Self.stepLength, window.targets.count) * size)
-    for start in stride(from: 0, to: window.targets.count, by: Self.stepLength) {
-      let end = min(start + Self.stepLength, window.targets.count)
+    let step = max(1, min(Self.longestStep, Self.stepByteCount / (size * 4), window.targets.count))
+    // (step, vocabularySize): the reference's logits of one step.
+    var rows = [Float](repeating: 0, count: step * size)
+    for start in stride(from: 0, to: window.targets.count, by: step) {
+      let end = min(start + step, window.targets.count)
       let tokens = Array(window.inputs[window.firstScored + start..<window.firstScored + end])
       do throws(GenerationError) {
         try reference.evaluate(tokens, isCancelled: isCancelled) { index, logits in
@@ -173,7 +175,7 @@ public struct PerplexityMeasurement: Sendable {
           guard nonFiniteRole == nil else { return }
           let row = rows.span.extracting(index * size..<(index + 1) * size)
           let result = TokenComparison(
-            model: logits, reference: row, target: window.targets[start + index])
+            model: logits, reference: row, target: window.targets[start + index], kernels)
           nonFiniteRole = result.nonFiniteRole
           comparisons.append(result)
           progress(scoredTokenCount + comparisons.count)
@@ -192,7 +194,10 @@ public struct PerplexityMeasurement: Sendable {
     finish(window, comparisons.map(\.modelLoss))
   }
 
-  private static let stepLength = 128
+  /// A batch of a session.
+  private static let longestStep = 512
+  /// The memory for the logits of the reference.
+  private static let stepByteCount = 128 << 20
 
   private mutating func finish(_ window: ScoringWindow, _ losses: [Double]) {
     for value in losses { loss.append(value) }

@@ -14,6 +14,7 @@ enum { lanes = 8 };
 #include "../vector/vector.inc"
 #include "../vector/dense.inc"
 #include "../vector/elementwise.inc"
+#include "../vector/logits.inc"
 #include "../vector/hadamard.inc"
 #include "../vector/attention.inc"
 #include "../vector/rounding.inc"

@@ -58,6 +58,14 @@ typedef struct kernels_softmax {
   float sum;
 } kernels_softmax;
 
+// The comparison of two rows of logits, x and y: log(sum of exp(x[i])), log(sum of exp(y[i])), and the
+// mean of x - y by the probabilities of x, sum of softmax(x)[i] * (x[i] - y[i]).
+typedef struct kernels_comparison {
+  double x_normalizer;
+  double y_normalizer;
+  double mean_difference;
+} kernels_comparison;
+
 // One tile of attention queries against the keys and values of one key-value head.
 //
 // Query i, i < query_count <= KERNELS_MAX_QUERIES, is the head_size floats at queries[i], already
@@ -147,6 +155,9 @@ typedef struct kernels_set {
 
   // log(sum of exp(x[i])), n > 0: the normaliser of log-softmax, in double from float exponentials.
   double (*log_sum_exp)(const float *x, size_t n);
+
+  // Both normalisers and the mean difference of two rows of n > 0 logits, all in double.
+  void (*compare_logits)(const float *x, const float *y, size_t n, kernels_comparison *result);
 
   // 1 when every x[i] is finite, else 0.
   int (*all_finite)(const float *x, size_t n);

@@ -226,6 +226,18 @@ static double log_sum_exp(const float *x, size_t n) {
   return maximum + log(sum);
 }
 
+static void compare_logits(const float *x, const float *y, size_t n, kernels_comparison *result) {
+  result->x_normalizer = log_sum_exp(x, n);
+  result->y_normalizer = log_sum_exp(y, n);
+  double sum = 0, product = 0;
+  for (size_t i = 0; i < n; i++) {
+    const double weight = exp(x[i] - result->x_normalizer);
+    sum += weight;
+    product += weight * ((double)x[i] - y[i]);
+  }
+  result->mean_difference = product / sum;
+}
+
 static int all_finite(const float *x, size_t n) {
   for (size_t i = 0; i < n; i++)
     if (!isfinite(x[i])) return 0;

@@ -137,30 +137,80 @@ public struct Session: ~Copyable {
     _ tokens: [Int], isCancelled: () -> Bool = { false },
     _ body: (_ index: Int, _ logits: Span<Float>) -> Void
   ) throws(GenerationError) {
+    try evaluate(tokens, isCancelled: isCancelled, states: { _ in }, body)
+  }
+
+  /// Evaluates `tokens` like `evaluate(_:isCancelled:_:)`, and calls `states` with the residual streams behind the last
+  /// layer of each batch of tokens, (tokens, hiddenSize) as F32, before `body` gets its logits.
+  ///
+  /// - Throws: `GenerationError`.
+  package mutating func evaluate(
+    _ tokens: [Int], isCancelled: () -> Bool = { false }, states: (RawSpan) -> Void,
+    _ body: (_ index: Int, _ logits: Span<Float>) -> Void
+  ) throws(GenerationError) {
     try check(tokens)
-    let vocabularySize = model.configuration.vocabularySize
-    let rowLimit = pass.logitRowLimit
-    if logitRowCount < min(rowLimit, tokens.count) {
-      logitRowCount = min(rowLimit, tokens.count)
-      logitRows = Buffer(count: logitRowCount * vocabularySize)
-    }
+    reserveLogits(rows: tokens.count)
     var start = 0
     while start < tokens.count {
       let end = min(start + pass.tokenLimit, tokens.count)
       try forward(tokens[start..<end], isCancelled)
-      var first = 0
-      while first < end - start {
-        let count = min(rowLimit, end - start - first)
-        try computeLogits(firstToken: first, count: count)
-        let rows = logitRows.span
-        for row in 0..<count {
-          body(
-            start + first + row,
-            rows.extracting(row * vocabularySize..<(row + 1) * vocabularySize))
-        }
-        first += count
-      }
+      let count = (end - start) * model.configuration.hiddenSize
+      unsafe states(residual.span.extracting(first: count).bytes)
+      try giveLogits(count: end - start, firstIndex: start, body)
       start = end
+    }
+  }
+
+  /// Calls `body` with the logits that follow from residual streams behind the last layer.
+  ///
+  /// The logits are those that `evaluate` gave with these states, when it was called with as many tokens.
+  ///
+  /// - Parameters:
+  ///   - states: (count, hiddenSize) as F32.
+  ///   - count: The number of states.
+  ///   - body: As for `evaluate`.
+  /// - Throws: `GenerationError.nonFinite`.
+  package mutating func evaluate(
+    states: RawSpan, count: Int, _ body: (_ index: Int, _ logits: Span<Float>) -> Void
+  ) throws(GenerationError) {
+    let size = model.configuration.hiddenSize
+    let rowByteCount = size * MemoryLayout<Float>.stride
+    precondition(states.byteCount == count * rowByteCount, "\(states.byteCount) bytes of states")
+    reserveLogits(rows: count)
+    for start in stride(from: 0, to: count, by: pass.tokenLimit) {
+      let end = min(start + pass.tokenLimit, count)
+      let piece = states.extracting(start * rowByteCount..<end * rowByteCount)
+      unsafe piece.withUnsafeBytes { bytes in
+        unsafe UnsafeMutableRawBufferPointer(
+          start: residual.pointer, count: residual.count * MemoryLayout<Float>.stride
+        ).copyMemory(from: bytes)
+      }
+      try giveLogits(count: end - start, firstIndex: start, body)
+    }
+  }
+
+  /// Makes room for the logits of up to `rows` tokens, as many as are computed together.
+  private mutating func reserveLogits(rows: Int) {
+    let count = min(pass.logitRowLimit, rows)
+    guard logitRowCount < count else { return }
+    logitRowCount = count
+    logitRows = Buffer(count: count * model.configuration.vocabularySize)
+  }
+
+  /// Calls `body` with the logits of the first `count` tokens in `residual`.
+  private mutating func giveLogits(
+    count: Int, firstIndex: Int, _ body: (_ index: Int, _ logits: Span<Float>) -> Void
+  ) throws(GenerationError) {
+    let vocabularySize = model.configuration.vocabularySize
+    for first in stride(from: 0, to: count, by: pass.logitRowLimit) {
+      let rowCount = min(pass.logitRowLimit, count - first)
+      try computeLogits(firstToken: first, count: rowCount)
+      let rows = logitRows.span
+      for row in 0..<rowCount {
+        body(
+          firstIndex + first + row,
+          rows.extracting(row * vocabularySize..<(row + 1) * vocabularySize))
+      }
     }
   }
 

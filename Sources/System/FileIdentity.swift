@@ -7,21 +7,21 @@
 #endif
 
 /// The identity of a file or folder, whatever its path.
-struct FileIdentity: Equatable {
+package struct FileIdentity: Equatable {
   private let device: UInt64
   private let number: UInt64
   /// The time of the last change of the contents: seconds and nanoseconds.
-  let modified: (seconds: Int, nanoseconds: Int)
+  package let modified: (seconds: Int, nanoseconds: Int)
 
   /// The identity of the file at `path`, or nil when there is none; symbolic links are followed.
-  init?(_ path: String) {
+  package init?(_ path: String) {
     var status = stat()
     guard unsafe stat(path, &status) == 0 else { return nil }
     self.init(status)
   }
 
   /// The identity of an open file.
-  init?(_ descriptor: Int32) {
+  package init?(_ descriptor: Int32) {
     var status = stat()
     guard unsafe fstat(descriptor, &status) == 0 else { return nil }
     self.init(status)
@@ -33,10 +33,10 @@ struct FileIdentity: Equatable {
     modified = (Int(status.st_mtim.tv_sec), Int(status.st_mtim.tv_nsec))
   }
 
-  static func == (left: FileIdentity, right: FileIdentity) -> Bool {
+  package static func == (left: FileIdentity, right: FileIdentity) -> Bool {
     left.device == right.device && left.number == right.number
   }
 }
 
 /// Whether there is a file or folder at `path`; symbolic links are followed.
-func fileExists(_ path: String) -> Bool { FileIdentity(path) != nil }
+package func fileExists(_ path: String) -> Bool { FileIdentity(path) != nil }
