@@ -28,13 +28,15 @@ package struct AtomicFile: ~Copyable {
   /// - Parameters:
   ///   - path: The final name.
   ///   - byteCount: The size it will have, reserved on the disk now; 0 when it is not known.
+  ///   - isPrivate: Whether only its owner can read it.
   ///   - operations: The operations that write.
   /// - Throws: `FileError`; `diskFull` when there is not enough space.
   package init(
-    path: String, byteCount: Int = 0, operations: FileOperations = .system
+    path: String, byteCount: Int = 0, isPrivate: Bool = false,
+    operations: FileOperations = .system
   ) throws(FileError) {
     let temporaryPath = "\(path).\(Self.mark)\(Self.temporarySuffix)"
-    let descriptor = try operations.create(temporaryPath)
+    let descriptor = try operations.create(temporaryPath, isPrivate: isPrivate)
     do throws(FileError) {
       try operations.allocate(byteCount, descriptor, path)
     } catch {
@@ -72,11 +74,12 @@ package struct AtomicFile: ~Copyable {
     try operations.synchronizeFolder(parentFolder(of: path) ?? ".")
   }
 
-  /// Writes a whole file.
+  /// Writes a whole file, which only its owner can read if it is private.
   package static func write(
-    _ bytes: [UInt8], to path: String, operations: FileOperations = .system
+    _ bytes: [UInt8], to path: String, isPrivate: Bool = false,
+    operations: FileOperations = .system
   ) throws(FileError) {
-    var file = try AtomicFile(path: path, operations: operations)
+    var file = try AtomicFile(path: path, isPrivate: isPrivate, operations: operations)
     try file.append(bytes)
     try file.commit()
   }

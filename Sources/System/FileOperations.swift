@@ -147,9 +147,12 @@ package struct FileOperations: Sendable {
   }
 
   /// Creates an empty file, replacing what is there, and returns its descriptor.
-  func create(_ path: String) throws(FileError) -> Int32 {
+  ///
+  /// Only its owner can read a file that is private.
+  func create(_ path: String, isPrivate: Bool = false) throws(FileError) -> Int32 {
     try check(.create, path, .write)
-    let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    let mode: mode_t = isPrivate ? 0o600 : 0o644
+    let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
     guard descriptor >= 0 else { throw .system(path: path, operation: .write, code: errno) }
     return descriptor
   }

@@ -45,6 +45,14 @@ package struct SealedFile: Sendable {
     }
   }
 
+  /// Whether the file at `path` begins with a mark; false when it cannot be read.
+  package static func hasMark(_ mark: String, path: String) -> Bool {
+    guard let file = try? MappedFile(contentsOf: path), file.count >= markByteCount else {
+      return false
+    }
+    return file.copyBytes(0..<markByteCount) == bytes(of: mark)
+  }
+
   /// Where the file is.
   package var path: String { file.path }
 
@@ -58,8 +66,11 @@ package struct SealedFile: Sendable {
   }
 
   /// The first `count` bytes of the contents, or all when there are fewer.
-  package func prefix(_ count: Int) -> [UInt8] {
-    file.copyBytes(Self.markByteCount..<Self.markByteCount + min(count, byteCount))
+  package func prefix(_ count: Int) -> [UInt8] { bytes(0..<min(count, byteCount)) }
+
+  /// Some bytes of the contents.
+  package func bytes(_ range: Range<Int>) -> [UInt8] {
+    file.copyBytes(range.lowerBound + Self.markByteCount..<range.upperBound + Self.markByteCount)
   }
 
   fileprivate static func bytes(of mark: String) -> [UInt8] {
@@ -85,13 +96,16 @@ package struct SealedFileWriter: ~Copyable {
   ///   - path: The final name.
   ///   - mark: 16 bytes of ASCII that name the kind and its version.
   ///   - byteCount: The bytes of the contents, for which disk space is reserved.
+  ///   - isPrivate: Whether only its owner can read it.
   ///   - operations: The operations that write.
   /// - Throws: `FileError`.
   package init(
-    path: String, mark: String, byteCount: Int, operations: FileOperations = .system
+    path: String, mark: String, byteCount: Int, isPrivate: Bool = false,
+    operations: FileOperations = .system
   ) throws(FileError) {
     var file = try AtomicFile(
-      path: path, byteCount: SealedFile.size(contents: byteCount), operations: operations)
+      path: path, byteCount: SealedFile.size(contents: byteCount), isPrivate: isPrivate,
+      operations: operations)
     let bytes = SealedFile.bytes(of: mark)
     try file.append(bytes)
     var hash = SHA256()

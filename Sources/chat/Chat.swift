@@ -1,4 +1,5 @@
 package import DuetCommandLine
+package import DuetRuntime
 package import DuetText
 
 /// A conversation with a model that prints answers as they are generated, and their statistics.
@@ -97,6 +98,31 @@ package final class Chat<Engine: TextEngine & ~Copyable> {
     }
     lastAnswer = answer
     return (answer, text.text)
+  }
+
+  /// Saves the conversation with what the model computed for it.
+  ///
+  /// - Throws: `SessionFileError`.
+  package func saveSession(to path: String) throws(SessionFileError) {
+    try responder.save(to: path, note: ConversationFile.bytes(of: conversation))
+  }
+
+  /// Takes the conversation of a saved session, and what the model computed for it.
+  ///
+  /// - Throws: `SessionFileError`; `ChatError` when the session has no conversation, or one that the format cannot show.
+  package func restore(_ session: SessionFile) throws {
+    let loaded = try ConversationFile.conversation(in: session.note, path: session.path)
+    try check(loaded, path: session.path)
+    try responder.restore(session)
+    conversation = loaded
+  }
+
+  /// Checks that a conversation from a file can be continued in this format.
+  func check(_ loaded: Conversation, path: String) throws(ChatError) {
+    if loaded.system != nil, format.isPlain {
+      throw .notAConversation(
+        path: path, problem: "it has a system text, which needs a chat template")
+    }
   }
 
   /// The evaluated tokens, for consistency checks.

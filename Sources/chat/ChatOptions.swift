@@ -78,6 +78,16 @@ package enum ChatOptions {
       + "text")
   package static let cache: Option<KVCacheType> = .choice(
     "kv-cache", default: .f16, help: "The element type of keys and values in memory")
+  package static let session: Option<String?> = .string(
+    "session", "FILE",
+    help:
+      "Continue the conversation in FILE, if it is there, and write it there at the end, with the "
+      + "model's keys and values, so that it need not be evaluated again")
+  package static let promptCache: Option<String?> = .string(
+    "prompt-cache", "FILE",
+    help:
+      "Reuse the beginning of the prompt that FILE has evaluated; if FILE is not there, write the "
+      + "first prompt of this run to it")
   package static let statistics = Option.flag(
     "stats", help: "Print a line of statistics on standard error after each answer")
 
@@ -92,7 +102,8 @@ package enum ChatOptions {
       CommonOptions.model, prompt, messages, system, context, maximum, temperature, topK, topP,
       minP,
       repeatPenalty, seed, CommonOptions.threads, CommonOptions.withoutMapping,
-      CommonOptions.verify, raw, template, templateFile, showPrompt, onFull, cache,
+      CommonOptions.verify, raw, template, templateFile, showPrompt, session, promptCache,
+      onFull, cache,
       CommonOptions.activations, statistics, CommonOptions.json, CommonOptions.quiet,
       CommonOptions.verbose,
     ],
@@ -102,6 +113,9 @@ package enum ChatOptions {
         + "standard input without its last line break. The answer goes to standard output and ends "
         + "with a line break; everything else goes to standard error. On a terminal, control "
         + "characters in the answer are shown escaped.",
+      "The files of --session and --prompt-cache belong to the model, --kv-cache and --activations that "
+        + "they were written with, and are refused for others. --session writes its file when the "
+        + "program ends, also after Ctrl-C; --prompt-cache never changes a file that is there.",
       "At the prompt, /help lists the commands. Ctrl-C stops an answer and keeps its text so far; "
         + "pressed twice within two seconds at an empty prompt, it ends the program.",
     ])
@@ -117,6 +131,8 @@ package struct ChatSettings: Sendable {
   package let templateFile: String?
   package let messagesPath: String?
   package let showsPrompt: Bool
+  package let sessionPath: String?
+  package let promptCachePath: String?
   package let onFull: FullContextPolicy
   package let showsStatistics: Bool
   package let isJSON: Bool
@@ -134,6 +150,8 @@ package struct ChatSettings: Sendable {
     messagesPath = arguments[ChatOptions.messages]
     showsPrompt = arguments[ChatOptions.showPrompt]
     isPlain = arguments[ChatOptions.raw] || template == .none
+    sessionPath = arguments[ChatOptions.session]
+    promptCachePath = arguments[ChatOptions.promptCache]
     onFull = arguments[ChatOptions.onFull]
     showsStatistics = arguments[ChatOptions.statistics]
     isJSON = arguments[CommonOptions.json]
@@ -151,6 +169,16 @@ package struct ChatSettings: Sendable {
         throw .conflict(
           "--messages needs a chat template, which --raw and --template none turn off")
       }
+    }
+    if sessionPath != nil, promptCachePath != nil {
+      throw .conflict("--session has the prompt too; leave out --prompt-cache")
+    }
+    if sessionPath != nil, messagesPath != nil {
+      throw .conflict("--session and --messages are both a conversation; give one of them")
+    }
+    if showsPrompt, sessionPath != nil || promptCachePath != nil {
+      throw .conflict(
+        "--show-prompt does not run the model; leave out --session and --prompt-cache")
     }
     if isPlain, system != nil {
       throw .conflict("--system needs a chat template, which --raw and --template none turn off")

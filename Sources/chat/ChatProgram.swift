@@ -1,5 +1,6 @@
 import DuetCommandLine
 import DuetRuntime
+import DuetSystem
 import DuetText
 
 /// The program: loads the model and answers one prompt or runs an interactive chat.
@@ -42,7 +43,7 @@ enum ChatProgram {
 
     let session = try makeSession(model, arguments, invocation.messages)
     describe(model, session.threadCount, format, settings, invocation.messages)
-    let responder = Responder(
+    var responder = Responder(
       SessionEngine(
         session, Sampler(settings.sampling, vocabularySize: tokenizer.vocabularySize)),
       maximumCount: settings.maximumCount, policy: settings.onFull, isStop: stops.contains,
@@ -51,13 +52,27 @@ enum ChatProgram {
           try format.tokens(for: messages)
         }
       }, now: Clock.seconds)
+    if let path = settings.promptCachePath {
+      if fileExists(path) {
+        try responder.restore(try SessionFile(contentsOf: path))
+      } else {
+        responder.savePrompt(to: path)
+      }
+    }
     let chat = Chat(
       responder, conversation: conversation ?? Conversation(system: settings.system),
       format: format,
       tokenizer: tokenizer, seed: settings.sampling.seed, output: invocation.output,
       messages: invocation.messages)
-    return isInteractive
+    if let path = settings.sessionPath, fileExists(path) {
+      try chat.restore(try SessionFile(contentsOf: path))
+      if let system = settings.system { chat.conversation.system = system }
+    }
+    let code =
+      isInteractive
       ? try talk(chat, settings, invocation) : try answerOnce(chat, settings, invocation)
+    if let path = settings.sessionPath { try chat.saveSession(to: path) }
+    return code
   }
 
   // MARK: - Set-up

@@ -61,6 +61,17 @@ package struct Conversation: Sendable, Equatable {
     droppedCount = 0
   }
 
+  /// Hides the `count` oldest messages from the model.
+  ///
+  /// - Returns: Whether there is a turn behind them that the model then sees first; nothing changes otherwise.
+  package mutating func drop(_ count: Int) -> Bool {
+    guard count >= 0, count < turns.count, count == 0 || turns[count].role == .user else {
+      return false
+    }
+    droppedCount = count
+    return true
+  }
+
   /// Hides the oldest turn from the model: a user's message and the answers to it.
   ///
   /// - Returns: Whether a turn was hidden; the last turn, which has to be answered, never is.

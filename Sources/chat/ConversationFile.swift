@@ -1,7 +1,6 @@
 import DuetCommandLine
 import DuetSystem
 import DuetText
-import Glibc
 
 /// The file of a conversation: `{"messages":[{"role":"user","content":"..."}, ...]}`.
 package enum ConversationFile {
@@ -18,12 +17,45 @@ package enum ConversationFile {
     } catch {
       throw .file(error)
     }
-    return Conversation(messages: try messages(of: try parse(bytes, path).root, path))
+    return try conversation(in: bytes, path: path)
+  }
+
+  /// The conversation in the bytes of a file.
+  ///
+  /// - Throws: `ChatError` when they are not a conversation.
+  package static func conversation(
+    in bytes: [UInt8], path: String
+  ) throws(ChatError) -> Conversation {
+    let root = try parse(bytes, path).root
+    var result = Conversation(messages: try messages(of: root, path))
+    if let dropped = root["dropped"] {
+      guard let count = dropped.int, result.drop(count) else {
+        throw .notAConversation(
+          path: path, problem: "\"dropped\" is not a number of messages before the last turn")
+      }
+    }
+    return result
+  }
+
+  /// The bytes of the file of a conversation.
+  package static func bytes(of conversation: Conversation) -> [UInt8] {
+    var members: [JSONOutput.Member] = [
+      .init(
+        "messages",
+        .array(
+          conversation.messages.map { message in
+            ["role": .string(message.role.rawValue), "content": .string(message.content)]
+          }))
+    ]
+    if conversation.droppedCount > 0 {
+      members.append(.init("dropped", .integer(conversation.droppedCount)))
+    }
+    return Array("\(JSONOutput.object(members).text)\n".utf8)
   }
 
   /// Writes a conversation to a new file, or replaces the file of another saved conversation.
   ///
-  /// It is first written to a temporary file, which is then renamed; so the file is never incomplete.
+  /// The file is never incomplete. Messages that the model no longer sees are counted in "dropped".
   ///
   /// - Returns: Whether an older file was replaced.
   /// - Throws: `ChatError`; an older file is then not changed.
@@ -32,14 +64,8 @@ package enum ConversationFile {
     _ conversation: Conversation, to path: String
   ) throws(ChatError) -> Bool {
     let replaces = try mayReplace(path)
-    let document: JSONOutput = [
-      "messages": .array(
-        conversation.messages.map { message in
-          ["role": .string(message.role.rawValue), "content": .string(message.content)]
-        })
-    ]
     do {
-      try write(document.text + "\n", to: path)
+      try AtomicFile.write(bytes(of: conversation), to: path, isPrivate: true)
     } catch {
       throw .file(error)
     }
@@ -91,30 +117,6 @@ package enum ConversationFile {
       throw .file(error)
     } catch {
       throw .wouldOverwrite(path: path)
-    }
-  }
-
-  private static func write(_ text: String, to path: String) throws(FileError) {
-    let temporary = "\(path).\(getpid()).partial"
-    let descriptor = unsafe open(
-      temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw .system(path: path, operation: .write, code: errno) }
-    var code: Int32 = 0
-    do throws(OutputError) {
-      let file = StandardOutput(descriptor: descriptor)
-      try file.write(text)
-      try file.flush()
-    } catch {
-      code = if case .failed(let reason) = error { reason } else { EPIPE }
-    }
-    if code == 0, fsync(descriptor) != 0 { code = errno }
-    if close(descriptor) != 0, code == 0 { code = errno }
-    if code == 0, unsafe rename(temporary, path) != 0 {
-      code = errno
-    }
-    guard code == 0 else {
-      _ = unsafe unlink(temporary)
-      throw .system(path: path, operation: .write, code: code)
     }
   }
 }

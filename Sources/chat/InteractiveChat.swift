@@ -1,4 +1,5 @@
 package import DuetCommandLine
+import DuetRuntime
 import DuetSystem
 import DuetText
 
@@ -155,30 +156,44 @@ package struct InteractiveChat<Engine: TextEngine & ~Copyable> {
     case .system(let text): setSystem(text)
     case .statistics: messages.line(chat.statistics ?? "(no answer yet)")
     case .help: for line in SlashCommand.helpLines { messages.line(line) }
-    case .save(let path):
-      report { () throws(ChatError) in
-        let replaced = try ConversationFile.save(chat.conversation, to: path)
-        let count = chat.conversation.messages.count
-        messages.line("(\(count) messages written to \(path)\(replaced ? ", replacing it" : ""))")
-      }
-    case .load(let path):
-      report { () throws(ChatError) in
-        let loaded = try ConversationFile.load(path)
-        if loaded.system != nil, chat.format.isPlain {
-          throw ChatError.notAConversation(
-            path: path, problem: "it has a system text, which needs a chat template")
-        }
-        chat.conversation = loaded
-        messages.line("(\(loaded.messages.count) messages read from \(path))")
-      }
+    case .save(let path): try report { try save(to: path) }
+    case .load(let path): try report { try load(path) }
     }
     return nil
   }
 
-  private func report(_ body: () throws(ChatError) -> Void) {
+  /// Saves the messages to a JSON file, or all of the session to another one.
+  private func save(to path: String) throws {
+    let count = chat.conversation.messages.count
+    var replaced = fileExists(path)
+    if path.hasSuffix(".json") {
+      replaced = try ConversationFile.save(chat.conversation, to: path)
+    } else {
+      if replaced, !SessionFile.isSession(path) { throw ChatError.wouldOverwrite(path: path) }
+      try chat.saveSession(to: path)
+    }
+    let tokens = path.hasSuffix(".json") ? "" : " and \(chat.evaluated.count) evaluated tokens"
+    chat.messages.line(
+      "(\(count) messages\(tokens) written to \(path)\(replaced ? ", replacing it" : ""))")
+  }
+
+  private func load(_ path: String) throws {
+    if SessionFile.isSession(path) {
+      try chat.restore(try SessionFile(contentsOf: path))
+    } else {
+      let loaded = try ConversationFile.load(path)
+      try chat.check(loaded, path: path)
+      chat.conversation = loaded
+    }
+    chat.messages.line("(\(chat.conversation.messages.count) messages read from \(path))")
+  }
+
+  private func report(_ body: () throws -> Void) throws {
     do {
       try body()
-    } catch {
+    } catch let error as ChatError {
+      chat.messages.error(error.description)
+    } catch let error as SessionFileError {
       chat.messages.error(error.description)
     }
   }

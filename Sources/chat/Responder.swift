@@ -1,4 +1,4 @@
-import DuetRuntime
+package import DuetRuntime
 package import DuetText
 
 /// The action when the context is full.
@@ -37,6 +37,8 @@ package struct Responder<Engine: TextEngine & ~Copyable>: ~Copyable {
   private let isStop: (Int) -> Bool
   private let encode: ([ChatMessage]) throws -> [Int]
   private let now: () -> Double
+  /// Where the next prompt is saved when it is evaluated.
+  private var promptPath: String?
 
   /// The number of tokens evaluated between two progress events: a batch of the session.
   private static var chunk: Int { 512 }
@@ -86,6 +88,10 @@ package struct Responder<Engine: TextEngine & ~Copyable>: ~Copyable {
       let start = now()
       defer { answer.promptSeconds = now() - start }
       answer.evaluatedCount = try evaluate(prompt, isCancelled, handle)
+      if let path = promptPath {
+        try save(to: path, note: [])
+        promptPath = nil
+      }
     } catch GenerationError.cancelled {
       answer.stop = .interrupted
       answer.contextUsed = engine.position
@@ -101,6 +107,24 @@ package struct Responder<Engine: TextEngine & ~Copyable>: ~Copyable {
     answer.contextUsed = engine.position
     return answer
   }
+
+  /// Saves the evaluated tokens, with what the model computed for them and a note, to a file.
+  ///
+  /// - Throws: `SessionFileError`.
+  package borrowing func save(to path: String, note: [UInt8]) throws(SessionFileError) {
+    try engine.save(to: path, tokens: evaluated, note: note)
+  }
+
+  /// Takes the evaluated tokens of a file, of which the next answer reuses those that its conversation begins with.
+  ///
+  /// - Throws: `SessionFileError`.
+  package mutating func restore(_ file: SessionFile) throws(SessionFileError) {
+    try engine.restore(file)
+    evaluated = file.tokens
+  }
+
+  /// Saves the next prompt to a file as soon as it is evaluated.
+  package mutating func savePrompt(to path: String) { promptPath = path }
 
   /// Generates tokens until a reason to stop.
   private mutating func generate(

@@ -46,7 +46,7 @@ package enum ChatInput: Equatable, Sendable {
     switch name {
     case "/exit", "/bye", "/quit": return .command(.exit)
     case "/clear": return .command(.clear)
-    case "/regen": return .command(.regenerate)
+    case "/regen", "/retry": return .command(.regenerate)
     case "/system": return .command(.system(argument))
     case "/stats": return .command(.statistics)
     case "/help": return .command(.help)
@@ -71,7 +71,7 @@ package enum SlashCommand: Equatable, Sendable {
   case help
 
   static let names = [
-    "/exit", "/bye", "/clear", "/regen", "/system", "/save", "/load", "/stats", "/help",
+    "/exit", "/bye", "/clear", "/regen", "/retry", "/system", "/save", "/load", "/stats", "/help",
   ]
 
   /// The lines that `/help` prints.
@@ -79,8 +79,10 @@ package enum SlashCommand: Equatable, Sendable {
     "/exit, /bye    end the program (also Ctrl-D)",
     "/clear         forget the conversation, keep the system text",
     "/regen         answer the last message again",
+    "/retry         the same as /regen",
     "/system TEXT   set the system text; without TEXT, show it",
-    "/save FILE     write the conversation to FILE (JSON)",
+    "/save FILE     write the conversation to FILE: the messages if its name ends in .json, else also",
+    "               what the model computed for them, so that /load need not compute it again",
     "/load FILE     read the conversation from FILE",
     "/stats         show the statistics of the last answer",
     "/help          show this list",

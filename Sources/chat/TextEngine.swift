@@ -12,6 +12,12 @@ package protocol TextEngine: ~Copyable {
   mutating func append(_ tokens: [Int], isCancelled: () -> Bool) throws(GenerationError)
   /// Removes all tokens from a position on.
   mutating func truncate(to position: Int)
+  /// Saves the evaluated tokens, with what the model computed for them and a note, to a file.
+  borrowing func save(
+    to path: String, tokens: [Int], note: [UInt8]
+  ) throws(SessionFileError)
+  /// Becomes what was saved.
+  mutating func restore(_ file: SessionFile) throws(SessionFileError)
   /// Chooses the token after the last one evaluated.
   mutating func nextToken(history: [Int]) throws(GenerationError) -> Int
 }
@@ -36,6 +42,16 @@ package struct SessionEngine: ~Copyable, TextEngine {
   }
 
   package mutating func truncate(to position: Int) { session.truncate(to: position) }
+
+  package borrowing func save(
+    to path: String, tokens: [Int], note: [UInt8]
+  ) throws(SessionFileError) {
+    try session.save(to: path, tokens: tokens, note: note)
+  }
+
+  package mutating func restore(_ file: SessionFile) throws(SessionFileError) {
+    try session.restore(file)
+  }
 
   package mutating func nextToken(history: [Int]) throws(GenerationError) -> Int {
     try sampler.next(session.logits, history: history)

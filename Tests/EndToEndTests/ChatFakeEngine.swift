@@ -2,9 +2,22 @@ import DuetRuntime
 import DuetText
 import chat
 
+/// An engine without a model, of which there is nothing to save.
+protocol UnsavedEngine: TextEngine {}
+
+extension UnsavedEngine {
+  func save(to path: String, tokens: [Int], note: [UInt8]) throws(SessionFileError) {
+    throw .otherKind(path: path)
+  }
+
+  mutating func restore(_ file: SessionFile) throws(SessionFileError) {
+    throw .otherKind(path: file.path)
+  }
+}
+
 /// An engine without a model: the next token is a mixture of all tokens before it, so that it shows
 /// at once when a token is missing, doubled or out of place.
-struct FakeEngine: TextEngine {
+struct FakeEngine: UnsavedEngine {
   let contextLength: Int
   private(set) var tokens: [Int] = []
   private(set) var highest = 0

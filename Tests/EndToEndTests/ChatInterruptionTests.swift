@@ -15,6 +15,16 @@ struct GreedySession: ~Copyable, TextEngine {
     try session.append(tokens, isCancelled: isCancelled)
   }
 
+  borrowing func save(
+    to path: String, tokens: [Int], note: [UInt8]
+  ) throws(SessionFileError) {
+    try session.save(to: path, tokens: tokens, note: note)
+  }
+
+  mutating func restore(_ file: SessionFile) throws(SessionFileError) {
+    try session.restore(file)
+  }
+
   mutating func truncate(to position: Int) { session.truncate(to: position) }
 
   mutating func nextToken(history: [Int]) throws(GenerationError) -> Int {

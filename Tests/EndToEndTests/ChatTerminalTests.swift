@@ -245,7 +245,7 @@ struct ChatTerminalTests {
 }
 
 /// An engine that writes random tokens, every third of them a dangerous one.
-private struct RandomEngine: TextEngine {
+private struct RandomEngine: UnsavedEngine {
   private var generator: RandomGenerator
   private let dangerous: [Int]
   private let tokenCount: Int

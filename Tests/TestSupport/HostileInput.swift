@@ -24,6 +24,8 @@ package enum HostileKind: String, CaseIterable, Sendable {
   /// One file of a compressed model: a byte that is its index, then its contents. See
   /// `CompressedFolders`.
   case packed
+  /// A saved session of a tiny model; see `SavedSessions`.
+  case session
 }
 
 /// A reader of inputs of one kind, which also checks what must hold for every input.
@@ -33,6 +35,7 @@ package final class HostileInput {
   private let kind: HostileKind
   private let folder: String
   private let models: CompressedFolders?
+  private let sessions: SavedSessions?
 
   /// Makes a reader with a temporary folder, which is in memory where there is /dev/shm.
   package init(_ kind: HostileKind) throws {
@@ -42,6 +45,7 @@ package final class HostileInput {
       "\(parent)/duet-hostile-\(ProcessInfo.processInfo.processIdentifier)-\(UUID().uuidString)"
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     models = kind == .packed ? try CompressedFolders(folder) : nil
+    sessions = kind == .session ? try SavedSessions() : nil
     guard kind == .index else { return }
     try write("config.json", Array("{\"model_type\":\"llama\"}".utf8))
     for name in ["a", "b"] {
@@ -70,6 +74,7 @@ package final class HostileInput {
         try write("model.safetensors.index.json", bytes)
         _ = try Checkpoint(contentsOf: folder)
       case .packed: try models?.read(bytes)
+      case .session: try sessions?.read(bytes)
       }
       return true
     } catch {
@@ -90,8 +95,9 @@ package final class HostileInput {
     // An index can name files that do not exist, a template can refuse the conversation.
     case .inputOutput where kind == .index || kind == .packed: break
     // A scale or a weight that is not a number, or numbers that grow beyond all bounds.
-    case .numerical where kind == .packed: break
-    case .usage where kind == .template: break
+    case .numerical where kind == .packed || kind == .session: break
+    // A session can be longer than the context.
+    case .usage where kind == .template || kind == .session: break
     default: broken("the wrong exit code, \(error.category), for: \(sentence)")
     }
   }

@@ -13,6 +13,7 @@ extension HostileKind {
     case .configuration: Self.configurations
     case .index: Self.indexes
     case .packed: try CompressedFolders.examples()
+    case .session: try SavedSessions().examples()
     }
   }
 

@@ -80,6 +80,32 @@ public struct Session: ~Copyable {
     self.position = position
   }
 
+  /// The type of the keys and values.
+  var cacheType: KVCacheType { cache.type }
+  /// The type of the activations that packed matrices multiply.
+  var activationType: ActivationType { pass.activations.compressed.type }
+
+  /// The bytes of the keys and values of `positionCount` tokens in a file.
+  func cacheByteCount(positionCount: Int) -> Int {
+    cache.savedByteCount(
+      layerCount: model.configuration.layerCount, positionCount: positionCount)
+  }
+
+  /// Appends the keys and values of the evaluated tokens to a file.
+  borrowing func saveCache(to file: inout SealedFileWriter) throws(FileError) {
+    try cache.save(
+      layerCount: model.configuration.layerCount, positionCount: position, to: &file)
+  }
+
+  /// Takes the keys and values of `positionCount` tokens, which are then evaluated, from a file's bytes.
+  ///
+  /// - Precondition: There are `cacheByteCount(positionCount:)` bytes, and the context holds as many tokens.
+  mutating func restoreCache(positionCount: Int, from bytes: RawSpan) {
+    cache.restore(
+      layerCount: model.configuration.layerCount, positionCount: positionCount, from: bytes)
+    position = positionCount
+  }
+
   /// Fills the cache up to `position` with random keys and values, as if tokens had been evaluated.
   ///
   /// For measurements: the time of a token does not depend on the numbers.
