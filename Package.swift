@@ -42,7 +42,9 @@ let package = Package(
     ),
     // What the others have of the system: memory, files, errors. Modules of the toolchain are called
     // System and Runtime, hence the prefix.
-    .target(name: "DuetSystem", path: "Sources/System", swiftSettings: swiftSettings),
+    .target(
+      name: "DuetSystem", dependencies: ["Kernels"], path: "Sources/System",
+      swiftSettings: swiftSettings),
     .target(
       name: "DuetText",
       dependencies: ["DuetSystem"],

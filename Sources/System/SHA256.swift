@@ -1,3 +1,5 @@
+internal import Kernels
+
 /// The SHA-256 digest of bytes that arrive in any number of pieces.
 ///
 /// ```swift
@@ -6,7 +8,7 @@
 /// let digest = hash.finalized()
 /// ```
 ///
-/// Source: FIPS 180-4, sections 4.1.2, 5.1.1, 5.3.3 and 6.2.
+/// Source: FIPS 180-4, sections 5.1.1, 5.3.3 and 6.2.
 package struct SHA256: Sendable {
   private var state: [UInt32] = [
     0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a,
@@ -15,7 +17,6 @@ package struct SHA256: Sendable {
   /// The bytes of a block that is not full yet.
   private var pending: [UInt8] = []
   private var byteCount: UInt64 = 0
-  private var schedule = [UInt32](repeating: 0, count: 64)
 
   /// The hash of an empty message, which `update` extends.
   package init() {}
@@ -33,13 +34,12 @@ package struct SHA256: Sendable {
       }
       guard pending.count == 64 else { return }
       let block = pending
-      compress(block.span, at: 0)
+      compress(block.span)
       pending.removeAll(keepingCapacity: true)
     }
-    while position + 64 <= bytes.count {
-      compress(bytes, at: position)
-      position += 64
-    }
+    let end = position + (bytes.count - position) / 64 * 64
+    compress(bytes.extracting(position..<end))
+    position = end
     while position < bytes.count {
       pending.append(bytes[position])
       position += 1
@@ -86,52 +86,11 @@ package struct SHA256: Sendable {
     return String(decoding: text, as: UTF8.self)
   }
 
-  /// Applies the compression function to the 64 bytes at `start`; letters as in FIPS 180-4.
-  private mutating func compress(_ bytes: Span<UInt8>, at start: Int) {
-    for t in 0..<16 {
-      let i = start + 4 * t
-      schedule[t] =
-        UInt32(bytes[i]) << 24 | UInt32(bytes[i + 1]) << 16 | UInt32(bytes[i + 2]) << 8
-        | UInt32(bytes[i + 3])
+  /// Applies the compression function to whole blocks of 64 bytes.
+  private mutating func compress(_ blocks: Span<UInt8>) {
+    unsafe blocks.withUnsafeBufferPointer { blocks in
+      guard let start = blocks.baseAddress else { return }
+      unsafe kernels_sha256(&state, start, blocks.count / 64)
     }
-    for t in 16..<64 {
-      let w15 = schedule[t - 15]
-      let w2 = schedule[t - 2]
-      let sigma0 = rotate(w15, 7) ^ rotate(w15, 18) ^ (w15 >> 3)
-      let sigma1 = rotate(w2, 17) ^ rotate(w2, 19) ^ (w2 >> 10)
-      schedule[t] = sigma1 &+ schedule[t - 7] &+ sigma0 &+ schedule[t - 16]
-    }
-    var (a, b, c, d) = (state[0], state[1], state[2], state[3])
-    var (e, f, g, h) = (state[4], state[5], state[6], state[7])
-    for t in 0..<64 {
-      let sum1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)
-      let choice = (e & f) ^ (~e & g)
-      let first = h &+ sum1 &+ choice &+ Self.constants[t] &+ schedule[t]
-      let sum0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)
-      let majority = (a & b) ^ (a & c) ^ (b & c)
-      (h, g, f, e) = (g, f, e, d &+ first)
-      (d, c, b, a) = (c, b, a, first &+ sum0 &+ majority)
-    }
-    for (index, word) in [a, b, c, d, e, f, g, h].enumerated() { state[index] &+= word }
   }
-
-  /// `word` rotated right by `count` bits.
-  private func rotate(_ word: UInt32, _ count: UInt32) -> UInt32 {
-    word >> count | word << (32 - count)
-  }
-
-  /// The first 32 bits of the fractional parts of the cube roots of the first 64 primes.
-  private static let constants: [UInt32] = [
-    0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5, 0x3956_c25b, 0x59f1_11f1,
-    0x923f_82a4, 0xab1c_5ed5, 0xd807_aa98, 0x1283_5b01, 0x2431_85be, 0x550c_7dc3,
-    0x72be_5d74, 0x80de_b1fe, 0x9bdc_06a7, 0xc19b_f174, 0xe49b_69c1, 0xefbe_4786,
-    0x0fc1_9dc6, 0x240c_a1cc, 0x2de9_2c6f, 0x4a74_84aa, 0x5cb0_a9dc, 0x76f9_88da,
-    0x983e_5152, 0xa831_c66d, 0xb003_27c8, 0xbf59_7fc7, 0xc6e0_0bf3, 0xd5a7_9147,
-    0x06ca_6351, 0x1429_2967, 0x27b7_0a85, 0x2e1b_2138, 0x4d2c_6dfc, 0x5338_0d13,
-    0x650a_7354, 0x766a_0abb, 0x81c2_c92e, 0x9272_2c85, 0xa2bf_e8a1, 0xa81a_664b,
-    0xc24b_8b70, 0xc76c_51a3, 0xd192_e819, 0xd699_0624, 0xf40e_3585, 0x106a_a070,
-    0x19a4_c116, 0x1e37_6c08, 0x2748_774c, 0x34b0_bcb5, 0x391c_0cb3, 0x4ed8_aa4a,
-    0x5b9c_ca4f, 0x682e_6ff3, 0x748f_82ee, 0x78a5_636f, 0x84c8_7814, 0x8cc7_0208,
-    0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7, 0xc671_78f2,
-  ]
 }

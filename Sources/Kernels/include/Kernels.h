@@ -263,6 +263,11 @@ void kernels_packed_product(const kernels_set *set, const kernels_term *terms, s
 // time than rounding does; rows of any value keep them all.
 int kernels_trellis_path(kernels_format format, const int8_t *q, uint8_t *bits);
 
+// The compression function of SHA-256 for `count` blocks of 64 bytes, by the instructions for it where
+// the processor has them, and without; `state` has the letters a ... h of FIPS 180-4.
+void kernels_sha256(uint32_t *state, const uint8_t *blocks, size_t count);
+void kernels_sha256_portable(uint32_t *state, const uint8_t *blocks, size_t count);
+
 #pragma clang assume_nonnull end
 
 // Tells the processor that this thread waits in a loop.
