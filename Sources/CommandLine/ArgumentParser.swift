@@ -52,6 +52,7 @@ package struct ArgumentParser: Sendable {
   /// - Returns: The values, or the text that `--help` or `--version` asks for.
   /// - Throws: `UsageError` for the first error from the left.
   package func parse(_ arguments: [String]) throws(UsageError) -> ParsedCommandLine {
+    if let text = installationText(arguments) { return .print(text) }
     if let first = arguments.first, !first.hasPrefix("-"), !command.subcommands.isEmpty {
       if let chosen = command.subcommands.first(where: { $0.word == first }) {
         return try ArgumentParser(chosen).parse(Array(arguments.dropFirst()))
@@ -62,6 +63,16 @@ package struct ArgumentParser: Sendable {
       }
     }
     return try parseOwn(arguments)
+  }
+
+  /// The manual page or the completion script that `Scripts/install` asks for; they are not in `--help`.
+  private func installationText(_ arguments: [String]) -> String? {
+    switch (arguments.first, arguments.count) {
+    case ("--generate-manual", 1): command.manualPage
+    case ("--generate-completion", 2):
+      Completion(rawValue: arguments[1])?.script(for: command)
+    default: nil
+    }
   }
 
   private func parseOwn(_ arguments: [String]) throws(UsageError) -> ParsedCommandLine {

@@ -20,8 +20,11 @@ extension Command {
     return lines.joined(separator: "\n") + "\n"
   }
 
-  private var usage: String {
-    var words = [name]
+  private var usage: String { "\(name) \(argumentsText)" }
+
+  /// The arguments that must be given, and the word for options.
+  var argumentsText: String {
+    var words: [String] = []
     for option in declarations where option.isRequired {
       words.append("\(option.shortestSpelling) \(option.placeholder ?? "")")
     }
@@ -50,14 +53,17 @@ extension Command {
 }
 
 extension OptionDeclaration {
-  fileprivate var heading: String {
-    let start = short.map { "  -\($0), " } ?? "      "
-    return start + "--\(name)" + (placeholder.map { " \($0)" } ?? "")
+  fileprivate var heading: String { short == nil ? "      \(spelling)" : "  \(spelling)" }
+
+  /// The names and the placeholder: "-m, --model DIR".
+  var spelling: String {
+    (short.map { "-\($0), " } ?? "") + "--\(name)" + (placeholder.map { " \($0)" } ?? "")
   }
 
   fileprivate var shortestSpelling: String { short.map { "-\($0)" } ?? "--\(name)" }
 
-  fileprivate var explanation: String {
+  /// What the option does, and its default.
+  var explanation: String {
     var text = help
     if isRequired { text += " (required)" }
     if isRepeated { text += " (may be repeated)" }
