@@ -45,12 +45,19 @@ package struct SealedFile: Sendable {
     }
   }
 
-  /// Whether the file at `path` begins with a mark; false when it cannot be read.
-  package static func hasMark(_ mark: String, path: String) -> Bool {
-    guard let file = try? MappedFile(contentsOf: path), file.count >= markByteCount else {
-      return false
+  /// The first bytes of the contents of a file whose checksum is not compared; nil when it is too short or of another kind.
+  ///
+  /// - Throws: `FileError`.
+  package static func uncheckedPrefix(
+    _ count: Int, of path: String, mark: String
+  ) throws(FileError) -> [UInt8]? {
+    let file = try MappedFile(contentsOf: path)
+    let end = markByteCount + count
+    guard file.count >= end + digestByteCount, file.copyBytes(0..<markByteCount) == bytes(of: mark)
+    else {
+      return nil
     }
-    return file.copyBytes(0..<markByteCount) == bytes(of: mark)
+    return file.copyBytes(markByteCount..<end)
   }
 
   /// Where the file is.

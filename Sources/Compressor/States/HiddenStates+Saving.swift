@@ -27,12 +27,11 @@ package enum HiddenStatesError: DuetError, Equatable {
   }
 }
 
-/// The file format: a header of 64 bytes (a mark of 16 bytes, three sizes of 8 bytes, 24 bytes of the name of
-/// the run), the states as F32, and the SHA-256 digest of everything before it; all little-endian.
+/// The contents of the `SealedFile`, little-endian: three sizes of 8 bytes, 24 bytes of the name of the run, the states
+/// as F32.
 extension HiddenStates {
-  private static let mark = Array("duet states v01\n".utf8)
-  private static let headerByteCount = 64
-  private static let digestByteCount = 32
+  private static let mark = "duet states v01\n"
+  private static let headerByteCount = 48
   private static let runByteCount = 24
 
   /// Saves the states at `path`; the file appears there only when it is complete and on the disk.
@@ -46,28 +45,23 @@ extension HiddenStates {
   package func save(
     to path: String, run: String = "", operations: FileOperations = .system
   ) throws(FileError) {
-    var target = try AtomicFile(path: path, operations: operations)
-    var hash = SHA256()
     let header = header(run)
-    hash.update(header.span)
+    let byteCount = header.count + Self.byteCount(sampleCount, contextLength, hiddenSize)
+    var target = try SealedFileWriter(
+      path: path, mark: Self.mark, byteCount: byteCount, operations: operations)
     try target.append(header)
     var hidden = Buffer<Float>(count: sampleSize)
     for sample in 0..<sampleCount {
       try read(sample, into: &hidden)
-      hash.update(hidden.span)
       try unsafe target.append(hidden.span.bytes)
     }
-    try target.append(hash.finalized())
     try target.commit()
   }
 
   /// Whether the file at `path` names the run `run`; false for a file that is damaged at its start.
   package static func wereSaved(at path: String, by run: String) throws(FileError) -> Bool {
-    let file = try HiddenStatesFile(contentsOf: path)
-    guard file.byteCount > headerByteCount else { return false }
-    var found = [UInt8](repeating: 0, count: headerByteCount)
-    try file.read(&found, at: 0)
-    return found.starts(with: mark) && Array(found.suffix(runByteCount)) == runBytes(run)
+    let found = try SealedFile.uncheckedPrefix(headerByteCount, of: path, mark: mark)
+    return found?.suffix(runByteCount) == runBytes(run)[...]
   }
 
   /// Restores the states that `save` has saved.
@@ -86,53 +80,49 @@ extension HiddenStates {
     from path: String, sampleCount: Int, contextLength: Int, hiddenSize: Int, memoryLimit: Int,
     folder: String, run: String = ""
   ) throws(HiddenStatesError) -> HiddenStates {
-    let problem: HiddenStatesError
+    let file: SealedFile
+    do throws(SealedFileError) {
+      file = try SealedFile(contentsOf: path, mark: mark)
+    } catch {
+      if case .file(let error) = error { throw .file(error) }
+      throw .damaged(path: path)
+    }
+    let header = file.prefix(headerByteCount)
+    guard header.count == headerByteCount, header.suffix(runByteCount) == runBytes(run)[...]
+    else { throw .damaged(path: path) }
+    let (expected, actual) = ([sampleCount, contextLength, hiddenSize], sizes(header))
+    guard actual == expected else {
+      throw .shapeMismatch(path: path, expected: expected, actual: actual)
+    }
+    guard file.byteCount == header.count + byteCount(sampleCount, contextLength, hiddenSize) else {
+      throw .damaged(path: path)
+    }
     do throws(FileError) {
       var states = try HiddenStates(
         sampleCount: sampleCount, contextLength: contextLength, hiddenSize: hiddenSize,
         memoryLimit: memoryLimit, folder: folder)
-      guard let found = try states.load(path, run) else { return states }
-      problem = found
+      try states.load(file.contents.extracting(droppingFirst: header.count))
+      return states
     } catch {
-      problem = .file(error)
+      throw .file(error)
     }
-    throw problem
   }
 
-  /// Reads the states of a file, and returns what is wrong with its contents.
-  private mutating func load(
-    _ path: String, _ run: String
-  ) throws(FileError) -> HiddenStatesError? {
-    let file = try HiddenStatesFile(contentsOf: path)
-    guard file.byteCount > Self.headerByteCount + Self.digestByteCount else {
-      return .damaged(path: path)
-    }
-    var found = [UInt8](repeating: 0, count: Self.headerByteCount)
-    try file.read(&found, at: 0)
-    guard found.starts(with: Self.mark), found.suffix(Self.runByteCount) == Self.runBytes(run)[...]
-    else { return .damaged(path: path) }
-    if found != header(run) {
-      return .shapeMismatch(
-        path: path, expected: [sampleCount, contextLength, hiddenSize], actual: Self.sizes(found))
-    }
-    let end = found.count + Self.byteCount(sampleCount, contextLength, hiddenSize)
-    guard file.byteCount == end + Self.digestByteCount else { return .damaged(path: path) }
-    var hash = SHA256()
-    hash.update(found.span)
-    var hidden = Buffer<Float>(count: sampleSize)
+  /// Takes the states from the bytes of a file.
+  private mutating func load(_ bytes: RawSpan) throws(FileError) {
+    let hidden = Buffer<Float>(count: sampleSize)
+    let byteCount = sampleSize * MemoryLayout<Float>.stride
     for sample in 0..<sampleCount {
-      let place = found.count + sample * sampleSize * MemoryLayout<Float>.stride
-      try file.read(&hidden, count: sampleSize, at: place)
-      hash.update(hidden.span)
+      unsafe bytes.extracting(sample * byteCount..<(sample + 1) * byteCount).withUnsafeBytes {
+        unsafe UnsafeMutableRawBufferPointer(start: hidden.pointer, count: byteCount)
+          .copyMemory(from: $0)
+      }
       try write(sample, from: hidden)
     }
-    var digest = [UInt8](repeating: 0, count: Self.digestByteCount)
-    try file.read(&digest, at: end)
-    return digest == hash.finalized() ? nil : .damaged(path: path)
   }
 
   private func header(_ run: String) -> [UInt8] {
-    var result = Self.mark
+    var result: [UInt8] = []
     for size in [sampleCount, contextLength, hiddenSize] {
       result += (0..<8).map { UInt8(truncatingIfNeeded: size >> (8 * $0)) }
     }
@@ -147,16 +137,7 @@ extension HiddenStates {
   /// The sizes in a header.
   private static func sizes(_ header: [UInt8]) -> [Int] {
     (0..<3).map { index in
-      (0..<8).reduce(0) { $0 | Int(header[mark.count + 8 * index + $1]) << (8 * $1) }
-    }
-  }
-}
-
-extension SHA256 {
-  /// Adds the bytes of `numbers`, as they lie in memory.
-  fileprivate mutating func update(_ numbers: Span<Float>) {
-    unsafe numbers.withUnsafeBytes { bytes in
-      unsafe update(Span(_unsafeElements: bytes.bindMemory(to: UInt8.self)))
+      (0..<8).reduce(0) { $0 | Int(header[8 * index + $1]) << (8 * $1) }
     }
   }
 }

@@ -8,12 +8,10 @@ internal import DuetSystem
   internal import Darwin
 #endif
 
-/// A file that is read and written at any offset, and closed when the value is destroyed.
+/// A file without a name that is read and written at any offset, and closed when the value is destroyed.
 struct HiddenStatesFile: ~Copyable {
-  /// The name the file has or had, for messages.
+  /// The pattern of the name that the file had, for messages.
   let path: String
-  /// The size when the file was opened or made, in bytes.
-  let byteCount: Int
   private let descriptor: Int32
 
   /// Makes a file of `byteCount` zeros in `folder`, and removes its name.
@@ -40,42 +38,10 @@ struct HiddenStatesFile: ~Copyable {
       throw .system(path: pattern, operation: .write, code: code)
     }
     self.descriptor = descriptor
-    self.byteCount = byteCount
     path = pattern
   }
 
-  /// Opens the file at `path` for reading.
-  init(contentsOf path: String) throws(FileError) {
-    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard descriptor >= 0 else {
-      if errno == ENOENT { throw .notFound(path: path) }
-      throw .system(path: path, operation: .open, code: errno)
-    }
-    let end = lseek(descriptor, 0, SEEK_END)
-    guard end >= 0 else {
-      let code = errno
-      close(descriptor)
-      throw .system(path: path, operation: .open, code: code)
-    }
-    self.descriptor = descriptor
-    self.path = path
-    byteCount = Int(end)
-  }
-
   deinit { close(descriptor) }
-
-  /// Fills `bytes` from the file, starting at byte `offset`.
-  func read(_ bytes: inout [UInt8], at offset: Int) throws(FileError) {
-    var failure: FileError?
-    unsafe bytes.withUnsafeMutableBytes { bytes in
-      do throws(FileError) {
-        try unsafe read(bytes, at: offset)
-      } catch {
-        failure = error
-      }
-    }
-    if let failure { throw failure }
-  }
 
   /// Fills the first `count` numbers of `buffer` from the file, starting at byte `offset`.
   func read(_ buffer: inout Buffer<Float>, count: Int, at offset: Int) throws(FileError) {

@@ -100,7 +100,19 @@ public struct SessionFile: Sendable {
 
   /// Whether a file begins as sessions do; false when it cannot be read.
   public static func isSession(_ path: String) -> Bool {
-    SealedFile.hasMark(mark, path: path)
+    (try? SealedFile.uncheckedPrefix(0, of: path, mark: mark)) != nil
+  }
+
+  /// Checks that a session can be written to a path, before the work that it would keep.
+  ///
+  /// - Throws: `SessionFileError.file`.
+  public static func checkWriting(to path: String) throws(SessionFileError) {
+    do throws(FileError) {
+      // Without a commit nothing remains of it.
+      _ = try AtomicFile(path: path)
+    } catch {
+      throw .file(error)
+    }
   }
 
   /// Where the file is.
