@@ -9,12 +9,13 @@ package final class Chat<Engine: TextEngine & ~Copyable> {
   /// The last answer, for `/stats`.
   package private(set) var lastAnswer: Answer?
   /// The statistics line of the last answer, or nil before the first.
-  package var statistics: String? { lastAnswer?.statistics(seed: seed) }
+  package var statistics: String? { lastAnswer?.statistics(seed: settings.sampling.seed) }
+  /// How answers are made.
+  package private(set) var settings: AnswerSettings
 
   package let format: ChatFormat
   package let output: StandardOutput
   package let messages: Messages
-  let seed: UInt64
   private var responder: Responder<Engine>
   private let tokenizer: Tokenizer
   private let filter: DisplayFilter
@@ -26,18 +27,18 @@ package final class Chat<Engine: TextEngine & ~Copyable> {
   ///   - conversation: The messages before.
   ///   - format: The way the conversation is encoded as tokens.
   ///   - tokenizer: The tokenizer that decodes the answers.
-  ///   - seed: The seed, for statistics.
+  ///   - settings: Those of the responder.
   ///   - output: The output for answers.
   ///   - messages: The output for warnings and progress.
   package init(
     _ responder: consuming Responder<Engine>, conversation: Conversation, format: ChatFormat,
-    tokenizer: Tokenizer, seed: UInt64, output: StandardOutput, messages: Messages
+    tokenizer: Tokenizer, settings: AnswerSettings, output: StandardOutput, messages: Messages
   ) {
     self.responder = responder
     self.conversation = conversation
     self.format = format
     self.tokenizer = tokenizer
-    self.seed = seed
+    self.settings = settings
     self.output = output
     self.messages = messages
     filter = DisplayFilter(isTerminal: output.isTerminal)
@@ -98,6 +99,14 @@ package final class Chat<Engine: TextEngine & ~Copyable> {
     }
     lastAnswer = answer
     return (answer, text.text)
+  }
+
+  /// Changes a setting.
+  ///
+  /// - Throws: `UsageError`; nothing is changed then.
+  func set(_ name: String, to value: String) throws(UsageError) {
+    try settings.set(name, to: value)
+    responder.use(settings)
   }
 
   /// Saves the conversation with what the model computed for it.

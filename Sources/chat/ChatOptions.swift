@@ -124,8 +124,7 @@ package enum ChatOptions {
 /// The values of the options for a model.
 package struct ChatSettings: Sendable {
   package let system: String?
-  package let maximumCount: Int
-  package let sampling: SamplingOptions
+  package let answers: AnswerSettings
   package let isPlain: Bool
   package let template: TemplateChoice
   package let templateFile: String?
@@ -144,7 +143,6 @@ package struct ChatSettings: Sendable {
     _ arguments: Arguments, advice: GenerationConfiguration, randomSeed: UInt64
   ) throws(UsageError) {
     system = arguments[ChatOptions.system]
-    maximumCount = arguments[ChatOptions.maximum]
     template = arguments[ChatOptions.template]
     templateFile = arguments[ChatOptions.templateFile]
     messagesPath = arguments[ChatOptions.messages]
@@ -183,12 +181,14 @@ package struct ChatSettings: Sendable {
     if isPlain, system != nil {
       throw .conflict("--system needs a chat template, which --raw and --template none turn off")
     }
-    sampling = SamplingOptions(
-      temperature: arguments[ChatOptions.temperature] ?? advice.temperature ?? 0.7,
-      topK: arguments[ChatOptions.topK].map { max(0, $0) } ?? advice.topK ?? 40,
-      topP: arguments[ChatOptions.topP] ?? advice.topP ?? 0.95,
-      minP: arguments[ChatOptions.minP] ?? advice.minP ?? 0.05,
-      repetitionPenalty: arguments[ChatOptions.repeatPenalty] ?? advice.repetitionPenalty ?? 1,
-      seed: arguments[ChatOptions.seed] ?? randomSeed)
+    answers = AnswerSettings(
+      sampling: SamplingOptions(
+        temperature: arguments[ChatOptions.temperature] ?? advice.temperature ?? 0.7,
+        topK: arguments[ChatOptions.topK].map { max(0, $0) } ?? advice.topK ?? 40,
+        topP: arguments[ChatOptions.topP] ?? advice.topP ?? 0.95,
+        minP: arguments[ChatOptions.minP] ?? advice.minP ?? 0.05,
+        repetitionPenalty: arguments[ChatOptions.repeatPenalty] ?? advice.repetitionPenalty ?? 1,
+        seed: arguments[ChatOptions.seed] ?? randomSeed),
+      maximumCount: arguments[ChatOptions.maximum])
   }
 }

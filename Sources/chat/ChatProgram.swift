@@ -25,6 +25,11 @@ enum ChatProgram {
       }
       return try showPrompt(checked, folder: folder, invocation)
     }
+    // Before hours of talk that could not be kept.
+    if let path = checked.sessionPath { try SessionFile.checkWriting(to: path) }
+    if let path = checked.promptCachePath, !fileExists(path) {
+      try SessionFile.checkWriting(to: path)
+    }
     // They are read first, because a mistake in them should not wait for the weights.
     let conversation = try checked.messagesPath.map {
       Conversation(messages: try MessagesFile.load($0))
@@ -45,8 +50,8 @@ enum ChatProgram {
     describe(model, session.threadCount, format, settings, invocation.messages)
     var responder = Responder(
       SessionEngine(
-        session, Sampler(settings.sampling, vocabularySize: tokenizer.vocabularySize)),
-      maximumCount: settings.maximumCount, policy: settings.onFull, isStop: stops.contains,
+        session, settings.answers.sampling, vocabularySize: tokenizer.vocabularySize),
+      maximumCount: settings.answers.maximumCount, policy: settings.onFull, isStop: stops.contains,
       encode: { messages in
         try invocation.messages.encoding("the conversation", with: tokenizer) {
           try format.tokens(for: messages)
@@ -62,7 +67,7 @@ enum ChatProgram {
     let chat = Chat(
       responder, conversation: conversation ?? Conversation(system: settings.system),
       format: format,
-      tokenizer: tokenizer, seed: settings.sampling.seed, output: invocation.output,
+      tokenizer: tokenizer, settings: settings.answers, output: invocation.output,
       messages: invocation.messages)
     if let path = settings.sessionPath, fileExists(path) {
       try chat.restore(try SessionFile(contentsOf: path))
@@ -128,11 +133,7 @@ enum ChatProgram {
       "\(configuration.layerCount) layers, width \(configuration.hiddenSize), "
         + "\(configuration.vocabularySize) tokens; \(threadCount) threads")
     messages.detail("template: \(format.name)")
-    let sampling = settings.sampling
-    messages.detail(
-      "temperature \(sampling.temperature), top-k \(sampling.topK), top-p \(sampling.topP), "
-        + "min-p \(sampling.minP), repeat penalty \(sampling.repetitionPenalty), "
-        + "seed \(sampling.seed)")
+    messages.detail(settings.answers.text)
   }
 
   // MARK: - Showing the prompt
@@ -181,7 +182,8 @@ enum ChatProgram {
       prints: !settings.isJSON, isCancelled: { InterruptFlag.isRaised })
     if settings.isJSON {
       try chat.output.write(
-        answer.document(text: text, template: chat.format.name, seed: settings.sampling.seed))
+        answer.document(
+          text: text, template: chat.format.name, seed: settings.answers.sampling.seed))
     }
     if settings.showsStatistics, let line = chat.statistics { chat.messages.line(line) }
     return InterruptFlag.isRaised ? InterruptFlag.exitCode : .success

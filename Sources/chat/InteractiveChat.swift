@@ -154,6 +154,14 @@ package struct InteractiveChat<Engine: TextEngine & ~Copyable> {
       messages.line("(the conversation is forgotten)")
     case .regenerate: try regenerate()
     case .system(let text): setSystem(text)
+    case .settings: messages.line(chat.settings.text)
+    case .set(let name, let value):
+      do throws(UsageError) {
+        try chat.set(name, to: value)
+        messages.line("(\(chat.settings.text))")
+      } catch {
+        messages.error(error.description)
+      }
     case .statistics: messages.line(chat.statistics ?? "(no answer yet)")
     case .help: for line in SlashCommand.helpLines { messages.line(line) }
     case .save(let path): try report { try save(to: path) }

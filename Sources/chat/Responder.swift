@@ -32,7 +32,7 @@ package struct Responder<Engine: TextEngine & ~Copyable>: ~Copyable {
   /// The evaluated tokens; their number is the engine's position.
   package private(set) var evaluated: [Int] = []
 
-  private let maximumCount: Int
+  private var maximumCount: Int
   private let policy: FullContextPolicy
   private let isStop: (Int) -> Bool
   private let encode: ([ChatMessage]) throws -> [Int]
@@ -121,6 +121,12 @@ package struct Responder<Engine: TextEngine & ~Copyable>: ~Copyable {
   package mutating func restore(_ file: SessionFile) throws(SessionFileError) {
     try engine.restore(file)
     evaluated = file.tokens
+  }
+
+  /// Answers by other settings from now on; the random choices begin anew with the seed.
+  package mutating func use(_ settings: AnswerSettings) {
+    engine.use(settings.sampling)
+    maximumCount = settings.maximumCount
   }
 
   /// Saves the next prompt to a file as soon as it is evaluated.

@@ -48,6 +48,11 @@ package enum ChatInput: Equatable, Sendable {
     case "/clear": return .command(.clear)
     case "/regen", "/retry": return .command(.regenerate)
     case "/system": return .command(.system(argument))
+    case "/set":
+      if argument.isEmpty { return .command(.settings) }
+      let words = argument.split(whereSeparator: \.isWhitespace)
+      guard words.count == 2 else { return .incomplete("/set NAME VALUE, or /set alone") }
+      return .command(.set(String(words[0]), String(words[1])))
     case "/stats": return .command(.statistics)
     case "/help": return .command(.help)
     case "/save": return argument.isEmpty ? .incomplete("/save FILE") : .command(.save(argument))
@@ -65,13 +70,18 @@ package enum SlashCommand: Equatable, Sendable {
   case regenerate
   /// Sets new instructions; an empty text shows the current ones.
   case system(String)
+  /// Shows the settings of answers.
+  case settings
+  /// Changes one of them.
+  case set(String, String)
   case save(String)
   case load(String)
   case statistics
   case help
 
   static let names = [
-    "/exit", "/bye", "/clear", "/regen", "/retry", "/system", "/save", "/load", "/stats", "/help",
+    "/exit", "/bye", "/clear", "/regen", "/retry", "/system", "/set", "/save", "/load", "/stats",
+    "/help",
   ]
 
   /// The lines that `/help` prints.
@@ -81,6 +91,8 @@ package enum SlashCommand: Equatable, Sendable {
     "/regen         answer the last message again",
     "/retry         the same as /regen",
     "/system TEXT   set the system text; without TEXT, show it",
+    "/set NAME VALUE  change temperature, top-k, top-p, min-p, repeat-penalty, seed or max-tokens;",
+    "               /set alone shows them",
     "/save FILE     write the conversation to FILE: the messages if its name ends in .json, else also",
     "               what the model computed for them, so that /load need not compute it again",
     "/load FILE     read the conversation from FILE",

@@ -18,6 +18,8 @@ package protocol TextEngine: ~Copyable {
   ) throws(SessionFileError)
   /// Becomes what was saved.
   mutating func restore(_ file: SessionFile) throws(SessionFileError)
+  /// Chooses tokens by other options from now on.
+  mutating func use(_ sampling: SamplingOptions)
   /// Chooses the token after the last one evaluated.
   mutating func nextToken(history: [Int]) throws(GenerationError) -> Int
 }
@@ -26,10 +28,13 @@ package protocol TextEngine: ~Copyable {
 package struct SessionEngine: ~Copyable, TextEngine {
   private var session: Session
   private var sampler: Sampler
+  private let vocabularySize: Int
 
-  package init(_ session: consuming Session, _ sampler: Sampler) {
+  /// A session that chooses among the ids below `vocabularySize`.
+  package init(_ session: consuming Session, _ sampling: SamplingOptions, vocabularySize: Int) {
     self.session = session
-    self.sampler = sampler
+    self.vocabularySize = vocabularySize
+    sampler = Sampler(sampling, vocabularySize: vocabularySize)
   }
 
   package var position: Int { session.position }
@@ -51,6 +56,10 @@ package struct SessionEngine: ~Copyable, TextEngine {
 
   package mutating func restore(_ file: SessionFile) throws(SessionFileError) {
     try session.restore(file)
+  }
+
+  package mutating func use(_ sampling: SamplingOptions) {
+    sampler = Sampler(sampling, vocabularySize: vocabularySize)
   }
 
   package mutating func nextToken(history: [Int]) throws(GenerationError) -> Int {

@@ -2,10 +2,12 @@ import DuetRuntime
 import DuetText
 import chat
 
-/// An engine without a model, of which there is nothing to save.
-protocol UnsavedEngine: TextEngine {}
+/// An engine without a model: there is nothing to save, and nothing to choose.
+protocol SimpleEngine: TextEngine {}
 
-extension UnsavedEngine {
+extension SimpleEngine {
+  mutating func use(_ sampling: SamplingOptions) {}
+
   func save(to path: String, tokens: [Int], note: [UInt8]) throws(SessionFileError) {
     throw .otherKind(path: path)
   }
@@ -17,7 +19,7 @@ extension UnsavedEngine {
 
 /// An engine without a model: the next token is a mixture of all tokens before it, so that it shows
 /// at once when a token is missing, doubled or out of place.
-struct FakeEngine: UnsavedEngine {
+struct FakeEngine: SimpleEngine {
   let contextLength: Int
   private(set) var tokens: [Int] = []
   private(set) var highest = 0

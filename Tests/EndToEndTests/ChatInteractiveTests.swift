@@ -1,4 +1,5 @@
 import DuetCommandLine
+import DuetRuntime
 import DuetText
 import Foundation
 import TestSupport
@@ -45,7 +46,8 @@ private struct Script {
       engine, maximumCount: 20, policy: .stop, isStop: { $0 == engine.end },
       encode: format.tokens, now: { 0 })
     let chat = Chat(
-      responder, conversation: Conversation(), format: format, tokenizer: Self.tokenizer, seed: 1,
+      responder, conversation: Conversation(), format: format, tokenizer: Self.tokenizer,
+      settings: AnswerSettings(sampling: SamplingOptions(seed: 1), maximumCount: 20),
       output: StandardOutput(descriptor: out.fileDescriptor),
       messages: Messages(name: "chat", descriptor: err.fileDescriptor))
     var rest = inputs[...]
@@ -113,6 +115,32 @@ struct ChatInteractiveTests {
       "/regen         answer the last message again\n",
     ] {
       #expect(result.err.contains(part))
+    }
+  }
+
+  @Test("settings are shown and changed, and what is not accepted is refused")
+  func settings() throws {
+    let script = Script(
+      inputs: [
+        .line("/set"), .line("/set temperature 0.25"), .line("/set top-k -1"),
+        .line("/set max-tokens 2"), .line("hello"), .line("/stats"), .line("/set max-tokens 5"),
+        .line("again"), .line("/stats"),
+        .line("/set temperature hot"), .line("/set top-p 2"), .line("/set temprature 1"),
+        .line("/set help 1"), .line("/set seed"), .line("/set seed 7"), .line("/set"),
+      ], format: try Script.templated())
+    let result = try script.run()
+    for part in [
+      "temperature 0.7, top-k 40, top-p 0.95, min-p 0.05, repeat-penalty 1.0, seed 1, max-tokens 20\n",
+      "generated 2 tok", "generated 5 tok", "(temperature 0.25, top-k 40,",
+      "(temperature 0.25, top-k 0,", "max-tokens 2)\n",
+      "--temperature: 'hot' is not a number from 0 to 1000",
+      "--top-p: '2' is not a number from 0 to 1",
+      "there is no setting 'temprature'; the settings are temperature, top-k, top-p,",
+      "there is no setting 'help'",
+      "the command is /set NAME VALUE, or /set alone\n",
+      "temperature 0.25, top-k 0, top-p 0.95, min-p 0.05, repeat-penalty 1.0, seed 7, max-tokens 5\n",
+    ] {
+      #expect(result.err.contains(part), "\(part) in \(result.err)")
     }
   }
 

@@ -25,6 +25,8 @@ struct GreedySession: ~Copyable, TextEngine {
     try session.restore(file)
   }
 
+  mutating func use(_ sampling: SamplingOptions) {}
+
   mutating func truncate(to position: Int) { session.truncate(to: position) }
 
   mutating func nextToken(history: [Int]) throws(GenerationError) -> Int {

@@ -87,6 +87,10 @@ struct ChatSessionTests {
     try refuse(session + ["--show-prompt"], code: 2, "does not run the model")
     #expect(try folder.read("session") == written)
 
+    let nowhere = "\(folder.path)/none/session"
+    try refuse(["--session", nowhere, "-p", "x"], code: 4, "none/session")
+    try refuse(["--prompt-cache", nowhere, "-p", "x"], code: 4, "none/session")
+
     try folder.write("session", "a file of something else")
     try refuse(session, code: 3, "is not a session")
     #expect(try folder.read("session") == Array("a file of something else".utf8))

@@ -225,7 +225,8 @@ struct ChatTerminalTests {
         Responder(
           engine, maximumCount: 40, policy: .stop, isStop: { _ in false }, encode: { _ in [0] },
           now: { 0 }),
-        conversation: Conversation(), format: format, tokenizer: tokenizer, seed: 0,
+        conversation: Conversation(), format: format, tokenizer: tokenizer,
+        settings: AnswerSettings(sampling: SamplingOptions(seed: 0), maximumCount: 40),
         output: output, messages: Messages(name: "chat", level: .quiet))
       chat.conversation.append(.user, "x")
       terminal.forget()
@@ -245,7 +246,7 @@ struct ChatTerminalTests {
 }
 
 /// An engine that writes random tokens, every third of them a dangerous one.
-private struct RandomEngine: UnsavedEngine {
+private struct RandomEngine: SimpleEngine {
   private var generator: RandomGenerator
   private let dangerous: [Int]
   private let tokenCount: Int
