@@ -107,8 +107,8 @@ def introduction(study):
             f"tried at {CHOICE_BITS} bits, and the one with the least KL divergence from the original on the choice text "
             "is its best, also at other bits. It and the published setting are measured: "
             f"protocol `paper` with windows of {scale.context} tokens, "
-            f"{f'the first {scale.windows}' if scale.windows else 'all'} windows of each text; the first "
-            f"{scale.documents} documents of each of {len(TASKS)} tasks (acc_norm; winogrande acc)."), "",
+            f"{f'the first {scale.windows}' if scale.windows else 'all'} windows of each text, "
+            f"fewer where it is shorter; the first {scale.documents} documents of each of {len(TASKS)} tasks (acc_norm; winogrande acc)."), "",
         paragraph(
             "Numbers after ± are paired standard errors: of the same windows, or the same documents. Bits count all that "
             "is stored for the compressed linear layers, MiB the whole model with its embedding. Seconds are those of "
