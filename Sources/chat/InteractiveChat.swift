@@ -172,17 +172,17 @@ package struct InteractiveChat<Engine: TextEngine & ~Copyable> {
 
   /// Saves the messages to a JSON file, or all of the session to another one.
   private func save(to path: String) throws {
-    let count = chat.conversation.messages.count
-    var replaced = fileExists(path)
+    var written = "\(chat.conversation.messages.count) messages"
+    let isReplaced: Bool
     if path.hasSuffix(".json") {
-      replaced = try ConversationFile.save(chat.conversation, to: path)
+      isReplaced = try ConversationFile.save(chat.conversation, to: path)
     } else {
-      if replaced, !SessionFile.isSession(path) { throw ChatError.wouldOverwrite(path: path) }
+      isReplaced = fileExists(path)
+      if isReplaced, !SessionFile.isSession(path) { throw ChatError.wouldOverwrite(path: path) }
       try chat.saveSession(to: path)
+      written += " and \(chat.evaluated.count) evaluated tokens"
     }
-    let tokens = path.hasSuffix(".json") ? "" : " and \(chat.evaluated.count) evaluated tokens"
-    chat.messages.line(
-      "(\(count) messages\(tokens) written to \(path)\(replaced ? ", replacing it" : ""))")
+    chat.messages.line("(\(written) written to \(path)\(isReplaced ? ", replacing it" : ""))")
   }
 
   private func load(_ path: String) throws {

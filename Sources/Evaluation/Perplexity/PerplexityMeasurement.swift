@@ -115,7 +115,7 @@ public struct PerplexityMeasurement: Sendable {
 
   /// Scores the next window with a model and a reference, and compares them token by token.
   ///
-  /// Both evaluate up to 512 tokens at a time, as many as have 128 MiB of logits.
+  /// Both evaluate 512 tokens at a time, or fewer when 512 rows of logits are more than 128 MiB.
   ///
   /// - Parameters:
   ///   - model: The model to measure; restarted first.

@@ -30,8 +30,7 @@ extension Session {
 
   /// Becomes the session that was saved: its tokens are evaluated.
   ///
-  /// There are no logits until the next `append`, so that at least the last token has to be evaluated again: truncate by
-  /// one, and append it.
+  /// The logits after the last token are not saved. For them truncate by one token and append it again.
   ///
   /// - Throws: `SessionFileError`; the session is then as before.
   /// - Complexity: O(bytes of the keys and values).
